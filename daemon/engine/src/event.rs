@@ -1,0 +1,48 @@
+//! Everything that can happen to a run.
+
+use crate::failure::Failure;
+use crate::id::{Attempt, TaskId};
+
+/// Something that happened. A run accepts any event at any time; what does not fit its state is ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The run may begin.
+    Start,
+    /// A worker has begun with an attempt. Ask [`Run::is_wanted`](crate::run::Run::is_wanted) before beginning.
+    Started {
+        /// The task.
+        task: TaskId,
+        /// The attempt that was dispatched.
+        attempt: Attempt,
+        /// The worker's number.
+        worker: u32,
+    },
+    /// An attempt has ended well; its outputs exist. Blocks of an attempt that is not
+    /// [`Run::is_live`](crate::run::Run::is_live) are the caller's to drop.
+    Finished {
+        /// The task.
+        task: TaskId,
+        /// The attempt that was dispatched.
+        attempt: Attempt,
+        /// The worker's number.
+        worker: u32,
+    },
+    /// An attempt has ended badly; it left nothing behind. Also the answer to an abort.
+    Failed {
+        /// The task.
+        task: TaskId,
+        /// The attempt that was dispatched.
+        attempt: Attempt,
+        /// The worker's number.
+        worker: u32,
+        /// Why.
+        failure: Box<Failure>,
+    },
+    /// Someone wants the run to end.
+    Cancel {
+        /// Who or why, for the report.
+        reason: String,
+    },
+    /// Time has passed; due at [`Run::next_deadline`](crate::run::Run::next_deadline).
+    Tick,
+}

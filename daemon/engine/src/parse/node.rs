@@ -1,0 +1,142 @@
+//! One `[[node]]`.
+
+use super::fields::Fields;
+use crate::document::{Data, Entry, Value, Word};
+use crate::problem::{Problem, Problems};
+use crate::source::Site;
+use crate::spec::{Axis, AxisValue, Binding, NodeSpec, PolicySpec, Ports};
+
+const NODE_KEYS: &[&str] = &[
+    "name",
+    "call",
+    "inputs",
+    "outputs",
+    "tags",
+    "matrix",
+    "timeout_seconds",
+    "retries",
+    "retry_backoff_seconds",
+    "on_failure",
+];
+const NODE_KEYS_LATER: &[&str] = &["namespace", "confirms", "priority", "description"];
+
+/// Reads one node; nothing when what it calls cannot be told, or its ports cannot be read.
+pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<NodeSpec<'a>> {
+    let site = value.site;
+    let Data::Table(entries) = value.data else {
+        problems.add("wrong-type", Some(site), || {
+            Problem::new("wrong-type", format!("a node must be a table, not {}", value.described()))
+        });
+        return None;
+    };
+    let mut name = None;
+    let mut call = None;
+    let mut inputs = Some(no_ports(site));
+    let mut outputs = Some(no_ports(site));
+    let mut tags = Vec::new();
+    let mut matrix = Vec::new();
+    let mut policy = PolicySpec::default();
+    let mut calls = false;
+    let mut fields = Fields::new("a node", NODE_KEYS, NODE_KEYS_LATER, problems);
+    for Entry { key, value } in entries {
+        match &*key.text {
+            "name" => name = fields.text(&key, value),
+            "call" => {
+                calls = true;
+                call = fields.text(&key, value);
+            }
+            "inputs" => inputs = ports(&key, value, &mut fields),
+            "outputs" => outputs = ports(&key, value, &mut fields),
+            "tags" => tags = fields.texts(&key, value).unwrap_or_default(),
+            "matrix" => matrix = axes(&key, value, &mut fields),
+            _ => {
+                if !fields.policy(&key, &value, &mut policy) {
+                    fields.unknown(&key);
+                }
+            }
+        }
+    }
+    if !calls {
+        let told =
+            name.as_ref().map_or_else(|| "this node".to_owned(), |name: &Word<'_>| format!("node `{}`", name.text));
+        problems.add("missing-key", Some(site), || {
+            Problem::new("missing-key", format!("{told} does not say what it calls"))
+                .hint("add `call = \"plugin::node\"`; `ctl nodes` lists what there is")
+        });
+    }
+    Some(NodeSpec { site, name, call: call?, inputs: inputs?, outputs: outputs?, tags, matrix, policy })
+}
+
+fn no_ports<'a>(site: Site) -> Ports<'a> {
+    Ports { site, bindings: Vec::new(), named: false }
+}
+
+/// Reads `["a", "b"]`, `{ port = "a" }` or `"a"`.
+fn ports<'a>(key: &Word<'_>, value: Value<'a>, fields: &mut Fields<'_>) -> Option<Ports<'a>> {
+    let site = key.site;
+    match value {
+        Value { data: Data::Table(entries), .. } => {
+            let mut bindings = Vec::with_capacity(entries.len());
+            for Entry { key: port, value } in entries {
+                let target = fields.text(&port, value)?;
+                bindings.push(Binding { port: Some(port), target });
+            }
+            Some(Ports { site, bindings, named: true })
+        }
+        value @ Value { data: Data::Text(_) | Data::List(_), .. } => {
+            let targets = fields.texts(key, value)?;
+            let bindings = targets.into_iter().map(|target| Binding { port: None, target }).collect();
+            Some(Ports { site, bindings, named: false })
+        }
+        other => {
+            fields.wrong_type(key, &other, "a list of datasets or a table `{ port = \"dataset\" }`");
+            None
+        }
+    }
+}
+
+/// Reads `{ origin = ["EWR", "JFK"], year = [2013] }`.
+fn axes<'a>(key: &Word<'_>, value: Value<'a>, fields: &mut Fields<'_>) -> Vec<Axis<'a>> {
+    let Some(entries) = fields.table(key, value) else { return Vec::new() };
+    let mut axes = Vec::with_capacity(entries.len());
+    for Entry { key: name, value } in entries {
+        let Value { data: Data::List(items), site } = value else {
+            fields.wrong_type(&name, &value, "a list of values");
+            continue;
+        };
+        if !name.text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') || name.text.is_empty() {
+            fields.problems.add("bad-name", Some(name.site), || {
+                let message = format!("`{}` cannot name a placeholder: letters, digits and `_` only", name.text);
+                Problem::new("bad-name", message)
+            });
+            continue;
+        }
+        if items.is_empty() {
+            fields.problems.add("empty-matrix", Some(site), || {
+                Problem::new(
+                    "empty-matrix",
+                    format!("`{}` of the matrix has no values, so there would be no node", name.text),
+                )
+            });
+        }
+        let values = items.iter().filter_map(|item| axis_value(&name, item, fields)).collect();
+        axes.push(Axis { name, values });
+    }
+    axes
+}
+
+fn axis_value(name: &Word<'_>, item: &Value<'_>, fields: &mut Fields<'_>) -> Option<AxisValue> {
+    let text = match &item.data {
+        Data::Text(text) => text.to_string(),
+        Data::Integer(number) => number.to_string(),
+        Data::Number(number) if number.is_finite() => number.to_string(),
+        Data::Boolean(value) => value.to_string(),
+        Data::Datetime(text) => text.clone(),
+        _ => {
+            fields.wrong_type(name, item, "a list of texts, numbers or booleans");
+            return None;
+        }
+    };
+    let json = item.to_json(&mut |_| ()).to_string();
+    Some(AxisValue { text, json })
+}

@@ -1,0 +1,104 @@
+//! The steps of planning, in their order.
+
+use crate::graph;
+use crate::id::{DatasetId, Lists, NodeId};
+use crate::plan::draft::Draft;
+use crate::plan::{InputBinding, Plan, PlanOptions, freeze, kinds, ports, storage};
+use crate::problem::{Problem, Problems};
+use crate::signature::Manifest;
+use crate::spec::Spec;
+
+/// Checks a spec against the plugins and gives a frozen plan.
+///
+/// # Errors
+/// Every problem found, in the order of the files.
+pub fn plan(spec: &Spec<'_>, manifest: &Manifest, options: &PlanOptions) -> Result<Plan, Vec<Problem>> {
+    let mut problems = Problems::default();
+    match plan_with(spec, manifest, options, &mut problems) {
+        Some(plan) => Ok(plan),
+        None => Err(problems.finish(&spec.texts)),
+    }
+}
+
+/// Plans, adding to the problems of earlier steps. Gives a plan only when this step adds none.
+pub(super) fn plan_with(
+    spec: &Spec<'_>,
+    manifest: &Manifest,
+    options: &PlanOptions,
+    problems: &mut Problems,
+) -> Option<Plan> {
+    let mut found = Problems::default();
+    let mut draft = Draft::new(spec, manifest, &mut found);
+    if spec.nodes.is_empty() && !spec.unread.nodes {
+        draft.problems.add("empty-pipeline", None, || {
+            Problem::new("empty-pipeline", format!("pipeline `{}` has no nodes", spec.name))
+                .hint("add a node:\n[[node]]\ncall = \"plugin::node\"\ninputs = [\"dataset\"]\noutputs = [\"result\"]")
+        });
+    }
+    ports::draw_nodes(&mut draft);
+    let reads = draft.reads();
+    let consumers: Lists<_, NodeId> = Lists::from_pairs(draft.dataset_names.len(), reads);
+    let layers = layers(&mut draft, &consumers);
+    let storages = storage::resolve(&mut draft, &consumers, options);
+    kinds::check(&mut draft, &storages);
+    let plan = match layers {
+        Some(layers) if draft.problems.is_empty() => Some(freeze::freeze(draft, consumers, storages, &layers)),
+        _ => None,
+    };
+    problems.extend(found);
+    plan
+}
+
+/// Gives each node its layer; cycles become problems.
+fn layers(draft: &mut Draft<'_, '_>, consumers: &Lists<DatasetId, NodeId>) -> Option<Vec<u32>> {
+    let outputs = &draft.outputs;
+    let cycles = graph::layers(draft.nodes.len(), |node, visit| {
+        for &dataset in outputs.get(node).iter().flatten() {
+            // A second producer is a problem already, and so is a node that reads what it makes.
+            if draft.producers[dataset].node == node.0 {
+                consumers.get(dataset).iter().filter(|&&reader| reader != node).for_each(|&reader| visit(reader));
+            }
+        }
+    });
+    let cycles = match cycles {
+        Ok(layers) => return Some(layers),
+        Err(cycles) => cycles,
+    };
+    for cycle in cycles {
+        let problem = tell_cycle(draft, &cycle);
+        let site = cycle.first().and_then(|&node| draft.spec.nodes.get(draft.nodes[node].spec as usize));
+        draft.problems.add("cycle", site.map(|node| node.site), || problem);
+    }
+    None
+}
+
+/// Shows `a -> b -> a`, and for each step what is made and where it is read. Of a long cycle only the ends are shown.
+fn tell_cycle(draft: &Draft<'_, '_>, cycle: &[NodeId]) -> Problem {
+    const SHOWN: usize = 10;
+    let name = |node: &NodeId| draft.node_names.name(*node);
+    let mut shown: Vec<&str> = cycle.iter().take(SHOWN).map(name).collect();
+    let hidden = cycle.len() - shown.len();
+    let more = format!("({hidden} more)");
+    if hidden > 0 {
+        shown.push(&more);
+    }
+    shown.extend(cycle.first().map(name));
+    let mut problem = Problem::new("cycle", format!("the nodes wait for each other: {}", shown.join(" -> ")));
+    let readers = cycle.iter().cycle().skip(1);
+    for (maker, reader) in cycle.iter().zip(readers).take(SHOWN) {
+        let port = draft.inputs.get(*reader).iter().position(|binding| match binding {
+            Some(InputBinding::Dataset(dataset)) => draft.producers[*dataset].node == maker.0,
+            _ => false,
+        });
+        let Some((port, Some(InputBinding::Dataset(dataset)))) =
+            port.map(|port| (port, draft.inputs.get(*reader)[port]))
+        else {
+            continue;
+        };
+        let dataset = draft.dataset_names.name(dataset);
+        let place = draft.told(draft.input_site(*reader, port));
+        problem =
+            problem.cause(format!("`{}` makes `{dataset}`, which `{}` reads at {place}", name(maker), name(reader)));
+    }
+    problem.hint("let one of them read something made earlier, or write to a dataset of another name")
+}

@@ -1,0 +1,144 @@
+//! The plan while it is being drawn up: nodes numbered as they were written, everything that later steps check.
+
+use crate::id::{DatasetId, Id, IdVec, Lists, NodeId, ParameterId};
+use crate::intern::Interner;
+use crate::plan::{Call, InputBinding, NONE, Parameter};
+use crate::policy::NodePolicy;
+use crate::problem::Problems;
+use crate::signature::{Manifest, NodeSignature, Port, PortKind};
+use crate::source::Site;
+use crate::spec::Spec;
+
+/// What all steps of planning share.
+pub(super) struct Draft<'s, 'a> {
+    pub(super) spec: &'s Spec<'a>,
+    pub(super) manifest: &'s Manifest,
+    pub(super) problems: &'s mut Problems,
+    pub(super) calls: IdVec<crate::id::CallId, Call>,
+    pub(super) policies: Vec<NodePolicy>,
+    pub(super) tag_sets: Vec<Vec<String>>,
+    pub(super) parameters: IdVec<ParameterId, Parameter>,
+    pub(super) node_names: Interner<NodeId>,
+    /// Indexed as written; ids become topological only in the frozen plan.
+    pub(super) nodes: IdVec<NodeId, DraftNode>,
+    pub(super) inputs: Lists<NodeId, Option<InputBinding>>,
+    pub(super) outputs: Lists<NodeId, Option<DatasetId>>,
+    pub(super) dataset_names: Interner<DatasetId>,
+    pub(super) producers: IdVec<DatasetId, Producer>,
+    /// Whether a node, port or name could not be understood, so that what seems missing may not be.
+    pub(super) doubtful: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DraftNode {
+    /// Position in `Spec::nodes`.
+    pub(super) spec: u32,
+    /// A `CallId`, or [`NONE`] when what it calls is unknown; its ports are then in the order they were written.
+    pub(super) call: u32,
+    pub(super) policy: u32,
+    pub(super) tags: u32,
+}
+
+/// Who makes a dataset.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Producer {
+    /// A `NodeId`, or [`NONE`].
+    pub(super) node: u32,
+    /// The output port.
+    pub(super) port: u32,
+}
+
+impl<'s, 'a> Draft<'s, 'a> {
+    pub(super) fn new(spec: &'s Spec<'a>, manifest: &'s Manifest, problems: &'s mut Problems) -> Self {
+        Self {
+            spec,
+            manifest,
+            problems,
+            calls: IdVec::default(),
+            policies: Vec::new(),
+            tag_sets: vec![Vec::new()],
+            parameters: IdVec::default(),
+            node_names: Interner::new(),
+            nodes: IdVec::default(),
+            inputs: Lists::new(),
+            outputs: Lists::new(),
+            dataset_names: Interner::new(),
+            producers: IdVec::default(),
+            doubtful: spec.unread.nodes,
+        }
+    }
+
+    /// Gives the id of a dataset's name.
+    pub(super) fn dataset(&mut self, name: &str) -> DatasetId {
+        let (id, new) = self.dataset_names.intern(name);
+        if new {
+            self.producers.push(Producer { node: NONE, port: 0 });
+        }
+        id
+    }
+
+    /// Gives the signature of what a node calls, where that is known.
+    pub(super) fn signature(&self, node: NodeId) -> Option<&'s NodeSignature> {
+        let call = self.calls.get(crate::id::CallId(self.nodes.get(node)?.call))?;
+        self.manifest.plugins.get(call.plugin as usize)?.nodes.get(call.node as usize)
+    }
+
+    /// Gives the kind of an input port, where it is known.
+    pub(super) fn input_kind(&self, node: NodeId, port: usize) -> Option<&'s PortKind> {
+        self.signature(node)?.inputs.get(port).map(|port: &Port| &port.kind)
+    }
+
+    /// Gives the kind of the port that makes a dataset, where it is known.
+    pub(super) fn producer_kind(&self, dataset: DatasetId) -> Option<&'s PortKind> {
+        let producer = self.producers.get(dataset)?;
+        self.signature(NodeId(producer.node))?.outputs.get(producer.port as usize).map(|port| &port.kind)
+    }
+
+    /// Finds where a node's input port is bound.
+    pub(super) fn input_site(&self, node: NodeId, port: usize) -> Option<Site> {
+        let spec = self.spec.nodes.get(self.nodes.get(node)?.spec as usize)?;
+        let name = self.signature(node).and_then(|signature| signature.inputs.get(port)).map(|port| &*port.name);
+        site_of(&spec.inputs, port, name)
+    }
+
+    /// Finds where a node's output port is bound.
+    pub(super) fn output_site(&self, node: NodeId, port: usize) -> Option<Site> {
+        let spec = self.spec.nodes.get(self.nodes.get(node)?.spec as usize)?;
+        let name = self.signature(node).and_then(|signature| signature.outputs.get(port)).map(|port| &*port.name);
+        site_of(&spec.outputs, port, name)
+    }
+
+    /// Walks over (dataset, reader) pairs, each once, in the order they were written.
+    pub(super) fn reads(&self) -> impl Iterator<Item = (DatasetId, NodeId)> + Clone + '_ {
+        self.nodes.ids().flat_map(|node| distinct_reads(self.inputs.get(node)).map(move |dataset| (dataset, node)))
+    }
+
+    /// Tells a site as text.
+    pub(super) fn told(&self, site: Option<Site>) -> String {
+        let place = site.and_then(|site| self.spec.texts.place(site));
+        place.map_or_else(|| "another file".to_owned(), |place| place.to_string())
+    }
+}
+
+/// Walks over the datasets among the bindings of one node, each once. Ports are few, so looking back is cheap.
+pub(super) fn distinct_reads(bindings: &[Option<InputBinding>]) -> impl Iterator<Item = DatasetId> + Clone + '_ {
+    bindings.iter().enumerate().filter_map(|(position, binding)| match binding {
+        Some(InputBinding::Dataset(dataset)) if !bindings[..position].contains(binding) => Some(*dataset),
+        _ => None,
+    })
+}
+
+fn site_of(ports: &crate::spec::Ports<'_>, position: usize, name: Option<&str>) -> Option<Site> {
+    let binding = if ports.named {
+        let named = ports.bindings.iter().find(|binding| binding.port.as_ref().map(|port| &*port.text) == name);
+        named.or_else(|| ports.bindings.get(position))
+    } else {
+        ports.bindings.get(position)
+    };
+    binding.map(|binding| binding.target.site)
+}
+
+/// Gives a position as the number that ids are made of.
+pub(super) fn number(position: usize) -> u32 {
+    NodeId::from_index(position).0
+}

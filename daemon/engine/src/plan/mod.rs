@@ -1,0 +1,348 @@
+//! A pipeline checked against a generation and a catalog: a frozen task graph, or every problem found.
+
+mod build;
+mod calls;
+mod draft;
+mod freeze;
+mod kinds;
+mod ports;
+mod slots;
+mod storage;
+
+use crate::id::{CallId, DatasetId, Id, IdVec, Lists, Names, NodeId, ParameterId, TaskId};
+use crate::parse;
+use crate::policy::{NodePolicy, OnFailure, RunPolicy};
+use crate::problem::Problem;
+use crate::signature::Manifest;
+use crate::source::Sources;
+
+pub use build::plan;
+
+/// A frozen task graph. Nothing in it changes while runs use it, so runs share it.
+///
+/// Stored flat (lists in one allocation, names in one string, ids of 4 bytes), read through the views below.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    name: String,
+    calls: IdVec<CallId, Call>,
+    policies: Vec<NodePolicy>,
+    tag_sets: Vec<Vec<String>>,
+    defaults: NodePolicy,
+    on_failure: Option<OnFailure>,
+    parameters: IdVec<ParameterId, Parameter>,
+    parameters_json: String,
+    layer_count: u32,
+    node_names: Names<NodeId>,
+    nodes: IdVec<NodeId, NodeCore>,
+    inputs: Lists<NodeId, Option<InputBinding>>,
+    outputs: Lists<NodeId, Option<DatasetId>>,
+    /// The datasets a node reads, each once.
+    reads: Lists<NodeId, DatasetId>,
+    dataset_names: Names<DatasetId>,
+    datasets: IdVec<DatasetId, DatasetCore>,
+    consumers: Lists<DatasetId, NodeId>,
+    /// The k-th persisted dataset has task number `nodes + k`: its load if nothing makes it, else its save.
+    persisted: Vec<(DatasetId, Persisted)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct NodeCore {
+    call: CallId,
+    policy: u32,
+    tags: u32,
+    layer: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct DatasetCore {
+    /// A `NodeId`, or [`NONE`].
+    producer: u32,
+    /// A position in `Plan::persisted`, or [`NONE`].
+    persisted: u32,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// One node of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name in the pipeline.
+    pub name: &'a str,
+    /// The plugin node it calls.
+    pub call: &'a Call,
+    /// What each input port is bound to, in port order; nothing for an optional port left out.
+    pub inputs: &'a [Option<InputBinding>],
+    /// What each output port makes, in port order.
+    pub outputs: &'a [Option<DatasetId>],
+    /// Retries and time-out.
+    pub policy: &'a NodePolicy,
+    /// Its tags.
+    pub tags: &'a [String],
+    /// Its layer, from 0.
+    pub layer: u32,
+}
+
+/// A plugin node that a plan calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Call {
+    /// Position of the plugin in the manifest.
+    pub plugin: u32,
+    /// Position of the node in its plugin.
+    pub node: u32,
+    /// `plugin::node`, for people.
+    pub label: String,
+    /// The plugin's name.
+    pub plugin_name: String,
+    /// The node's name within the plugin.
+    pub node_name: String,
+    /// Names of the input ports.
+    pub inputs: Vec<String>,
+    /// Names of the output ports.
+    pub outputs: Vec<String>,
+}
+
+/// What an input port is bound to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InputBinding {
+    /// A dataset's block.
+    Dataset(DatasetId),
+    /// A value known since planning: [`Plan::parameter`].
+    Parameter(ParameterId),
+}
+
+/// A bound parameter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parameter {
+    /// Its name as written: `params:model`, `parameters`.
+    pub name: String,
+    /// Its value as JSON text.
+    pub json: String,
+}
+
+/// One dataset of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Dataset<'a> {
+    /// Its id.
+    pub id: DatasetId,
+    /// Its name.
+    pub name: &'a str,
+    /// Where it lives beyond memory; nothing for shared memory only.
+    pub storage: Option<&'a Persisted>,
+    /// The node that makes it; nothing when it is an input of the pipeline.
+    pub producer: Option<NodeId>,
+    /// The nodes that read it, each once, in order.
+    pub consumers: &'a [NodeId],
+    /// Whether it is an output of the pipeline: made, and read by no node. Never released by the run.
+    pub is_output: bool,
+}
+
+/// Where and how a dataset is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Persisted {
+    /// Position of the plugin in the manifest.
+    pub plugin: u32,
+    /// Position of the dataset type in its plugin.
+    pub dataset_type: u32,
+    /// The type's name: `csv`.
+    pub type_name: String,
+    /// The plugin's name.
+    pub plugin_name: String,
+    /// The path, relative ones already joined to the base directory; empty when the entry has none.
+    pub path: String,
+    /// The type's options as a JSON object.
+    pub options_json: String,
+    /// The entry's `metadata` as a JSON object.
+    pub metadata_json: String,
+}
+
+/// What a task does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TaskKind {
+    /// Loads a persisted dataset into a block.
+    Load(DatasetId),
+    /// Calls a node.
+    Call(NodeId),
+    /// Saves a block to a persisted dataset.
+    Save(DatasetId),
+}
+
+/// What planning needs to know beside the pipeline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PlanOptions {
+    /// How many workers a run may use; with more than one, `single_process` dataset types are refused. Nothing means several.
+    pub workers: Option<u32>,
+}
+
+impl Plan {
+    /// Gives the pipeline's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Counts the nodes.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Counts the datasets.
+    pub fn dataset_count(&self) -> usize {
+        self.datasets.len()
+    }
+
+    /// Counts the tasks: loads, calls, saves.
+    pub fn task_count(&self) -> usize {
+        self.nodes.len() + self.persisted.len()
+    }
+
+    /// Counts the layers: the nodes on the longest path.
+    pub fn layer_count(&self) -> usize {
+        self.layer_count as usize
+    }
+
+    /// Walks over the nodes in topological order: layer by layer, by name within one.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = Node<'_>> {
+        self.nodes.iter().map(|(id, core)| self.node_view(id, core))
+    }
+
+    /// Walks over the datasets, in the order the pipeline first names them.
+    pub fn datasets(&self) -> impl ExactSizeIterator<Item = Dataset<'_>> {
+        self.datasets.iter().map(|(id, core)| self.dataset_view(id, core))
+    }
+
+    /// Walks over the tasks.
+    pub fn tasks(&self) -> impl Iterator<Item = (TaskId, TaskKind)> {
+        (0..self.task_count()).map(TaskId::from_index).filter_map(|id| Some((id, self.task(id)?)))
+    }
+
+    /// Gives a node; nothing when the id is not one of this plan's.
+    pub fn node(&self, id: NodeId) -> Option<Node<'_>> {
+        self.nodes.get(id).map(|core| self.node_view(id, core))
+    }
+
+    /// Gives a dataset; nothing when the id is not one of this plan's.
+    pub fn dataset(&self, id: DatasetId) -> Option<Dataset<'_>> {
+        self.datasets.get(id).map(|core| self.dataset_view(id, core))
+    }
+
+    /// Gives what a task does; nothing when the id is not one of this plan's.
+    pub fn task(&self, id: TaskId) -> Option<TaskKind> {
+        let Some(position) = id.index().checked_sub(self.nodes.len()) else {
+            return Some(TaskKind::Call(NodeId(id.0)));
+        };
+        let &(dataset, _) = self.persisted.get(position)?;
+        let made = self.datasets.get(dataset)?.producer != NONE;
+        Some(if made { TaskKind::Save(dataset) } else { TaskKind::Load(dataset) })
+    }
+
+    /// Gives the task that calls a node; nothing when the id is not one of this plan's.
+    pub fn call_of(&self, node: NodeId) -> Option<TaskId> {
+        self.nodes.get(node).map(|_| TaskId(node.0))
+    }
+
+    /// Gives the task that loads or saves a dataset; nothing where it lives in memory only.
+    pub fn task_of(&self, dataset: DatasetId) -> Option<TaskId> {
+        let position = self.datasets.get(dataset)?.persisted;
+        (position != NONE).then(|| TaskId::from_index(self.nodes.len() + position as usize))
+    }
+
+    /// Gives the datasets that a node reads, each once, however many of its ports they are bound to.
+    pub fn reads(&self, node: NodeId) -> &[DatasetId] {
+        self.reads.get(node)
+    }
+
+    /// Gives what a node's output ports make.
+    pub fn makes(&self, node: NodeId) -> impl Iterator<Item = DatasetId> {
+        self.outputs.get(node).iter().copied().flatten()
+    }
+
+    /// Gives the nodes that read a dataset, each once.
+    pub fn consumers(&self, dataset: DatasetId) -> &[NodeId] {
+        self.consumers.get(dataset)
+    }
+
+    /// Gives the node that makes a dataset; nothing for an input of the pipeline.
+    pub fn producer(&self, dataset: DatasetId) -> Option<NodeId> {
+        self.datasets.get(dataset).map(|core| core.producer).filter(|&producer| producer != NONE).map(NodeId)
+    }
+
+    /// Gives the policy of a node; the pipeline's own when the id is not one of this plan's.
+    pub fn policy(&self, node: NodeId) -> &NodePolicy {
+        let policy = self.nodes.get(node).and_then(|core| self.policies.get(core.policy as usize));
+        policy.unwrap_or(&self.defaults)
+    }
+
+    /// Gives the policy for what belongs to no node: loads.
+    pub fn default_policy(&self) -> &NodePolicy {
+        &self.defaults
+    }
+
+    /// Gives a bound parameter.
+    pub fn parameter(&self, id: ParameterId) -> Option<&Parameter> {
+        self.parameters.get(id)
+    }
+
+    /// Gives all parameters, merged, as one JSON object.
+    pub fn parameters_json(&self) -> &str {
+        &self.parameters_json
+    }
+
+    /// Finds a node by its name. Linear: for people's requests, not for the hot path.
+    pub fn find_node(&self, name: &str) -> Option<NodeId> {
+        self.nodes.ids().find(|&id| self.node_names.get(id) == name)
+    }
+
+    /// Finds a dataset by its name. Linear: for people's requests, not for the hot path.
+    pub fn find_dataset(&self, name: &str) -> Option<DatasetId> {
+        self.datasets.ids().find(|&id| self.dataset_names.get(id) == name)
+    }
+
+    /// Gives what the pipeline itself says about failures; a run's own wish goes before it.
+    pub fn on_failure(&self) -> Option<OnFailure> {
+        self.on_failure
+    }
+
+    /// Gives the run policy that the pipeline itself asks for; the caller lays a run's own wishes over it.
+    pub fn run_policy(&self) -> RunPolicy {
+        RunPolicy { on_failure: self.on_failure.unwrap_or_default(), ..RunPolicy::default() }
+    }
+
+    fn node_view<'p>(&'p self, id: NodeId, core: &NodeCore) -> Node<'p> {
+        Node {
+            id,
+            name: self.node_names.get(id),
+            call: &self.calls[core.call],
+            inputs: self.inputs.get(id),
+            outputs: self.outputs.get(id),
+            policy: self.policy(id),
+            tags: self.tag_sets.get(core.tags as usize).map_or(&[], Vec::as_slice),
+            layer: core.layer,
+        }
+    }
+
+    fn dataset_view<'p>(&'p self, id: DatasetId, core: &DatasetCore) -> Dataset<'p> {
+        let consumers = self.consumers.get(id);
+        Dataset {
+            id,
+            name: self.dataset_names.get(id),
+            storage: self.persisted.get(core.persisted as usize).map(|(_, persisted)| persisted),
+            producer: self.producer(id),
+            consumers,
+            is_output: core.producer != NONE && consumers.is_empty(),
+        }
+    }
+}
+
+/// Parses and plans: a frozen plan, or every problem of both steps together, in the order of the files.
+///
+/// # Errors
+/// Every problem found.
+pub fn check(sources: &Sources, manifest: &Manifest, options: &PlanOptions) -> Result<Plan, Vec<Problem>> {
+    let (spec, mut problems) = parse::parse(sources);
+    let planned = build::plan_with(&spec, manifest, options, &mut problems);
+    match planned {
+        Some(plan) if problems.is_empty() => Ok(plan),
+        _ => Err(problems.finish(&spec.texts)),
+    }
+}

@@ -1,0 +1,412 @@
+//! Binding the ports of every node: datasets, parameters, fan-out.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::Value as Json;
+
+use crate::document::Word;
+use crate::id::{CallId, DatasetId, NodeId, ParameterId};
+use crate::interpolate::{look_up, missing_parameter};
+use crate::matrix::{Combination, FillError, NODES_MAX, count};
+use crate::plan::draft::{Draft, DraftNode, Producer, number};
+use crate::plan::{InputBinding, NONE, Parameter, slots};
+use crate::policy::NodePolicy;
+use crate::problem::{Problem, did_you_mean, list};
+use crate::signature::{NodeSignature, Port, PortKind};
+use crate::spec::NodeSpec;
+
+/// Draws every node of the pipeline, one for each combination of its matrix.
+pub(super) fn draw_nodes(draft: &mut Draft<'_, '_>) {
+    let mut caches = Caches::default();
+    for (spec_number, spec) in (0u32..).zip(&draft.spec.nodes) {
+        let room = NODES_MAX - draft.nodes.len();
+        let Some(count) = count(&spec.matrix).filter(|&count| count <= room) else {
+            draft.doubtful = true;
+            draft.problems.add("too-many-nodes", Some(spec.site), || {
+                Problem::new("too-many-nodes", format!("the pipeline would have more than {NODES_MAX} nodes"))
+                    .hint("give the matrix of this node fewer values")
+            });
+            continue;
+        };
+        draft.doubtful |= count == 0;
+        Drawing::new(draft, &mut caches, spec, spec_number).draw(count);
+    }
+}
+
+/// What was looked up before. Hash maps are asked, never walked, so their order does not matter.
+#[derive(Default)]
+struct Caches<'s> {
+    calls: HashMap<&'s str, u32>,
+    policies: HashMap<NodePolicy, u32>,
+    tags: HashMap<Vec<String>, u32>,
+    parameters: HashMap<String, Option<ParameterId>>,
+    /// Values of a matrix, by name and JSON.
+    values: HashMap<(String, &'s str), ParameterId>,
+}
+
+/// One written node on its way into the draft.
+struct Drawing<'d, 's, 'a> {
+    draft: &'d mut Draft<'s, 'a>,
+    caches: &'d mut Caches<'s>,
+    spec: &'s NodeSpec<'a>,
+    spec_number: u32,
+    call: u32,
+    signature: Option<&'s NodeSignature>,
+    /// The port of each written binding; nothing where it has none.
+    inputs: Vec<Option<usize>>,
+    outputs: Vec<Option<usize>>,
+    /// Whether this is the node's first combination: what is wrong with all of them is told once.
+    first: bool,
+}
+
+impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
+    fn new(draft: &'d mut Draft<'s, 'a>, caches: &'d mut Caches<'s>, spec: &'s NodeSpec<'a>, spec_number: u32) -> Self {
+        let call = slots::resolve_call(draft, &mut caches.calls, &spec.call);
+        let found = draft.calls.get(CallId(call)).map(|call| (call.plugin as usize, call.node as usize));
+        let signature = found.and_then(|(plugin, node)| draft.manifest.plugins.get(plugin)?.nodes.get(node));
+        let inputs = slots::slots(draft, spec, &spec.inputs, signature.map(|signature| &*signature.inputs), "input");
+        let outputs =
+            slots::slots(draft, spec, &spec.outputs, signature.map(|signature| &*signature.outputs), "output");
+        Self { draft, caches, spec, spec_number, call, signature, inputs, outputs, first: true }
+    }
+
+    fn draw(mut self, count: usize) {
+        if self.spec.inputs.bindings.is_empty() && self.spec.outputs.bindings.is_empty() {
+            self.draft.problems.add("no-ports", Some(self.spec.site), || {
+                Problem::new(
+                    "no-ports",
+                    format!("a node that calls `{}` has neither inputs nor outputs", self.spec.call.text),
+                )
+                .hint("bind at least one port to a dataset")
+            });
+        }
+        let policy = self.spec.policy.resolve(self.draft.spec.defaults);
+        let policy = *self.caches.policies.entry(policy).or_insert_with(|| {
+            self.draft.policies.push(policy);
+            number(self.draft.policies.len() - 1)
+        });
+        for combination in 0..count {
+            self.first = combination == 0;
+            self.draw_one(Combination::new(&self.spec.matrix, combination), policy);
+        }
+    }
+
+    fn draw_one(&mut self, combination: Combination<'s, 'a>, policy: u32) {
+        let spec = self.spec;
+        let id = self.name(&combination);
+        let tags = self.tags(&combination);
+        self.draft.nodes.push(DraftNode { spec: self.spec_number, call: self.call, policy, tags });
+
+        let input_count = self.signature.map_or(spec.inputs.bindings.len(), |signature| signature.inputs.len());
+        let mut inputs = vec![None; input_count];
+        for (position, binding) in spec.inputs.bindings.iter().enumerate() {
+            let Some(port) = self.inputs.get(position).copied().flatten() else { continue };
+            inputs[port] = self.input(&binding.target, port, &combination);
+        }
+        let output_count = self.signature.map_or(spec.outputs.bindings.len(), |signature| signature.outputs.len());
+        let mut outputs = vec![None; output_count];
+        for (position, binding) in spec.outputs.bindings.iter().enumerate() {
+            let Some(port) = self.outputs.get(position).copied().flatten() else { continue };
+            outputs[port] = self.output(&binding.target, &combination);
+            if let Some(dataset) = outputs[port] {
+                self.produce(
+                    id,
+                    port,
+                    dataset,
+                    &binding.target,
+                    inputs.contains(&Some(InputBinding::Dataset(dataset))),
+                );
+            }
+        }
+        self.draft.inputs.push(inputs);
+        self.draft.outputs.push(outputs);
+    }
+
+    /// Names the node; a name that is taken is a problem.
+    fn name(&mut self, combination: &Combination<'_, '_>) -> NodeId {
+        let site = self.spec.name.as_ref().map_or(self.spec.site, |name| name.site);
+        let name = match &self.spec.name {
+            Some(name) => self.fill(name, combination).unwrap_or(Cow::Borrowed("?")),
+            None => {
+                let function = self.spec.call.text.rsplit("::").next().unwrap_or_default();
+                let values = combination.values().map(|value| format!("_{value}"));
+                Cow::Owned(std::iter::once(function.to_owned()).chain(values).collect())
+            }
+        };
+        if name != "?" {
+            // A bad name is kept all the same, so that later problems can call the node something.
+            self.check_name(&name, "a node", site);
+        }
+        let (id, new) = self.draft.node_names.intern(&name);
+        if new {
+            return id;
+        }
+        let first = &self.draft.spec.nodes[self.draft.nodes[id].spec as usize];
+        if name != "?" {
+            let place = self.draft.told(Some(first.name.as_ref().map_or(first.site, |name| name.site)));
+            let same = std::ptr::eq(first, self.spec);
+            let (named, axes) = (self.spec.name.is_some(), &self.spec.matrix);
+            self.draft.problems.add("duplicate-node", Some(site), || {
+                let problem = Problem::new("duplicate-node", format!("two nodes are named `{name}`"));
+                match (same, axes.first()) {
+                    (true, Some(axis)) => problem
+                        .cause("both come from this node's matrix")
+                        .hint(format!("put `{{{}}}` into its name", axis.name.text)),
+                    _ if named => {
+                        problem.cause(format!("the first is at {place}")).hint("give one of them another name")
+                    }
+                    _ => problem
+                        .cause(format!("the first is at {place}"))
+                        .cause("a node without a name is called after the function it calls")
+                        .hint("give one of them a name"),
+                }
+            });
+        }
+        // Ids and nodes stay side by side: the twin gets a name that nobody can have written.
+        let twin = format!("{name}\0{}", self.draft.node_names.len());
+        self.draft.node_names.intern(&twin).0
+    }
+
+    fn tags(&mut self, combination: &Combination<'_, '_>) -> u32 {
+        if self.spec.tags.is_empty() {
+            return 0;
+        }
+        let spec = self.spec;
+        let tags: Vec<String> =
+            spec.tags.iter().filter_map(|tag| self.fill(tag, combination)).map(Cow::into_owned).collect();
+        if let Some(&known) = self.caches.tags.get(&tags) {
+            return known;
+        }
+        self.draft.tag_sets.push(tags.clone());
+        let new = number(self.draft.tag_sets.len() - 1);
+        self.caches.tags.insert(tags, new);
+        new
+    }
+
+    /// Binds one input.
+    fn input(&mut self, target: &'s Word<'a>, port: usize, combination: &Combination<'s, 'a>) -> Option<InputBinding> {
+        let signature: Option<&'s Port> = self.signature.and_then(|signature| signature.inputs.get(port));
+        let filled = self.fill(target, combination)?;
+        if let Some(path) = parameter_path(&filled) {
+            let parameter = self.parameter(&filled, path, target, combination)?;
+            if let Some(port) = signature {
+                self.check_parameter(parameter, port, target);
+            }
+            return Some(InputBinding::Parameter(parameter));
+        }
+        if !self.check_name(&filled, "a dataset", target.site) {
+            self.draft.doubtful = true;
+            return None;
+        }
+        if let Some(port) = signature.filter(|port| port.parameter) {
+            let call = &self.spec.call.text;
+            let exists = look_up(&self.draft.spec.parameters, &filled).is_some();
+            self.draft.problems.add("parameter-port", Some(target.site), || {
+                let message =
+                    format!("input `{}` of `{call}` takes parameters, but `{filled}` is a dataset", port.name);
+                let hint = if exists {
+                    format!("did you mean `params:{filled}`?")
+                } else {
+                    "write `params:NAME` to bind a parameter".to_owned()
+                };
+                Problem::new("parameter-port", message).hint(hint)
+            });
+        }
+        Some(InputBinding::Dataset(self.draft.dataset(&filled)))
+    }
+
+    /// Finds a parameter: a value of the matrix first, then the pipeline's parameters.
+    fn parameter(
+        &mut self,
+        name: &str,
+        path: &str,
+        target: &Word<'_>,
+        combination: &Combination<'s, 'a>,
+    ) -> Option<ParameterId> {
+        if let Some(value) = combination.value(path) {
+            let key = (name.to_owned(), &*value.json);
+            let parameters = &mut self.draft.parameters;
+            let new = || parameters.push(Parameter { name: name.to_owned(), json: value.json.clone() });
+            return Some(*self.caches.values.entry(key).or_insert_with(new));
+        }
+        if let Some(&Some(known)) = self.caches.parameters.get(name) {
+            return Some(known);
+        }
+        let all = &self.draft.spec.parameters;
+        let json = match path {
+            "" => Some(Json::Object(all.clone()).to_string()),
+            path => look_up(all, path).map(Json::to_string),
+        };
+        let found = json.map(|json| self.draft.parameters.push(Parameter { name: name.to_owned(), json }));
+        if found.is_none() && !self.draft.spec.unread.parameters {
+            let axes = combination_axes(self.spec);
+            self.draft.problems.add("missing-parameter", Some(target.site), || {
+                let problem = missing_parameter(all, path);
+                match did_you_mean(path, axes) {
+                    Some(hint) => Problem { hints: vec![hint], ..problem },
+                    None => problem,
+                }
+            });
+        }
+        self.caches.parameters.insert(name.to_owned(), found);
+        found
+    }
+
+    /// Refuses a parameter at a port that cannot take it.
+    fn check_parameter(&mut self, parameter: ParameterId, port: &Port, target: &Word<'_>) {
+        let call = &self.spec.call.text;
+        let Parameter { name, json } = &self.draft.parameters[parameter];
+        if !port.parameter && !port.kind.is_json() {
+            let message = format!(
+                "input `{}` of `{call}` takes a dataset ({}), but `{name}` is a parameter",
+                port.name, port.kind
+            );
+            self.draft.problems.add("parameter-port", Some(target.site), || Problem::new("parameter-port", message));
+            return;
+        }
+        let fits = match &port.kind {
+            PortKind::Number => json.parse::<f64>().is_ok(),
+            PortKind::Integer => json.parse::<i64>().is_ok(),
+            PortKind::Boolean => matches!(json.as_str(), "true" | "false"),
+            PortKind::String => json.starts_with('"'),
+            _ => true,
+        };
+        if !fits {
+            let shown: String = json.chars().take(60).collect();
+            let message =
+                format!("input `{}` of `{call}` takes {}, but `{name}` is {shown}", port.name, article(&port.kind));
+            self.draft.problems.add("parameter-type", Some(target.site), || Problem::new("parameter-type", message));
+        }
+    }
+
+    /// Names one output.
+    fn output(&mut self, target: &'s Word<'a>, combination: &Combination<'s, 'a>) -> Option<DatasetId> {
+        let filled = self.fill(target, combination)?;
+        if parameter_path(&filled).is_some() {
+            self.draft.problems.add("parameter-port", Some(target.site), || {
+                Problem::new(
+                    "parameter-port",
+                    format!("`{filled}` is a parameter: nodes read parameters, they make datasets"),
+                )
+            });
+            return None;
+        }
+        if !self.check_name(&filled, "a dataset", target.site) {
+            self.draft.doubtful = true;
+            return None;
+        }
+        Some(self.draft.dataset(&filled))
+    }
+
+    /// Notes who makes a dataset; a second producer is a problem, and so is a node that reads what it makes.
+    fn produce(&mut self, node: NodeId, port: usize, dataset: DatasetId, target: &Word<'_>, is_read: bool) {
+        if is_read {
+            let (name, node) = (self.draft.dataset_names.name(dataset), self.draft.node_names.name(node));
+            let message = format!("node `{}` reads and makes `{name}`", printable(node));
+            self.draft.problems.add("reads-own-output", Some(target.site), || {
+                Problem::new("reads-own-output", message).hint("let it make a dataset of another name")
+            });
+        }
+        let producer = self.draft.producers[dataset];
+        if producer.node == NONE {
+            self.draft.producers[dataset] = Producer { node: node.0, port: number(port) };
+            return;
+        }
+        let (name, first) = (self.draft.dataset_names.name(dataset), NodeId(producer.node));
+        let (first_name, second_name) = (self.draft.node_names.name(first), self.draft.node_names.name(node));
+        let message = format!(
+            "dataset `{name}` is made twice: by `{}` and by `{}`",
+            printable(first_name),
+            printable(second_name)
+        );
+        // The node being drawn is not in the lists of ports yet; its own bindings know where it stands.
+        let same_node = first == node || self.draft.nodes[first].spec == self.spec_number;
+        let place = match same_node {
+            true => self.draft.told(Some(
+                self.spec.outputs.bindings.iter().map(|binding| binding.target.site).min().unwrap_or(self.spec.site),
+            )),
+            false => self.draft.told(self.draft.output_site(first, producer.port as usize)),
+        };
+        let axis = self.spec.matrix.first().filter(|_| same_node && first != node);
+        self.draft.problems.add("two-producers", Some(target.site), || {
+            let problem = Problem::new("two-producers", message).cause(format!("it is first made at {place}"));
+            match axis {
+                Some(axis) => problem.hint(format!("put `{{{}}}` into the dataset's name", axis.name.text)),
+                None => problem.hint("let one of them make a dataset of another name"),
+            }
+        });
+    }
+
+    /// Puts the matrix's values into a text; what is wrong with it is told once a node.
+    fn fill<'t>(&mut self, word: &'t Word<'a>, combination: &Combination<'_, '_>) -> Option<Cow<'t, str>> {
+        let error = match combination.fill(&word.text) {
+            Ok(filled) => return Some(filled),
+            Err(error) => error,
+        };
+        self.draft.doubtful = true;
+        if self.first {
+            let axes = || combination_axes(self.spec);
+            self.draft.problems.add("unknown-placeholder", Some(word.site), || match error {
+                FillError::Unbalanced => {
+                    Problem::new("unknown-placeholder", format!("a brace in `{}` has no partner", word.text))
+                }
+                FillError::Unknown(name) => {
+                    let problem =
+                        Problem::new("unknown-placeholder", format!("`{{{name}}}` is no value of this node's matrix"));
+                    match (did_you_mean(name, axes()), self.spec.matrix.is_empty()) {
+                        (Some(hint), _) => problem.hint(hint),
+                        (None, true) => {
+                            problem.hint(format!("this node has no matrix; add `matrix = {{ {name} = [\"…\"] }}`"))
+                        }
+                        (None, false) => problem.hint(format!("its matrix has {}", list(axes()))),
+                    }
+                }
+            });
+        }
+        None
+    }
+
+    /// Refuses a name that holds more than letters, digits, `_`, `-` and `.`.
+    fn check_name(&mut self, name: &str, what: &str, site: crate::source::Site) -> bool {
+        let bad =
+            name.chars().find(|&character| !(character.is_alphanumeric() || matches!(character, '_' | '-' | '.')));
+        if bad.is_none() && !name.is_empty() {
+            return true;
+        }
+        self.draft.problems.add("bad-name", Some(site), || {
+            let problem = match bad {
+                None => Problem::new("bad-name", format!("the name of {what} is empty")),
+                Some(bad) => Problem::new("bad-name", format!("`{name}` cannot name {what}: it holds {bad:?}")),
+            };
+            match (bad, name.strip_prefix("param:").or_else(|| name.strip_prefix("parameters:"))) {
+                (_, Some(rest)) => problem.hint(format!("did you mean `params:{rest}`?")),
+                (Some('@'), _) => problem.hint("transcoding (`name@format`) is not supported yet"),
+                _ => problem.hint("names are made of letters, digits, `_`, `-` and `.`"),
+            }
+        });
+        false
+    }
+}
+
+/// Gives the path of `params:a.b`, and the empty path for `parameters`, which is all of them.
+fn parameter_path(name: &str) -> Option<&str> {
+    match name {
+        "parameters" => Some(""),
+        _ => name.strip_prefix("params:").filter(|path| !path.is_empty()),
+    }
+}
+
+fn combination_axes<'s>(spec: &'s NodeSpec<'_>) -> impl Iterator<Item = &'s str> {
+    spec.matrix.iter().map(|axis| &*axis.name.text)
+}
+
+/// A twin's name ends in what nobody wrote.
+fn printable(name: &str) -> &str {
+    name.split('\0').next().unwrap_or(name)
+}
+
+fn article(kind: &PortKind) -> String {
+    let vowel = kind.to_string().starts_with(['a', 'e', 'i', 'o', 'u']);
+    format!("{} {kind}", if vowel { "an" } else { "a" })
+}

@@ -1,0 +1,108 @@
+//! Which plugin node a written node calls, and which of its ports each binding means.
+
+use std::collections::HashMap;
+
+use crate::document::Word;
+use crate::id::Id;
+use crate::plan::draft::Draft;
+use crate::plan::{Call, NONE, calls};
+use crate::problem::{Problem, did_you_mean, list};
+use crate::signature::Port;
+use crate::spec::{NodeSpec, Ports};
+
+/// Gives the number of the call, or [`NONE`] after telling what is wrong with it. Each good call is looked up once.
+pub(super) fn resolve_call<'s>(
+    draft: &mut Draft<'s, '_>,
+    known: &mut HashMap<&'s str, u32>,
+    call: &'s Word<'_>,
+) -> u32 {
+    if let Some(&call) = known.get(&*call.text) {
+        return call;
+    }
+    match calls::find_node(draft.manifest, &call.text) {
+        Ok((plugin, node, signature)) => {
+            let names = |ports: &[Port]| ports.iter().map(|port| port.name.clone()).collect();
+            let plugin_name = draft.manifest.plugins[plugin as usize].name.clone();
+            let id = draft.calls.push(Call {
+                plugin,
+                node,
+                label: format!("{plugin_name}::{}", signature.name),
+                plugin_name,
+                node_name: signature.name.clone(),
+                inputs: names(&signature.inputs),
+                outputs: names(&signature.outputs),
+            });
+            known.insert(&call.text, id.index() as u32);
+            id.index() as u32
+        }
+        Err(problem) => {
+            draft.problems.add(problem.code, Some(call.site), || problem);
+            NONE
+        }
+    }
+}
+
+/// Finds the port of each binding. Without a signature ports are counted as they were written.
+pub(super) fn slots(
+    draft: &mut Draft<'_, '_>,
+    spec: &NodeSpec<'_>,
+    ports: &Ports<'_>,
+    signature: Option<&[Port]>,
+    side: &str,
+) -> Vec<Option<usize>> {
+    let Some(signature) = signature else { return (0..ports.bindings.len()).map(Some).collect() };
+    let call = &spec.call.text;
+    let names = || signature.iter().map(|port| &*port.name);
+    if !ports.named && ports.bindings.len() > signature.len() {
+        draft.doubtful = true;
+        draft.problems.add("wrong-port", Some(ports.site), || {
+            let (given, takes) = (ports.bindings.len(), signature.len());
+            let plural = if takes == 1 { "" } else { "s" };
+            let problem =
+                Problem::new("wrong-port", format!("`{call}` has {takes} {side}{plural}, but {given} are bound"));
+            match takes {
+                0 => problem,
+                1 => problem.hint(format!("it is {}", list(names()))),
+                _ => problem.hint(format!("they are {}, in this order", list(names()))),
+            }
+        });
+    }
+    let mut slots = Vec::with_capacity(ports.bindings.len());
+    for (position, binding) in ports.bindings.iter().enumerate() {
+        let Some(port) = &binding.port else {
+            slots.push(Some(position).filter(|&position| position < signature.len()));
+            continue;
+        };
+        let slot = names().position(|name| name == port.text);
+        if slot.is_none() {
+            draft.doubtful = true;
+            draft.problems.add("wrong-port", Some(port.site), || {
+                let problem = Problem::new("wrong-port", format!("`{call}` has no {side} `{}`", port.text));
+                let hint = did_you_mean(&port.text, names());
+                problem.hint(hint.unwrap_or_else(|| match signature.len() {
+                    0 => format!("it has no {side}s"),
+                    1 => format!("its one {side} is {}", list(names())),
+                    _ => format!("its {side}s are {}", list(names())),
+                }))
+            });
+        }
+        slots.push(slot);
+    }
+    let missing: Vec<&Port> = (signature.iter().enumerate())
+        .filter(|(position, port)| !port.optional && !slots.contains(&Some(*position)))
+        .map(|(_, port)| port)
+        .collect();
+    // Where as many names are wrong as are missing, these are those, misspelt: told above.
+    let misspelt = slots.iter().filter(|slot| slot.is_none()).count();
+    if missing.len() > misspelt {
+        draft.problems.add("missing-port", Some(ports.site), || {
+            let told = list(missing.iter().map(|port| &*port.name));
+            let (plural, are) = if missing.len() == 1 { ("", "is") } else { ("s", "are") };
+            let kinds: Vec<String> =
+                missing.iter().map(|port| format!("{} = \"…\"  # {}", port.name, port.kind)).collect();
+            Problem::new("missing-port", format!("{side}{plural} {told} of `{call}` {are} bound to nothing"))
+                .hint(format!("bind every {side}:\n{}", kinds.join("\n")))
+        });
+    }
+    slots
+}

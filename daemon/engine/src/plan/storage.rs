@@ -1,0 +1,234 @@
+//! Where every dataset lives: what the catalog says of it, and whether it can be read at all.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value as Json};
+
+use crate::catalog::{Catalog, Resolved};
+use crate::id::{DatasetId, IdVec, Lists, NodeId};
+use crate::interpolate::Scope;
+use crate::plan::draft::{Draft, number};
+use crate::plan::{NONE, Persisted, PlanOptions, calls};
+use crate::problem::{Problem, list, nearest};
+use crate::signature::DatasetTypeSignature;
+
+/// Where datasets live.
+pub(super) struct Storages<'s> {
+    pub(super) of: IdVec<DatasetId, Storage>,
+    pub(super) persisted: Vec<(DatasetId, Persisted)>,
+    /// The types of `persisted`, side by side.
+    pub(super) types: Vec<&'s DatasetTypeSignature>,
+}
+
+/// Where one dataset lives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Storage {
+    /// In shared memory only.
+    Memory,
+    /// Where `Storages::persisted` says at this position.
+    Persisted(u32),
+    /// Not known, as its entry has a problem.
+    Broken,
+}
+
+/// Asks the catalog for every dataset of the draft.
+pub(super) fn resolve<'s>(
+    draft: &mut Draft<'s, '_>,
+    consumers: &Lists<DatasetId, NodeId>,
+    options: &PlanOptions,
+) -> Storages<'s> {
+    let catalog = Catalog::new(draft.spec, draft.problems);
+    let mut storages = Storages { of: IdVec::default(), persisted: Vec::new(), types: Vec::new() };
+    let mut missing = Vec::new();
+    for dataset in draft.producers.ids() {
+        let resolved = catalog.resolve(draft.dataset_names.name(dataset));
+        let storage = match &resolved {
+            Some(resolved) => store(draft, dataset, resolved, &mut storages),
+            None => Storage::Memory,
+        };
+        if storage == Storage::Memory && draft.producers[dataset].node == NONE && !consumers.get(dataset).is_empty() {
+            missing.push((dataset, resolved.is_some()));
+        }
+        storages.of.push(storage);
+    }
+    if !missing.is_empty() && !draft.doubtful && !draft.spec.unread.catalog {
+        tell_missing(draft, &catalog, consumers, &missing);
+    }
+    check_single_process(draft, &storages, options);
+    check_paths(draft, &storages);
+    storages
+}
+
+/// Reads one entry for one dataset.
+fn store<'s>(
+    draft: &mut Draft<'s, '_>,
+    dataset: DatasetId,
+    resolved: &Resolved<'_, '_>,
+    storages: &mut Storages<'s>,
+) -> Storage {
+    let entry = resolved.entry;
+    let name = draft.dataset_names.name(dataset).to_owned();
+    let problems = &mut *draft.problems;
+    let mut broken = false;
+    for key in &entry.unsupported {
+        broken = true;
+        problems.add("not-supported", Some(key.site), || {
+            Problem::new("not-supported", format!("`{}` of dataset `{name}` is not supported yet", key.text))
+        });
+    }
+    let scope = Scope {
+        captures: resolved.captures.as_deref(),
+        parameters: &draft.spec.parameters,
+        environment: draft.spec.environment,
+    };
+    let parameters_unread = draft.spec.unread.parameters;
+    let mut refuse = |site, problem: Problem| {
+        broken = true;
+        if !(parameters_unread && problem.code == "missing-parameter") {
+            problems
+                .add(problem.code, Some(site), || problem.cause(format!("in the catalog entry of dataset `{name}`")));
+        }
+    };
+    let type_name = entry.type_name.as_ref().map(|word| scope.text(&word.text, word.site, &mut refuse));
+    let path = entry.path.as_ref().map(|word| scope.text(&word.text, word.site, &mut refuse));
+    let mut table = |entries: &[crate::document::Entry<'_>]| -> Map<String, Json> {
+        entries.iter().map(|entry| (entry.key.text.to_string(), scope.value(&entry.value, &mut refuse))).collect()
+    };
+    let options = table(&entry.options);
+    let metadata = table(&entry.metadata);
+    // An entry without a type is a problem of its own already.
+    let Some(type_name) = type_name else { return Storage::Broken };
+    let (plugin, dataset_type, plugin_signature, signature) = match calls::find_type(draft.manifest, &type_name) {
+        Ok(Some(found)) => found,
+        Ok(None) if broken => return Storage::Broken,
+        Ok(None) => return Storage::Memory,
+        Err(problem) => {
+            let site = entry.type_name.as_ref().map(|word| word.site);
+            draft
+                .problems
+                .add(problem.code, site, || problem.cause(format!("in the catalog entry of dataset `{name}`")));
+            return Storage::Broken;
+        }
+    };
+    if broken {
+        return Storage::Broken;
+    }
+    let path = path.map(|path| join(draft.spec.base_directory, &path)).unwrap_or_default();
+    storages.types.push(signature);
+    storages.persisted.push((
+        dataset,
+        Persisted {
+            plugin,
+            dataset_type,
+            type_name: signature.name.clone(),
+            plugin_name: plugin_signature.name.clone(),
+            path,
+            options_json: Json::Object(options).to_string(),
+            metadata_json: Json::Object(metadata).to_string(),
+        },
+    ));
+    Storage::Persisted(number(storages.persisted.len() - 1))
+}
+
+/// Joins a relative path to the directory it starts from. What names its scheme (`https://…`) is left as it is.
+fn join(base: &str, path: &str) -> String {
+    let mut relative = path;
+    while let Some(rest) = relative.strip_prefix("./") {
+        relative = rest.trim_start_matches('/');
+    }
+    if path.is_empty() || path.starts_with('/') || path.contains("://") || base.is_empty() {
+        return path.to_owned();
+    }
+    format!("{}/{relative}", base.trim_end_matches('/'))
+}
+
+/// One problem names every input of the pipeline that is nowhere to be had.
+fn tell_missing(
+    draft: &mut Draft<'_, '_>,
+    catalog: &Catalog<'_, '_>,
+    consumers: &Lists<DatasetId, NodeId>,
+    missing: &[(DatasetId, bool)],
+) {
+    const SHOWN: usize = 50;
+    let mut named: Vec<(&str, DatasetId, bool)> =
+        (missing.iter()).map(|&(dataset, is_memory)| (draft.dataset_names.name(dataset), dataset, is_memory)).collect();
+    named.sort_unstable();
+    let site = |dataset: DatasetId| {
+        let reader = *consumers.get(dataset).first()?;
+        let wanted = Some(crate::plan::InputBinding::Dataset(dataset));
+        let port = draft.inputs.get(reader).iter().position(|binding| *binding == wanted)?;
+        draft.input_site(reader, port)
+    };
+    let first_site = named.iter().filter_map(|&(_, dataset, _)| site(dataset)).min();
+    let names: Vec<&str> = named.iter().map(|&(name, ..)| name).collect();
+    let shown = match names.len() {
+        0..=SHOWN => list(names.iter().copied()),
+        _ => format!("{} and {} more", list(names[..SHOWN].iter().copied()), names.len() - SHOWN),
+    };
+    let (verb, they) = if names.len() == 1 { ("is", "it is") } else { ("are", "they are") };
+    let mut problem = Problem::new(
+        "missing-input",
+        format!(
+            "{shown} {verb} read, but no node makes {} and the catalog has no entry",
+            if names.len() == 1 { "it" } else { "them" }
+        ),
+    );
+    for &(name, dataset, is_memory) in named.iter().take(SHOWN) {
+        let readers = consumers.get(dataset);
+        let reader = readers.first().map_or("", |&reader| draft.node_names.name(reader));
+        let memory = if is_memory { "; its catalog entry says that it lives in memory only" } else { "" };
+        problem = problem.cause(format!("`{name}` is read by `{reader}` at {}{memory}", draft.told(site(dataset))));
+        let made = draft.producers.iter().filter(|(_, producer)| producer.node != NONE).take(1_000);
+        let known = made.map(|(made, _)| draft.dataset_names.name(made)).chain(catalog.names());
+        if let Some(near) = nearest(name, known) {
+            problem = problem.hint(format!("`{name}`: did you mean `{near}`?"));
+        }
+    }
+    if problem.hints.is_empty() {
+        problem = problem.hint(format!(
+            "if {they} on disk, add to the catalog:\n[{}]\ntype = \"csv\"\npath = \"…\"",
+            names.first().unwrap_or(&"")
+        ));
+    }
+    draft.problems.add("missing-input", first_site, || problem);
+}
+
+/// One problem names every dataset whose type must not be used by several workers at once.
+fn check_single_process(draft: &mut Draft<'_, '_>, storages: &Storages<'_>, options: &PlanOptions) {
+    if options.workers == Some(1) {
+        return;
+    }
+    let single = storages.persisted.iter().zip(&storages.types).filter(|(_, signature)| signature.single_process);
+    let mut names: Vec<&str> = single.map(|((dataset, _), _)| draft.dataset_names.name(*dataset)).collect();
+    names.sort_unstable();
+    if names.is_empty() {
+        return;
+    }
+    let message = format!("{} cannot be used by more than one worker", list(names));
+    draft.problems.add("single-process", None, || {
+        Problem::new("single-process", message)
+            .cause("their dataset types are marked `single_process`")
+            .hint("run with `--max-workers 1`, or keep them in a dataset of another type")
+    });
+}
+
+/// Two datasets that are made must not be saved to one path: the later would destroy the earlier.
+fn check_paths(draft: &mut Draft<'_, '_>, storages: &Storages<'_>) {
+    let mut saved: HashMap<&str, DatasetId> = HashMap::new();
+    for (dataset, persisted) in &storages.persisted {
+        let producer = draft.producers[*dataset];
+        if producer.node == NONE || persisted.path.is_empty() {
+            continue;
+        }
+        let Some(&first) = saved.get(&*persisted.path) else {
+            saved.insert(&persisted.path, *dataset);
+            continue;
+        };
+        let site = draft.output_site(NodeId(producer.node), producer.port as usize);
+        let (one, other) = (draft.dataset_names.name(first), draft.dataset_names.name(*dataset));
+        let message = format!("datasets `{one}` and `{other}` are both saved to {}", persisted.path);
+        draft.problems.add("same-path", site, || {
+            Problem::new("same-path", message).hint("give them paths of their own in the catalog")
+        });
+    }
+}

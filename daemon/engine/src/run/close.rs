@@ -1,0 +1,121 @@
+//! The end of a run, and what it tells of itself.
+
+use std::sync::Arc;
+
+use super::{Run, Stage, Step};
+use crate::action::{Action, Happening, RunState, SkipReason};
+use crate::failure::{Failure, FailureKind};
+use crate::id::NodeId;
+use crate::plan::TaskKind;
+use crate::report::{Failed, FailureReport, NodeCounts, NodeReport, NodeState, Report};
+
+impl Run {
+    /// Closes the run when nothing is left to happen.
+    pub(super) fn close_if_over(&mut self, step: &mut Step<'_>) {
+        if self.stage == Stage::Created || self.live > 0 || self.backing_off > 0 {
+            return;
+        }
+        if self.open_nodes > 0 {
+            self.unstick(step);
+        }
+        let all_finished = || self.nodes.iter().all(|(_, node)| node.state == NodeState::Finished);
+        let state = if self.failures.is_empty() && all_finished() {
+            RunState::Succeeded
+        } else if self.cancel_reason.is_some() && self.cut_short {
+            RunState::Cancelled
+        } else {
+            RunState::Failed
+        };
+        self.stage = Stage::Closed(state);
+        self.timers.clear();
+        self.run_deadline = None;
+        step.emit(Happening::RunFinished { state });
+        step.actions.push(Action::Close { state });
+    }
+
+    /// Nothing is live and yet nodes are open. Planning makes that impossible; should it happen, the run ends and says what it saw.
+    fn unstick(&mut self, step: &mut Step<'_>) {
+        let open: Vec<NodeId> =
+            self.nodes.iter().filter(|(_, node)| !node.state.is_final()).map(|(id, _)| id).collect();
+        let name = |id: &NodeId| self.plan.node(*id).map_or("", |node| node.name);
+        let named: Vec<&str> = open.iter().take(10).map(name).collect();
+        let message = format!(
+            "nothing is ready to run, yet {} of {} nodes are not done: {}",
+            open.len(),
+            self.nodes.len(),
+            named.join(", ")
+        );
+        let mut failure = Failure::new(FailureKind::Protocol, message);
+        failure.hints.push("this is a defect of dagd's engine; please report it with the pipeline".to_owned());
+        self.failures.push(FailureReport { what: Failed::Run, failure: Arc::new(failure) });
+        for node in open {
+            self.close_node(node, NodeState::Skipped(SkipReason::RunStopped), step);
+            step.emit(Happening::NodeSkipped { node, because: SkipReason::RunStopped });
+            self.done_reading(node, step);
+        }
+    }
+
+    /// Tells what happened so far. Linear in the nodes.
+    pub fn report(&self) -> Report {
+        let mut counts = NodeCounts::default();
+        let nodes = (self.nodes.ids())
+            .map(|node| {
+                let report = self.node_report(node);
+                counts.add(report.state);
+                report
+            })
+            .collect();
+        Report {
+            state: self.state(),
+            duration_us: self.last.since(self.started),
+            counts,
+            nodes,
+            failures: self.failures.clone(),
+            cancel_reason: self.cancel_reason.clone(),
+            datasets: self.datasets,
+        }
+    }
+
+    fn node_report(&self, node: NodeId) -> NodeReport {
+        let run = &self.nodes[node];
+        let call = self.plan.call_of(node).and_then(|call| self.tasks.get(call)).filter(|call| call.starts > 0);
+        let end = if run.state.is_final() { run.ended } else { self.last };
+        NodeReport {
+            node,
+            state: run.state,
+            attempts: call.map_or(0, |call| call.starts),
+            worker: call.map(|call| call.worker),
+            started_us: call.map(|call| call.started.since(self.started)),
+            duration_us: call.map(|call| end.since(call.started)),
+        }
+    }
+
+    /// Counts the tasks that are dispatched and have not ended, by kind: loads, calls, saves. For status pages.
+    pub fn live_tasks(&self) -> (usize, usize, usize) {
+        let mut counts = (0, 0, 0);
+        for (task, run) in self.tasks.iter().filter(|(_, run)| run.state.is_live()) {
+            match (self.kind(task), run.state) {
+                (Some(TaskKind::Load(_)), _) => counts.0 += 1,
+                (Some(TaskKind::Call(_)), _) => counts.1 += 1,
+                (Some(TaskKind::Save(_)), _) => counts.2 += 1,
+                (None, _) => {}
+            }
+        }
+        counts
+    }
+}
+
+impl NodeCounts {
+    fn add(&mut self, state: NodeState) {
+        self.total += 1;
+        let count = match state {
+            NodeState::Waiting => &mut self.waiting,
+            NodeState::Ready | NodeState::Running | NodeState::Retrying | NodeState::Saving => &mut self.running,
+            NodeState::Finished => &mut self.finished,
+            NodeState::Failed => &mut self.failed,
+            NodeState::Skipped(_) => &mut self.skipped,
+            NodeState::Cancelled => &mut self.cancelled,
+        };
+        *count += 1;
+    }
+}

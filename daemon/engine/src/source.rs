@@ -1,0 +1,108 @@
+//! The texts that a plan is made from, as the caller read them.
+
+use std::collections::BTreeMap;
+
+use crate::problem::Place;
+
+/// How a text is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Syntax {
+    /// TOML 1.1.
+    #[default]
+    Toml,
+    /// JSON, strictly: no comments, no trailing commas.
+    Json,
+}
+
+/// One text and the name that problems call it by.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Source {
+    /// The file's name as people know it.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+    /// How it is written.
+    pub syntax: Syntax,
+}
+
+/// Everything that a plan is made from, beside the plugins' manifest.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sources {
+    /// The pipeline file.
+    pub pipeline: Source,
+    /// Catalog files; an entry of a later one replaces the entry of that name in an earlier one.
+    pub catalogs: Vec<Source>,
+    /// Parameter files; later ones are merged deeply over earlier ones.
+    pub parameters: Vec<Source>,
+    /// `--params a.b=1`, merged last. Values are JSON where they can be read as that, else text.
+    pub overrides: Vec<(String, String)>,
+    /// What `${env:NAME}` may see.
+    pub environment: BTreeMap<String, String>,
+    /// The directory that relative paths of datasets start from: that of the pipeline file.
+    pub base_directory: String,
+}
+
+impl Source {
+    /// Makes a source; a name that ends in `.json` is JSON, every other one TOML.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let name = name.into();
+        let syntax = if name.to_ascii_lowercase().ends_with(".json") { Syntax::Json } else { Syntax::Toml };
+        Self { name, text: text.into(), syntax }
+    }
+}
+
+/// Where something was written: the number of its text and the byte in it. Small, as every node keeps several.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Site {
+    /// The number of the text in [`Texts`].
+    pub text: u32,
+    /// The byte offset in it.
+    pub offset: u32,
+}
+
+/// The texts of one plan, numbered, so that a [`Site`] can be told as file, line and column.
+#[derive(Clone, Debug, Default)]
+pub struct Texts<'a> {
+    texts: Vec<Lines<'a>>,
+}
+
+#[derive(Clone, Debug)]
+struct Lines<'a> {
+    name: &'a str,
+    text: &'a str,
+    starts: Vec<u32>,
+}
+
+impl<'a> Texts<'a> {
+    /// Adds a text and gives its number.
+    pub fn add(&mut self, source: &'a Source) -> u32 {
+        let newlines = source.text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+        let starts = std::iter::once(0).chain(newlines.map(|(index, _)| offset(index + 1))).collect();
+        self.texts.push(Lines { name: &source.name, text: &source.text, starts });
+        offset(self.texts.len() - 1)
+    }
+
+    /// Tells a site as file, line and column; nothing when it is in no text of ours.
+    pub fn place(&self, site: Site) -> Option<Place> {
+        let lines = self.texts.get(site.text as usize)?;
+        let line = lines.starts.partition_point(|&start| start <= site.offset).max(1);
+        let start = *lines.starts.get(line - 1)? as usize;
+        let mut end = (site.offset as usize).min(lines.text.len());
+        while !lines.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let column = lines.text.get(start..end)?.chars().count() + 1;
+        Some(Place { file: lines.name.to_owned(), line: offset(line), column: offset(column) })
+    }
+
+    /// Gives the byte at which a line starts (from 1); the end of the text for a line beyond it.
+    pub fn line_start(&self, text: u32, line: usize) -> u32 {
+        let Some(lines) = self.texts.get(text as usize) else { return 0 };
+        lines.starts.get(line.saturating_sub(1)).copied().unwrap_or_else(|| offset(lines.text.len()))
+    }
+}
+
+/// Texts are bounded by [`TEXT_BYTES_MAX`](crate::document::TEXT_BYTES_MAX), far below 4 GiB.
+fn offset(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,144 @@
+//! A pipeline, its catalog and its parameters as they were written, with places; nothing is checked against plugins yet.
+
+use std::collections::BTreeMap;
+
+use crate::document::{Entry, Word};
+use crate::policy::{NodePolicy, OnFailure};
+use crate::source::{Site, Texts};
+
+/// Everything that was written, read from all files.
+#[derive(Clone, Debug)]
+pub struct Spec<'a> {
+    /// The texts, to tell a site as file and line.
+    pub texts: Texts<'a>,
+    /// The pipeline's name; the file's stem where it gives none.
+    pub name: String,
+    /// The nodes in the order they were written, fan-outs not yet made.
+    pub nodes: Vec<NodeSpec<'a>>,
+    /// What the pipeline says for all of its nodes.
+    pub defaults: PolicySpec,
+    /// The catalog's entries; of two with one name the later one counts.
+    pub catalog: Vec<EntrySpec<'a>>,
+    /// All parameters, merged.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// What `${env:NAME}` may see.
+    pub environment: &'a BTreeMap<String, String>,
+    /// The directory that relative paths start from.
+    pub base_directory: &'a str,
+    /// What could not be read, so that its absence is no problem of its own.
+    pub unread: Unread,
+}
+
+/// What could not be read. Planning goes on without it, and is silent about what may follow from that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Some node, or the whole pipeline.
+    pub nodes: bool,
+    /// Some entry of the catalog, or a whole file of it.
+    pub catalog: bool,
+    /// Some parameter file.
+    pub parameters: bool,
+}
+
+/// One `[[node]]`.
+#[derive(Clone, Debug)]
+pub struct NodeSpec<'a> {
+    /// Where it starts.
+    pub site: Site,
+    /// Its name; may hold `{placeholders}` of its matrix.
+    pub name: Option<Word<'a>>,
+    /// The plugin node it calls: `plugin::node`.
+    pub call: Word<'a>,
+    /// What its input ports are bound to.
+    pub inputs: Ports<'a>,
+    /// What its output ports are bound to.
+    pub outputs: Ports<'a>,
+    /// Its tags.
+    pub tags: Vec<Word<'a>>,
+    /// Its fan-out: one node for each combination of values.
+    pub matrix: Vec<Axis<'a>>,
+    /// What it says about retries, time-outs and failure.
+    pub policy: PolicySpec,
+}
+
+/// What the ports of one side of a node are bound to.
+#[derive(Clone, Debug)]
+pub struct Ports<'a> {
+    /// Where the key stands, or the node where there is none.
+    pub site: Site,
+    /// The bindings.
+    pub bindings: Vec<Binding<'a>>,
+    /// Whether ports are named (a table) or counted (a list).
+    pub named: bool,
+}
+
+/// A port and what it is bound to.
+#[derive(Clone, Debug)]
+pub struct Binding<'a> {
+    /// The port's name where ports are named.
+    pub port: Option<Word<'a>>,
+    /// The dataset or parameter.
+    pub target: Word<'a>,
+}
+
+/// One direction of a fan-out.
+#[derive(Clone, Debug)]
+pub struct Axis<'a> {
+    /// The placeholder's name.
+    pub name: Word<'a>,
+    /// Its values.
+    pub values: Vec<AxisValue>,
+}
+
+/// One value of an axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AxisValue {
+    /// As it stands in names.
+    pub text: String,
+    /// As a parameter, in JSON.
+    pub json: String,
+}
+
+/// What was said about retries, time-outs and failure; nothing where nothing was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PolicySpec {
+    /// `retries`
+    pub retries: Option<u32>,
+    /// `retry_backoff_seconds`
+    pub retry_backoff_us: Option<u64>,
+    /// `timeout_seconds`
+    pub timeout_us: Option<u64>,
+    /// `on_failure`
+    pub on_failure: Option<OnFailure>,
+}
+
+/// One entry of the catalog.
+#[derive(Clone, Debug)]
+pub struct EntrySpec<'a> {
+    /// The dataset's name, or a pattern.
+    pub name: Word<'a>,
+    /// The dataset type: `csv`, `formats::csv`, `memory`.
+    pub type_name: Option<Word<'a>>,
+    /// The path, as written.
+    pub path: Option<Word<'a>>,
+    /// What is said to the dataset type, as written.
+    pub options: Vec<Entry<'a>>,
+    /// What people say about it.
+    pub metadata: Vec<Entry<'a>>,
+    /// Keys that are known but not built yet.
+    pub unsupported: Vec<Word<'a>>,
+}
+
+impl PolicySpec {
+    /// Gives the policy of a node that said this, in a pipeline that said `defaults`. What a failure means to the run is
+    /// left to the run where the node itself does not say.
+    pub fn resolve(self, defaults: PolicySpec) -> NodePolicy {
+        let built_in = NodePolicy::default();
+        NodePolicy {
+            retries: self.retries.or(defaults.retries).unwrap_or(built_in.retries),
+            retry_backoff_us: self.retry_backoff_us.or(defaults.retry_backoff_us).unwrap_or(built_in.retry_backoff_us),
+            timeout_us: self.timeout_us.or(defaults.timeout_us),
+            on_failure: self.on_failure,
+        }
+    }
+}

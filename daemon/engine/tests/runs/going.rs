@@ -1,0 +1,97 @@
+//! Runs that go well: order, loads, saves.
+
+use engine::policy::RunPolicy;
+
+use super::{CHAIN, FORK, STOP, check};
+
+#[test]
+fn a_chain_with_a_load_and_a_save() {
+    check(
+        CHAIN,
+        STOP,
+        "
+        start
+        begin load s_in
+        end load s_in
+        begin a
+        end a
+        begin b
+        end b
+        begin save s_y
+        end save s_y
+        end c
+        ",
+        "
+        start => run started, DISPATCH load s_in#1
+        begin load s_in => load of s_in started
+        end load s_in => s_in loaded, DISPATCH a#1
+        begin a => a started
+        end a => RELEASE s_in, released, a finished, DISPATCH b#1
+        begin b => b started
+        end b => b called, DISPATCH save s_y#1
+        begin save s_y => save of s_y started
+        end save s_y => s_y saved, b finished, DISPATCH c#1
+        end c => c started, RELEASE x, released, RELEASE s_y, released, c finished, run finished, CLOSE Succeeded
+        a: Finished after 1
+        b: Finished after 1
+        c: Finished after 1
+        ",
+    );
+}
+
+#[test]
+fn with_asynchronous_saves_readers_start_from_memory() {
+    check(
+        CHAIN,
+        RunPolicy { asynchronous_saves: true, ..STOP },
+        "
+        start
+        end load s_in
+        end a
+        begin b
+        end b
+        begin c
+        end c
+        end save s_y
+        ",
+        "
+        start => run started, DISPATCH load s_in#1
+        end load s_in => load of s_in started, s_in loaded, DISPATCH a#1
+        end a => a started, RELEASE s_in, released, a finished, DISPATCH b#1
+        begin b => b started
+        end b => b called, DISPATCH save s_y#1, DISPATCH c#1
+        begin c => c started
+        end c => RELEASE x, released, c finished
+        end save s_y => save of s_y started, s_y saved, RELEASE s_y, released, b finished, run finished, CLOSE Succeeded
+        a: Finished after 1
+        b: Finished after 1
+        c: Finished after 1
+        ",
+    );
+}
+
+#[test]
+fn one_task_at_a_time_follows_the_order_of_the_plan() {
+    check(
+        FORK,
+        RunPolicy { tasks_max: Some(1), ..STOP },
+        "
+        start
+        end left
+        end right
+        end reads_left
+        end reads_right
+        ",
+        "
+        start => run started, DISPATCH left#1
+        end left => left started, left finished, DISPATCH right#1
+        end right => right started, right finished, DISPATCH reads_left#1
+        end reads_left => reads_left started, RELEASE l, released, reads_left finished, DISPATCH reads_right#1
+        end reads_right => reads_right started, RELEASE r, released, reads_right finished, run finished, CLOSE Succeeded
+        left: Finished after 1
+        right: Finished after 1
+        reads_left: Finished after 1
+        reads_right: Finished after 1
+        ",
+    );
+}

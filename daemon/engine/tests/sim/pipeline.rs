@@ -1,0 +1,136 @@
+//! Random pipelines, as text: so that what the laws run on has passed through parsing and planning too.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use engine::plan::{Plan, PlanOptions, check};
+use engine::signature::{DatasetTypeSignature, Manifest, NodeSignature, PluginSignature, Port, PortKind};
+use engine::source::{Source, Sources};
+use proptest::prelude::*;
+
+/// One node to be.
+#[derive(Clone, Debug)]
+pub struct NodeDraft {
+    /// Each picks a dataset made earlier, or an input of the pipeline.
+    pub inputs: Vec<u8>,
+    /// For each output, whether it is saved.
+    pub outputs: Vec<bool>,
+    pub retries: Option<u8>,
+    pub times_out: bool,
+    /// `stop` (false) or `continue` (true).
+    pub on_failure: Option<bool>,
+}
+
+/// A pipeline to be.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub nodes: Vec<NodeDraft>,
+    /// Datasets that exist before the run.
+    pub given: u8,
+    pub default_retries: u8,
+}
+
+const PORTS_MAX: usize = 4;
+
+/// Gives pipelines of up to `nodes` nodes.
+pub fn drafts(nodes: usize) -> impl Strategy<Value = Draft> {
+    let node = (
+        prop::collection::vec(any::<u8>(), 0..PORTS_MAX),
+        prop::collection::vec(prop::bool::weighted(0.3), 0..PORTS_MAX),
+        prop::option::weighted(0.3, 0u8..3),
+        prop::bool::weighted(0.3),
+        prop::option::weighted(0.2, any::<bool>()),
+    )
+        .prop_map(|(inputs, outputs, retries, times_out, on_failure)| NodeDraft {
+            inputs,
+            outputs,
+            retries,
+            times_out,
+            on_failure,
+        });
+    (prop::collection::vec(node, 1..nodes), 1u8..4, 0u8..2).prop_map(|(nodes, given, default_retries)| Draft {
+        nodes,
+        given,
+        default_retries,
+    })
+}
+
+impl Draft {
+    /// Writes the pipeline. `d3_1` is the second output of the fourth node; those that are saved are called `s…`.
+    pub fn text(&self) -> (String, String) {
+        let mut pipeline = format!("retries = {}\nretry_backoff_seconds = 1\n", self.default_retries);
+        let mut catalog = String::from("[\"s{name}\"]\ntype = \"any\"\npath = \"s{name}\"\n");
+        catalog.push_str("[\"given{name}\"]\ntype = \"any\"\npath = \"given{name}\"\n");
+        let mut known: Vec<String> = (0..self.given).map(|number| format!("given{number}")).collect();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let mut inputs: Vec<&str> = Vec::new();
+            for pick in &node.inputs {
+                inputs.push(&known[usize::from(*pick) % known.len()]);
+            }
+            let mut outputs: Vec<String> = (node.outputs.iter().enumerate())
+                .map(|(port, saved)| format!("{}{number}_{port}", if *saved { "s" } else { "d" }))
+                .collect();
+            if inputs.is_empty() && outputs.is_empty() {
+                outputs.push(format!("d{number}_0"));
+            }
+            write!(pipeline, "[[node]]\nname = \"n{number}\"\ncall = \"p::n{}_{}\"\n", inputs.len(), outputs.len())
+                .expect("a string");
+            write!(pipeline, "inputs = {inputs:?}\noutputs = {outputs:?}\n").expect("a string");
+            if let Some(retries) = node.retries {
+                writeln!(pipeline, "retries = {retries}").expect("a string");
+            }
+            if node.times_out {
+                pipeline.push_str("timeout_seconds = 5\n");
+            }
+            if let Some(goes_on) = node.on_failure {
+                let word = if goes_on { "continue" } else { "stop" };
+                writeln!(pipeline, "on_failure = \"{word}\"").expect("a string");
+            }
+            known.append(&mut outputs);
+        }
+        (pipeline, catalog)
+    }
+
+    /// Plans it.
+    pub fn plan(&self) -> Arc<Plan> {
+        let (pipeline, catalog) = self.text();
+        let sources = Sources {
+            pipeline: Source::new("pipeline.toml", pipeline),
+            catalogs: vec![Source::new("catalog.toml", catalog)],
+            ..Sources::default()
+        };
+        match check(&sources, &manifest(), &PlanOptions::default()) {
+            Ok(plan) => Arc::new(plan),
+            Err(problems) => panic!("{}\n{}", problems[0], sources.pipeline.text),
+        }
+    }
+}
+
+/// A plugin with a node for each number of inputs and outputs, which take and give anything.
+pub fn manifest() -> Manifest {
+    let port = |side: &str, number: usize| Port {
+        name: format!("{side}{number}"),
+        kind: PortKind::Any,
+        optional: false,
+        parameter: false,
+    };
+    let nodes = (0..=PORTS_MAX).flat_map(|inputs| (0..=PORTS_MAX).map(move |outputs| (inputs, outputs)));
+    let nodes = nodes.map(|(inputs, outputs)| NodeSignature {
+        name: format!("n{inputs}_{outputs}"),
+        inputs: (0..inputs).map(|number| port("in", number)).collect(),
+        outputs: (0..outputs).map(|number| port("out", number)).collect(),
+    });
+    let any = DatasetTypeSignature {
+        name: "any".to_owned(),
+        loads: vec![PortKind::Any],
+        saves: vec![PortKind::Any],
+        single_process: false,
+    };
+    let plugin = PluginSignature {
+        name: "p".to_owned(),
+        version: "1".to_owned(),
+        nodes: nodes.collect(),
+        dataset_types: vec![any],
+    };
+    Manifest { plugins: vec![plugin] }
+}

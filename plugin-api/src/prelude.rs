@@ -1,0 +1,28 @@
+//! All that most plugins need: `use plugin_api::prelude::*`.
+
+#[doc(no_inline)]
+pub use crate::{
+    Array, Block, Bytes, Chunks, Context, Dataset, Error, Hook, Input, Output, OutputPort, Outputs, Result, Text,
+    Written, bail,
+    dataset::{DatasetRequest, LoadRequest, SaveRequest},
+    ensure,
+    error::ResultExt as _,
+    hook::{
+        AfterCatalogCreated, AfterDatasetLoaded, AfterDatasetSaved, AfterGenerationLoaded, AfterNodeRun,
+        AfterPipelineRun, BeforeDatasetLoaded, BeforeDatasetSaved, BeforeNodeRun, BeforePipelineRun, Blocks,
+        HookOptions, NodeInputs, OnDatasetError, OnNodeError, OnPipelineError,
+    },
+    manifest::OptionManifest,
+};
+#[cfg(feature = "json")]
+#[doc(no_inline)]
+pub use crate::{Json, Params};
+#[cfg(feature = "arrow")]
+#[doc(no_inline)]
+pub use crate::{Table, arrow::array::RecordBatch};
+#[doc(no_inline)]
+pub use log::{self, debug, error, info, trace, warn};
+#[doc(no_inline)]
+pub use plugin_api_macros::{hook, node, plugin};
+#[doc(no_inline)]
+pub use serde::{Deserialize, Serialize};

@@ -1,0 +1,129 @@
+//! What a client sends to have a pipeline run, checked or drawn.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// A pipeline with everything that belongs to it, and how to run it.
+///
+/// The client reads the files and sends their text: the daemon may run as another user, and problems can then be shown
+/// with the names the user knows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// The pipeline itself.
+    pub pipeline: SourceText,
+    /// Catalogs, later ones overlaying earlier ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub catalogs: Vec<SourceText>,
+    /// Parameter files, later ones overlaying earlier ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<SourceText>,
+    /// Single parameters set over the files: dotted name and value, `["model.alpha", "0.1"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<(String, String)>,
+    /// Absolute directory against which the relative paths of the catalog are resolved.
+    #[serde(default)]
+    pub base_directory: String,
+    /// Values for `${env:NAME}` in the files; only the names the files mention need be sent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// Id for the run instead of a generated one; refused if it is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// How many workers this run may use at once; none means as many as the pool has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_workers: Option<u32>,
+    /// One node after the other, in the plan's order, on one worker.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sequential: bool,
+    /// Readers start from memory while a save is still under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asynchronous_saves: bool,
+    /// What a failed node means for the rest of the run; none means what the pipeline says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
+    /// The run is cancelled when it takes longer than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<f64>,
+}
+
+/// The text of one file and the name to use for it in messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceText {
+    /// The name problems are reported under, as the user wrote it.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+    /// How the text is written.
+    #[serde(default)]
+    pub syntax: Syntax,
+}
+
+impl SourceText {
+    /// Makes a source from a file's name and text; a name ending in `.json` is JSON, everything else TOML.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> SourceText {
+        let name = name.into();
+        let syntax = Syntax::of_name(&name);
+        SourceText { name, text: text.into(), syntax }
+    }
+}
+
+/// How a source is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Syntax {
+    /// TOML 1.0.
+    #[default]
+    Toml,
+    /// JSON with the same keys.
+    Json,
+}
+
+impl Syntax {
+    /// Says by a file's name how it is written.
+    pub fn of_name(name: &str) -> Syntax {
+        let json = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        if json { Syntax::Json } else { Syntax::Toml }
+    }
+}
+
+/// What a failed node means for the rest of its run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// No new node starts; those running finish.
+    #[default]
+    Stop,
+    /// Everything that does not depend on the failed node still runs.
+    Continue,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_submission_needs_no_more_than_its_pipeline() {
+        let submission: Submission = serde_json::from_str(r#"{"pipeline":{"name":"p.toml","text":""}}"#).unwrap();
+        assert_eq!(submission.pipeline.syntax, Syntax::Toml);
+        assert_eq!(submission, Submission { pipeline: SourceText::new("p.toml", ""), ..Submission::default() });
+    }
+
+    #[test]
+    fn a_misspelt_option_is_refused_by_name() {
+        let text = r#"{"pipeline":{"name":"p.toml","text":""},"max_worker":2}"#;
+        let error = serde_json::from_str::<Submission>(text).unwrap_err().to_string();
+        assert!(error.contains("max_worker"), "{error}");
+    }
+
+    #[test]
+    fn the_name_tells_the_syntax() {
+        assert_eq!(Syntax::of_name("a/b.JSON"), Syntax::Json);
+        assert_eq!(Syntax::of_name("json"), Syntax::Toml);
+        assert_eq!(Syntax::of_name("-"), Syntax::Toml);
+    }
+}

@@ -1,0 +1,182 @@
+//! A block as the server holds it: checked, counted, and released with its last handle.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::layout::{Format, HEADER_BYTES};
+use crate::ipc::message::{BlockPlace, BlockReference};
+use crate::sys::memfd;
+
+/// Counts the blocks that are alive, and numbers them. One for the whole server.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    last_id: AtomicU64,
+    blocks: AtomicU64,
+    files: AtomicU64,
+    shared_bytes: AtomicU64,
+    inline_bytes: AtomicU64,
+}
+
+/// What is alive at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockUsage {
+    /// Blocks of either kind.
+    pub blocks: u64,
+    /// Blocks with a file, and so a descriptor, of their own.
+    pub files: u64,
+    /// Bytes in files.
+    pub shared_bytes: u64,
+    /// Bytes on the server's heap.
+    pub inline_bytes: u64,
+}
+
+impl BlockUsage {
+    /// Bytes of either kind.
+    pub fn bytes(&self) -> u64 {
+        self.shared_bytes.saturating_add(self.inline_bytes)
+    }
+}
+
+impl Accounts {
+    /// What is alive now.
+    pub fn usage(&self) -> BlockUsage {
+        BlockUsage {
+            blocks: self.blocks.load(Ordering::Relaxed),
+            files: self.files.load(Ordering::Relaxed),
+            shared_bytes: self.shared_bytes.load(Ordering::Relaxed),
+            inline_bytes: self.inline_bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A block. Clones share it; the last one to go gives its memory back.
+#[derive(Clone, Debug)]
+pub struct Block(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    id: u64,
+    format: Format,
+    metadata: String,
+    bytes: Bytes,
+    accounts: Arc<Accounts>,
+}
+
+/// Where a block's bytes are.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    /// On the heap: the payload.
+    Inline(Vec<u8>),
+    /// In a sealed file of this size, checked to hold a payload of this length.
+    Shared { file: File, size: u64, payload_length: u64 },
+}
+
+impl Block {
+    /// A small block made by the server itself.
+    pub fn inline(accounts: &Arc<Accounts>, format: Format, metadata: String, payload: Vec<u8>) -> Block {
+        Block::new(accounts, format, metadata, Bytes::Inline(payload))
+    }
+
+    pub(super) fn new(accounts: &Arc<Accounts>, format: Format, metadata: String, bytes: Bytes) -> Block {
+        let id = accounts.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        accounts.blocks.fetch_add(1, Ordering::Relaxed);
+        match &bytes {
+            Bytes::Inline(payload) => {
+                accounts.inline_bytes.fetch_add(payload.len() as u64, Ordering::Relaxed);
+            }
+            Bytes::Shared { size, .. } => {
+                accounts.files.fetch_add(1, Ordering::Relaxed);
+                accounts.shared_bytes.fetch_add(*size, Ordering::Relaxed);
+            }
+        }
+        Block(Arc::new(Held { id, format, metadata, bytes, accounts: Arc::clone(accounts) }))
+    }
+
+    /// Its number, never given twice.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// How its payload is to be understood.
+    pub fn format(&self) -> Format {
+        self.0.format
+    }
+
+    /// Its metadata, a JSON object or empty, as its producer wrote them.
+    pub fn metadata(&self) -> &str {
+        &self.0.metadata
+    }
+
+    /// Length of the payload.
+    pub fn payload_length(&self) -> u64 {
+        match &self.0.bytes {
+            Bytes::Inline(payload) => payload.len() as u64,
+            Bytes::Shared { payload_length, .. } => *payload_length,
+        }
+    }
+
+    /// The memory it takes.
+    pub fn size(&self) -> u64 {
+        match &self.0.bytes {
+            Bytes::Inline(payload) => payload.len() as u64,
+            Bytes::Shared { size, .. } => *size,
+        }
+    }
+
+    /// The inode of its file if it has one; whoever maps a file with this inode sees these very pages.
+    pub fn inode(&self) -> Option<u64> {
+        match &self.0.bytes {
+            Bytes::Inline(_) => None,
+            Bytes::Shared { file, .. } => memfd::inode(file).ok(),
+        }
+    }
+
+    /// How to tell another process of it. A descriptor that must go along is added to `descriptors`.
+    pub fn reference<'a>(&'a self, descriptors: &mut Vec<BorrowedFd<'a>>) -> BlockReference {
+        let place = match &self.0.bytes {
+            Bytes::Inline(payload) => BlockPlace::Inline(payload.clone()),
+            Bytes::Shared { file, size, .. } => {
+                descriptors.push(file.as_fd());
+                // No message takes as many descriptors as u32 counts; the channel refuses long before.
+                BlockPlace::Memfd { descriptor: descriptors.len() as u32 - 1, size: *size }
+            }
+        };
+        BlockReference { id: self.0.id, format: self.0.format.to_string(), metadata: self.0.metadata.clone(), place }
+    }
+
+    /// Copies the payload out. For small ones, such as an answer in JSON; `limit` guards against the others.
+    pub fn read(&self, limit: usize) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(self.payload_length()).unwrap_or(usize::MAX);
+        if length > limit {
+            return Err(io::Error::other(format!("a block of {length} bytes, at most {limit} are read")));
+        }
+        match &self.0.bytes {
+            Bytes::Inline(payload) => Ok(payload.clone()),
+            Bytes::Shared { file, .. } => {
+                let mut payload = vec![0; length];
+                file.read_exact_at(&mut payload, HEADER_BYTES as u64)?;
+                Ok(payload)
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let accounts = &self.accounts;
+        accounts.blocks.fetch_sub(1, Ordering::Relaxed);
+        match &self.bytes {
+            Bytes::Inline(payload) => {
+                accounts.inline_bytes.fetch_sub(payload.len() as u64, Ordering::Relaxed);
+            }
+            Bytes::Shared { size, .. } => {
+                accounts.files.fetch_sub(1, Ordering::Relaxed);
+                accounts.shared_bytes.fetch_sub(*size, Ordering::Relaxed);
+            }
+        }
+    }
+}

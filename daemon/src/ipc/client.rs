@@ -1,0 +1,439 @@
+//! The server's ends of the channels, in the server's terms: blocks instead of descriptor indices, and events in which
+//! every descriptor has its place. None of this names a plugin.
+//!
+//! What arrives is resolved and shape-checked here (a descriptor index that is out of range or used twice is a
+//! [`ChannelError::Protocol`]); whether it is true is for the caller to check: ports against the plan, claims by
+//! [`ClaimedBlock::adopt`].
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use super::channel::{Channel, ChannelError, Received};
+use super::manifest::GenerationManifest;
+use super::message::{
+    BlockClaim, BlockPlace, DESCRIPTORS_MAX, DatasetOperation, Ending, FromHookHost, FromWorker, FromZygote,
+    InputValue, LibraryCopy, Limits, LogRecord, Operation, Role, StartMethod, Task, TaskFailure, ToHookHost, ToWorker,
+    ToZygote,
+};
+use crate::block::Block;
+use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
+
+/// What a port is given.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Nothing: optional and unbound.
+    Absent,
+    /// A parameter, JSON.
+    Json(String),
+    /// A dataset.
+    Block(Block),
+}
+
+impl Input {
+    fn value<'a>(&'a self, descriptors: &mut Vec<BorrowedFd<'a>>) -> InputValue {
+        match self {
+            Input::Absent => InputValue::Absent,
+            Input::Json(json) => InputValue::Json(json.clone()),
+            Input::Block(block) => InputValue::Block(block.reference(descriptors)),
+        }
+    }
+}
+
+/// The server's end of a zygote's channel.
+#[derive(Debug)]
+pub struct ZygoteChannel(Channel);
+
+/// What a zygote says.
+#[derive(Debug)]
+pub enum ZygoteEvent {
+    /// It is there.
+    Hello {
+        /// Its process id.
+        pid: i32,
+        /// The binary's version.
+        version: String,
+    },
+    /// Every library was tried.
+    Loaded(GenerationManifest),
+    /// A process was started.
+    Started {
+        /// The number of the request.
+        number: u64,
+        /// Its process id.
+        pid: i32,
+        /// Readable once it has ended; signals are sent through it.
+        pidfd: OwnedFd,
+    },
+    /// A process could not be started.
+    StartFailed {
+        /// The number of the request.
+        number: u64,
+        /// What was tried and why it failed.
+        message: String,
+    },
+    /// A process ended.
+    Exited {
+        /// The number of the request that started it.
+        number: u64,
+        /// Its former process id.
+        pid: i32,
+        /// How.
+        ending: Ending,
+        /// The most memory it ever had resident.
+        max_rss_bytes: u64,
+    },
+    /// Something an operator ought to know.
+    Warning(String),
+}
+
+/// What a new worker or hook host is given.
+#[derive(Clone, Copy, Debug)]
+pub struct StartDescriptors<'a> {
+    /// The other end of its channel.
+    pub channel: BorrowedFd<'a>,
+    /// Its worker page.
+    pub page: BorrowedFd<'a>,
+    /// Where its stdout and stderr go: the write end of a pipe.
+    pub output: BorrowedFd<'a>,
+}
+
+impl ZygoteChannel {
+    /// The server's end, and the socket to start the zygote with as its stdin (see `sys::spawn`).
+    pub fn pair() -> io::Result<(ZygoteChannel, OwnedFd)> {
+        let (ours, theirs) = Channel::pair()?;
+        Ok((ZygoteChannel(ours), theirs.into_socket()))
+    }
+
+    /// Asks to load these libraries, each a sealed memfd; [`ZygoteEvent::Loaded`] answers. Once per zygote.
+    pub fn load(
+        &self,
+        libraries: &[(LibraryCopy, BorrowedFd<'_>)],
+        loading_page: BorrowedFd<'_>,
+        start_method: StartMethod,
+        log_level_max: u8,
+    ) -> Result<(), ChannelError> {
+        self.0.send(&ToZygote::Prepare { start_method, log_level_max }, &[loading_page])?;
+        for some in libraries.chunks(DESCRIPTORS_MAX) {
+            let descriptors: Vec<_> = some.iter().map(|(_, file)| *file).collect();
+            let copies = some.iter().map(|(copy, _)| copy.clone()).collect();
+            self.0.send(&ToZygote::Libraries(copies), &descriptors)?;
+        }
+        self.0.send(&ToZygote::Load, &[])
+    }
+
+    /// Asks for a process; [`ZygoteEvent::Started`] or [`ZygoteEvent::StartFailed`] answers. The descriptors are the
+    /// zygote's when this returns: close the other copies, or the end of the process will not be noticed.
+    pub fn start(
+        &self,
+        number: u64,
+        role: Role,
+        limits: Limits,
+        descriptors: StartDescriptors<'_>,
+    ) -> Result<(), ChannelError> {
+        let StartDescriptors { channel, page, output } = descriptors;
+        self.0.send(&ToZygote::Start { number, role, limits }, &[channel, page, output])
+    }
+
+    /// Asks it to end, with every process it started.
+    pub fn shutdown(&self) -> Result<(), ChannelError> {
+        self.0.send(&ToZygote::Shutdown, &[])
+    }
+
+    /// The next event; waits for it.
+    pub fn receive(&self) -> Result<ZygoteEvent, ChannelError> {
+        self.0.receive().and_then(zygote_event)
+    }
+
+    /// The next event; waits no longer than this.
+    pub fn receive_within(&self, patience: Duration) -> Result<Option<ZygoteEvent>, ChannelError> {
+        self.0.receive_within(patience)?.map(zygote_event).transpose()
+    }
+}
+
+fn zygote_event(received: Received<FromZygote>) -> Result<ZygoteEvent, ChannelError> {
+    let Received { message, mut descriptors } = received;
+    let event = match message {
+        FromZygote::Hello { pid, version } => ZygoteEvent::Hello { pid, version },
+        FromZygote::Loaded(manifest) => ZygoteEvent::Loaded(manifest),
+        FromZygote::Started { number, pid } => {
+            let pidfd = descriptors.pop().ok_or_else(|| {
+                ChannelError::Protocol(format!("the zygote started process {pid} and sent no pidfd of it"))
+            })?;
+            ZygoteEvent::Started { number, pid, pidfd }
+        }
+        FromZygote::StartFailed { number, message } => ZygoteEvent::StartFailed { number, message },
+        FromZygote::Exited { number, pid, ending, max_rss_bytes } => {
+            ZygoteEvent::Exited { number, pid, ending, max_rss_bytes }
+        }
+        FromZygote::Warning(text) => ZygoteEvent::Warning(text),
+    };
+    Ok(event)
+}
+
+/// The server's end of a worker's channel.
+#[derive(Debug)]
+pub struct WorkerChannel(Channel);
+
+/// One unit of work, with its blocks.
+#[derive(Clone, Debug)]
+pub struct TaskRequest {
+    /// The server's number for it; never 0.
+    pub token: u64,
+    /// Index into [`GenerationManifest::plugins`].
+    pub plugin: u32,
+    /// The call's argument, JSON.
+    pub argument: String,
+    /// What to do.
+    pub operation: TaskOperation,
+}
+
+/// What a task does.
+#[derive(Clone, Debug)]
+pub enum TaskOperation {
+    /// Call a node.
+    Call {
+        /// Index into the plugin's nodes.
+        node: u32,
+        /// One for each input port, in order.
+        inputs: Vec<Input>,
+        /// How many output ports there are.
+        outputs: u32,
+    },
+    /// Call a dataset type.
+    Dataset {
+        /// Index into the plugin's dataset types.
+        dataset_type: u32,
+        /// What to do with it.
+        operation: DatasetOperation,
+        /// What to save.
+        input: Option<Input>,
+    },
+}
+
+/// What a worker says.
+#[derive(Debug)]
+pub enum WorkerEvent {
+    /// It takes tasks.
+    Ready {
+        /// Its process id.
+        pid: i32,
+    },
+    /// A plugin logged.
+    Log(LogRecord),
+    /// It waits for [`WorkerChannel::grant`] or [`WorkerChannel::refuse`] before it takes so many more bytes.
+    Reserve {
+        /// The task.
+        token: u64,
+        /// How many on top of what it was granted before.
+        bytes: u64,
+    },
+    /// The task succeeded.
+    Done {
+        /// The task.
+        token: u64,
+        /// What it made; to be checked.
+        outputs: Vec<ClaimedBlock>,
+        /// A dataset operation's answer, JSON, or empty.
+        answer: String,
+    },
+    /// The task failed.
+    Failed {
+        /// The task.
+        token: u64,
+        /// Why.
+        failure: TaskFailure,
+    },
+}
+
+impl WorkerChannel {
+    /// The server's end, and the socket to start the worker with.
+    pub fn pair() -> io::Result<(WorkerChannel, OwnedFd)> {
+        let (ours, theirs) = Channel::pair()?;
+        Ok((WorkerChannel(ours), theirs.into_socket()))
+    }
+
+    /// Sends a task.
+    pub fn send_task(&self, request: &TaskRequest) -> Result<(), ChannelError> {
+        let mut descriptors = Vec::new();
+        let operation = match &request.operation {
+            TaskOperation::Call { node, inputs, outputs } => {
+                let inputs = inputs.iter().map(|input| input.value(&mut descriptors)).collect();
+                Operation::Call { node: *node, inputs, outputs: *outputs }
+            }
+            TaskOperation::Dataset { dataset_type, operation, input } => Operation::Dataset {
+                dataset_type: *dataset_type,
+                operation: *operation,
+                input: input.as_ref().map(|input| input.value(&mut descriptors)),
+            },
+        };
+        let task = Task { token: request.token, plugin: request.plugin, argument: request.argument.clone(), operation };
+        self.0.send(&ToWorker::Task(task), &descriptors)
+    }
+
+    /// Lets a task take the memory it asked for.
+    pub fn grant(&self, token: u64) -> Result<(), ChannelError> {
+        self.0.send(&ToWorker::Reserved { token, granted: Ok(()) }, &[])
+    }
+
+    /// Refuses a task the memory it asked for; the reason becomes the task's failure.
+    pub fn refuse(&self, token: u64, reason: String) -> Result<(), ChannelError> {
+        self.0.send(&ToWorker::Reserved { token, granted: Err(reason) }, &[])
+    }
+
+    /// Asks it to leave.
+    pub fn quit(&self) -> Result<(), ChannelError> {
+        self.0.send(&ToWorker::Quit, &[])
+    }
+
+    /// The next event; waits for it.
+    pub fn receive(&self) -> Result<WorkerEvent, ChannelError> {
+        self.0.receive().and_then(worker_event)
+    }
+
+    /// The next event; waits no longer than this.
+    pub fn receive_within(&self, patience: Duration) -> Result<Option<WorkerEvent>, ChannelError> {
+        self.0.receive_within(patience)?.map(worker_event).transpose()
+    }
+}
+
+fn worker_event(received: Received<FromWorker>) -> Result<WorkerEvent, ChannelError> {
+    let Received { message, descriptors } = received;
+    Ok(match message {
+        FromWorker::Ready { pid } => WorkerEvent::Ready { pid },
+        FromWorker::Log(record) => WorkerEvent::Log(record),
+        FromWorker::Reserve { token, bytes } => WorkerEvent::Reserve { token, bytes },
+        FromWorker::Done { token, outputs, answer } => {
+            WorkerEvent::Done { token, outputs: resolve(outputs, descriptors)?, answer }
+        }
+        FromWorker::Failed { token, failure } => WorkerEvent::Failed { token, failure },
+    })
+}
+
+/// The server's end of a hook host's channel.
+#[derive(Debug)]
+pub struct HookChannel(Channel);
+
+/// What a hook host says.
+#[derive(Debug)]
+pub enum HookEvent {
+    /// It takes events.
+    Ready {
+        /// Its process id.
+        pid: i32,
+    },
+    /// A plugin logged.
+    Log(LogRecord),
+    /// A hook answered.
+    Answer {
+        /// The exchange.
+        token: u64,
+        /// `null` or an object, JSON.
+        answer: String,
+        /// Replaced inputs; to be checked.
+        outputs: Vec<ClaimedBlock>,
+    },
+    /// A hook failed.
+    Failed {
+        /// The exchange.
+        token: u64,
+        /// Why.
+        failure: TaskFailure,
+    },
+}
+
+impl HookChannel {
+    /// The server's end, and the socket to start the hook host with.
+    pub fn pair() -> io::Result<(HookChannel, OwnedFd)> {
+        let (ours, theirs) = Channel::pair()?;
+        Ok((HookChannel(ours), theirs.into_socket()))
+    }
+
+    /// Gives a hook its options.
+    pub fn configure(&self, token: u64, plugin: u32, hook: u32, options: String) -> Result<(), ChannelError> {
+        self.0.send(&ToHookHost::Configure { token, plugin, hook, options }, &[])
+    }
+
+    /// Tells a hook of an event.
+    pub fn event(
+        &self,
+        token: u64,
+        plugin: u32,
+        hook: u32,
+        argument: String,
+        inputs: &[Input],
+    ) -> Result<(), ChannelError> {
+        let mut descriptors = Vec::new();
+        let inputs = inputs.iter().map(|input| input.value(&mut descriptors)).collect();
+        self.0.send(&ToHookHost::Event { token, plugin, hook, argument, inputs }, &descriptors)
+    }
+
+    /// Asks it to leave.
+    pub fn quit(&self) -> Result<(), ChannelError> {
+        self.0.send(&ToHookHost::Quit, &[])
+    }
+
+    /// The next event; waits for it.
+    pub fn receive(&self) -> Result<HookEvent, ChannelError> {
+        self.0.receive().and_then(hook_event)
+    }
+
+    /// The next event; waits no longer than this.
+    pub fn receive_within(&self, patience: Duration) -> Result<Option<HookEvent>, ChannelError> {
+        self.0.receive_within(patience)?.map(hook_event).transpose()
+    }
+}
+
+fn hook_event(received: Received<FromHookHost>) -> Result<HookEvent, ChannelError> {
+    let Received { message, descriptors } = received;
+    Ok(match message {
+        FromHookHost::Ready { pid } => HookEvent::Ready { pid },
+        FromHookHost::Log(record) => HookEvent::Log(record),
+        FromHookHost::Answer { token, answer, outputs } => {
+            HookEvent::Answer { token, answer, outputs: resolve(outputs, descriptors)? }
+        }
+        FromHookHost::Failed { token, failure } => HookEvent::Failed { token, failure },
+    })
+}
+
+/// Gives each claim the descriptor it names; each descriptor can be named once.
+fn resolve(claims: Vec<BlockClaim>, descriptors: Vec<OwnedFd>) -> Result<Vec<ClaimedBlock>, ChannelError> {
+    let count = descriptors.len();
+    let mut descriptors: Vec<_> = descriptors.into_iter().map(Some).collect();
+    claims
+        .into_iter()
+        .map(|BlockClaim { port, format, metadata, place }| {
+            let bytes = match place {
+                BlockPlace::Inline(payload) => ClaimedBytes::Inline(payload),
+                BlockPlace::Memfd { descriptor, size } => {
+                    let slot = usize::try_from(descriptor).ok().and_then(|index| descriptors.get_mut(index));
+                    let file = slot.and_then(Option::take).ok_or_else(|| {
+                        ChannelError::Protocol(format!(
+                            "the output of port {port} names descriptor {descriptor} of {count}, which is not there or was named before"
+                        ))
+                    })?;
+                    ClaimedBytes::Memfd { file, size }
+                }
+            };
+            Ok(ClaimedBlock { port, format, metadata, bytes })
+        })
+        .collect()
+}
+
+impl AsFd for ZygoteChannel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsFd for WorkerChannel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsFd for HookChannel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

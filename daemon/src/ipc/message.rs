@@ -1,0 +1,393 @@
+//! The messages that pass between our processes: closed enums, one pair for each kind of channel.
+//!
+//! File descriptors travel beside a message, not in it; where a message needs some, its documentation says which and
+//! in what order. A receiver judges everything here like user input: an index may be out of range, a text may be
+//! nonsense. What decodes is well-formed, not true.
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::GenerationManifest;
+
+/// The descriptor limit of one packet. The kernel takes 253; a few are kept for a large body and for growth.
+pub const DESCRIPTORS_MAX: usize = 240;
+
+/// How workers come to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartMethod {
+    /// The zygote forks itself; libraries are loaded once.
+    #[default]
+    Fork,
+    /// The zygote executes the binary anew; the worker loads the libraries itself.
+    Spawn,
+}
+
+/// What a process of a generation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Runs load, call and save tasks.
+    Worker,
+    /// Answers hook events.
+    HookHost,
+}
+
+/// Limits a worker or hook host sets itself before it touches a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// `RLIMIT_DATA` in bytes, 0 for none. Blocks are shared memory and do not count.
+    pub memory_bytes: u64,
+    /// `RLIMIT_NOFILE`, 0 for as inherited.
+    pub open_files: u64,
+    /// `RLIMIT_CORE` in bytes; 0 means no core file.
+    pub core_bytes: u64,
+}
+
+/// One library, as found; its bytes are a sealed memfd beside the message.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LibraryCopy {
+    /// The file's name: `libflights.so`.
+    pub name: String,
+    /// Where it was copied from.
+    pub path: String,
+    /// SHA-256 of the bytes in hexadecimal, or empty.
+    pub sha256: String,
+}
+
+/// What the server asks of a zygote. Use [`super::client::ZygoteChannel`] to send these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToZygote {
+    /// The first message. Descriptors: the loading page.
+    Prepare {
+        /// How to start workers unless a plugin forbids it.
+        start_method: StartMethod,
+        /// The most talkative level that logs may have: 0 off, 1 error … 5 trace.
+        log_level_max: u8,
+    },
+    /// Libraries to load, at most [`DESCRIPTORS_MAX`] a message; more may follow. Descriptors: one for each.
+    Libraries(Vec<LibraryCopy>),
+    /// No more libraries: load them all and answer [`FromZygote::Loaded`].
+    Load,
+    /// Start a process. Descriptors: its channel, its worker page, its output pipe.
+    Start {
+        /// The server's number for it; comes back in the answers.
+        number: u64,
+        /// What it is for.
+        role: Role,
+        /// What it may use.
+        limits: Limits,
+    },
+    /// End: processes that are still alive are killed.
+    Shutdown,
+}
+
+/// What a zygote tells the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromZygote {
+    /// The first message.
+    Hello {
+        /// The zygote's process id.
+        pid: i32,
+        /// The binary's version.
+        version: String,
+    },
+    /// Every library was tried.
+    Loaded(GenerationManifest),
+    /// A process was started. Descriptors: its pidfd.
+    Started {
+        /// The number of the request.
+        number: u64,
+        /// Its process id.
+        pid: i32,
+    },
+    /// A process could not be started.
+    StartFailed {
+        /// The number of the request.
+        number: u64,
+        /// What was tried and why it failed.
+        message: String,
+    },
+    /// A process ended and was reaped.
+    Exited {
+        /// The number of the request that started it.
+        number: u64,
+        /// Its process id, which the kernel may use again from now on.
+        pid: i32,
+        /// How it ended.
+        ending: Ending,
+        /// The most memory it ever had resident.
+        max_rss_bytes: u64,
+    },
+    /// Something an operator ought to know.
+    Warning(String),
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It left with this code.
+    Exited(i32),
+    /// A signal ended it.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+        /// Whether a core file was written.
+        core: bool,
+    },
+}
+
+/// What the server asks of a worker. Use [`super::client::WorkerChannel`] to send these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Run this. Descriptors: those its blocks name by index.
+    Task(Task),
+    /// The answer to [`FromWorker::Reserve`].
+    Reserved {
+        /// The task that asked.
+        token: u64,
+        /// Whether it may, or why not.
+        granted: Result<(), String>,
+    },
+    /// Leave, with exit code 0.
+    Quit,
+}
+
+/// One unit of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The server's number for it; comes back in every answer and stands in the worker page meanwhile.
+    pub token: u64,
+    /// Index into [`GenerationManifest::plugins`].
+    pub plugin: u32,
+    /// The call's argument, JSON.
+    pub argument: String,
+    /// What to do.
+    pub operation: Operation,
+}
+
+/// What a task does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// Call a node.
+    Call {
+        /// Index into [`super::manifest::PluginDescription::nodes`].
+        node: u32,
+        /// One value for each input port, in order.
+        inputs: Vec<InputValue>,
+        /// How many output ports the server expects to be filled.
+        outputs: u32,
+    },
+    /// Call a dataset type.
+    Dataset {
+        /// Index into [`super::manifest::PluginDescription::datasets`].
+        dataset_type: u32,
+        /// Load, save, exists, release or describe.
+        operation: DatasetOperation,
+        /// What to save.
+        input: Option<InputValue>,
+    },
+}
+
+/// What a dataset type can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DatasetOperation {
+    /// Fill output port 0 from storage.
+    Load,
+    /// Write input port 0 to storage.
+    Save,
+    /// Answer `true` or `false`.
+    Exists,
+    /// Let go of whatever is kept for it.
+    Release,
+    /// Answer an object that describes it.
+    Describe,
+}
+
+/// What an input port holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputValue {
+    /// Nothing: the port is optional and unbound.
+    Absent,
+    /// A parameter, JSON.
+    Json(String),
+    /// A dataset.
+    Block(BlockReference),
+}
+
+/// A block of the server, as told to a process that may read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockReference {
+    /// The server's number for it.
+    pub id: u64,
+    /// Its format tag.
+    pub format: String,
+    /// Its metadata, a JSON object or empty.
+    pub metadata: String,
+    /// Where its bytes are.
+    pub place: BlockPlace,
+}
+
+/// Where the bytes of a block are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BlockPlace {
+    /// In the message itself.
+    Inline(Vec<u8>),
+    /// In a sealed memfd beside the message.
+    Memfd {
+        /// Index among the message's descriptors.
+        descriptor: u32,
+        /// The file's size.
+        size: u64,
+    },
+}
+
+/// What a worker tells the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The first message: limits are set, libraries are there.
+    Ready {
+        /// The worker's process id.
+        pid: i32,
+    },
+    /// A log record.
+    Log(LogRecord),
+    /// May this task take so many more bytes of shared memory? The task waits for [`ToWorker::Reserved`].
+    Reserve {
+        /// The task.
+        token: u64,
+        /// How many bytes on top of what it was granted before.
+        bytes: u64,
+    },
+    /// The task succeeded. Descriptors: those its claims name by index.
+    Done {
+        /// The task.
+        token: u64,
+        /// Its outputs: one for each port of a call, one for a load, none otherwise.
+        outputs: Vec<BlockClaim>,
+        /// A dataset operation's answer, JSON, or empty.
+        answer: String,
+    },
+    /// The task failed; the worker lives on.
+    Failed {
+        /// The task.
+        token: u64,
+        /// Why.
+        failure: TaskFailure,
+    },
+}
+
+/// One line of a plugin's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// 1 error, 2 warn, 3 info, 4 debug, 5 trace.
+    pub level: u8,
+    /// The module it came from.
+    pub target: String,
+    /// What it says.
+    pub message: String,
+    /// The task that ran meanwhile, or 0.
+    pub token: u64,
+}
+
+/// An output, as a worker claims it to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockClaim {
+    /// The output port.
+    pub port: u32,
+    /// Its format tag.
+    pub format: String,
+    /// Its metadata if inline. A memfd carries its own, and this is empty.
+    pub metadata: String,
+    /// Where its bytes are.
+    pub place: BlockPlace,
+}
+
+/// Why a task failed, as the plugin or the worker tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFailure {
+    /// `error`, `panic`, `input`, `output` or `protocol`.
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+    /// Where in the source, `src/x.rs:12:5`, or empty.
+    pub place: String,
+    /// What led to it, outermost first.
+    pub causes: Vec<String>,
+    /// What to do, or empty.
+    pub hint: String,
+}
+
+/// What the server asks of a hook host. Use [`super::client::HookChannel`] to send these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToHookHost {
+    /// Give a hook its options; sent once, before its first event. Answered.
+    Configure {
+        /// The server's number for this exchange.
+        token: u64,
+        /// Index into [`GenerationManifest::plugins`].
+        plugin: u32,
+        /// Index into [`super::manifest::PluginDescription::hooks`].
+        hook: u32,
+        /// Its options, a JSON object.
+        options: String,
+    },
+    /// An event the hook asked for. Answered. Descriptors: those its blocks name by index.
+    Event {
+        /// The server's number for this exchange.
+        token: u64,
+        /// Index into [`GenerationManifest::plugins`].
+        plugin: u32,
+        /// Index into [`super::manifest::PluginDescription::hooks`].
+        hook: u32,
+        /// The event, JSON.
+        argument: String,
+        /// The node's inputs where the event has some.
+        inputs: Vec<InputValue>,
+    },
+    /// Leave, with exit code 0.
+    Quit,
+}
+
+/// What a hook host tells the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromHookHost {
+    /// The first message.
+    Ready {
+        /// The hook host's process id.
+        pid: i32,
+    },
+    /// A log record.
+    Log(LogRecord),
+    /// The hook answered. Descriptors: those its claims name by index.
+    Answer {
+        /// The exchange.
+        token: u64,
+        /// `null` or an object, JSON.
+        answer: String,
+        /// Inputs the hook replaced; the port is the input's.
+        outputs: Vec<BlockClaim>,
+    },
+    /// The hook failed.
+    Failed {
+        /// The exchange.
+        token: u64,
+        /// Why.
+        failure: TaskFailure,
+    },
+}
+
+/// What the zygote tells a worker or hook host that it spawned rather than forked, over that process's stdin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToSpawned {
+    /// The first message. Descriptors: channel, worker page.
+    Begin {
+        /// What to be.
+        role: Role,
+        /// What it may use.
+        limits: Limits,
+        /// The most talkative level that logs may have.
+        log_level_max: u8,
+    },
+    /// Libraries the zygote took, in the order of their plugins' indices. Descriptors: one for each.
+    Libraries(Vec<LibraryCopy>),
+    /// No more libraries.
+    End,
+}

@@ -1,0 +1,10 @@
+//! What passes between our processes: messages, the channels that carry them, and pages of shared atomics.
+//!
+//! Start with [`message`]; the server uses [`client`], the other processes use [`channel`] directly.
+
+pub mod channel;
+pub mod client;
+mod codec;
+pub mod manifest;
+pub mod message;
+pub mod page;

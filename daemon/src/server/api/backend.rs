@@ -1,0 +1,79 @@
+//! What the API needs of the daemon behind it.
+//!
+//! A trait, so that the API is tested by itself: over a real socket, against a daemon of which every answer is known.
+//! Every method may block; the API calls them where that is allowed.
+
+use protocol::{
+    Graph, HookList, LogList, NodeList, PluginList, RunDetail, RunFilter, RunList, RunSummary, Status, Submission,
+    Validation,
+};
+
+use crate::server::daemon::{CancelOutcome, Daemon, SubmitError};
+use crate::server::feed::Subscription;
+
+/// The daemon, as the API sees it. See [`Daemon`] for what each one does.
+#[allow(missing_docs, reason = "each is the method of the same name of Daemon")]
+pub trait Backend: Send + Sync + 'static {
+    fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError>;
+    fn validate(&self, submission: &Submission) -> Result<Validation, SubmitError>;
+    fn graph(&self, submission: &Submission) -> Result<Graph, SubmitError>;
+    fn runs(&self, filter: &RunFilter) -> Result<RunList, String>;
+    fn run(&self, id: &str) -> Option<RunDetail>;
+    fn cancel(&self, id: &str, reason: &str) -> CancelOutcome;
+    fn logs(&self, id: &str, from: u64) -> Option<LogList>;
+    fn events(&self, id: &str, from: u64) -> Option<Subscription>;
+    fn plugins(&self) -> PluginList;
+    fn nodes(&self) -> NodeList;
+    fn hooks(&self) -> HookList;
+    fn status(&self) -> Status;
+}
+
+impl Backend for Daemon {
+    fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError> {
+        Daemon::submit(self, submission)
+    }
+
+    fn validate(&self, submission: &Submission) -> Result<Validation, SubmitError> {
+        Daemon::validate(self, submission)
+    }
+
+    fn graph(&self, submission: &Submission) -> Result<Graph, SubmitError> {
+        Daemon::graph(self, submission)
+    }
+
+    fn runs(&self, filter: &RunFilter) -> Result<RunList, String> {
+        Daemon::runs(self, filter)
+    }
+
+    fn run(&self, id: &str) -> Option<RunDetail> {
+        Daemon::run(self, id)
+    }
+
+    fn cancel(&self, id: &str, reason: &str) -> CancelOutcome {
+        Daemon::cancel(self, id, reason)
+    }
+
+    fn logs(&self, id: &str, from: u64) -> Option<LogList> {
+        Daemon::logs(self, id, from)
+    }
+
+    fn events(&self, id: &str, from: u64) -> Option<Subscription> {
+        Daemon::events(self, id, from)
+    }
+
+    fn plugins(&self) -> PluginList {
+        Daemon::plugins(self)
+    }
+
+    fn nodes(&self) -> NodeList {
+        Daemon::nodes(self)
+    }
+
+    fn hooks(&self) -> HookList {
+        Daemon::hooks(self)
+    }
+
+    fn status(&self) -> Status {
+        Daemon::status(self)
+    }
+}

@@ -1,0 +1,97 @@
+//! Reading a request's body: bounded in size and in time.
+//!
+//! A body that is too large is refused without being kept. What of it is already under way is read and thrown away before the
+//! answer: a client that is still writing would otherwise see a broken pipe instead of the reason.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use protocol::BODY_BYTES_MAX;
+use tokio::time::timeout;
+
+use super::answer::ApiError;
+
+/// How long a client may take to send a body.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long, and how much, is thrown away of a body that is too large.
+const DISCARD_PATIENCE: Duration = Duration::from_secs(10);
+const DISCARD_BYTES_MAX: usize = 4 << 30;
+
+/// Reads the whole body.
+pub(super) async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
+    let announced = announced_length(request.headers());
+    // A client that asks first has not begun to send.
+    let waits = request.headers().contains_key(header::EXPECT);
+    let body = request.into_body();
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        if !waits {
+            discard(body).await;
+        }
+        return Err(too_large(announced));
+    }
+    match timeout(BODY_PATIENCE, collect(body)).await {
+        Ok(result) => result,
+        Err(_) => Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-timeout",
+            format!("the request's body did not arrive within {} s", BODY_PATIENCE.as_secs()),
+        )),
+    }
+}
+
+async fn collect(mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(data) = next(&mut body).await? {
+        if bytes.len() + data.len() > BODY_BYTES_MAX {
+            drop(bytes);
+            discard(body).await;
+            return Err(too_large(None));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// The next piece of the body; none at its end.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
+    while let Some(frame) = body.frame().await {
+        let broken = |error| ApiError::bad_request("broken-body", format!("the request's body broke off: {error}"));
+        // Trailers are of no interest.
+        if let Ok(data) = frame.map_err(broken)?.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+async fn discard(mut body: Body) {
+    let discard = async {
+        let mut discarded = 0;
+        while let Ok(Some(data)) = next(&mut body).await {
+            discarded += data.len();
+            if discarded > DISCARD_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Whoever is slower than this sees the connection close.
+    let _ = timeout(DISCARD_PATIENCE, discard).await;
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(announced: Option<u64>) -> ApiError {
+    let size = announced.map(|length| format!(" of {length} bytes")).unwrap_or_default();
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body-too-large",
+        format!("a request body{size} is too large; the daemon takes {BODY_BYTES_MAX} bytes (64 MiB)"),
+    )
+    .hint("data does not travel through the API: name files in the catalog instead")
+}

@@ -1,0 +1,106 @@
+//! The life of one connection: who is it, what does it ask, until it closes.
+//!
+//! Whatever is wrong with a connection ends that connection and nothing else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+use super::answer::ApiError;
+use super::control::Limits;
+use crate::server::socket::peer::{Admission, Peer};
+
+/// How long an answer that is under way may take to end when the daemon stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The largest head of a request.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Serves a connection until it closes or `stop` turns true.
+pub(super) async fn serve(
+    stream: UnixStream,
+    router: Router,
+    admission: Arc<Admission>,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let peer = match stream.peer_cred() {
+        Ok(credentials) => Peer { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() },
+        Err(error) => {
+            log::warn!("a connection was closed because the kernel does not say whose it is: {error}");
+            return;
+        }
+    };
+    let admitted = admits(&admission, peer).await;
+    if !admitted {
+        log::warn!("refused a connection of user {} (process {})", peer.uid, peer.pid.unwrap_or(0));
+    }
+
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            if !admitted {
+                return Ok(refused(peer));
+            }
+            let started = Instant::now();
+            let asked = format!("{} {}", request.method(), request.uri());
+            let response: Result<Response, std::convert::Infallible> = router.call(request).await;
+            if let Ok(response) = &response {
+                let status = response.status().as_u16();
+                log::debug!("user {}: {asked}: {status} after {} µs", peer.uid, started.elapsed().as_micros());
+            }
+            response
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_patience)
+        .max_buf_size(HEAD_BYTES_MAX)
+        // Who is refused gets one answer.
+        .keep_alive(admitted)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(STOP_PATIENCE, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        // The peer went away, or wrote something that is no HTTP; hyper has answered 400 where it could.
+        log::debug!("the connection of user {} ended: {error}", peer.uid);
+    }
+}
+
+/// Waits until the daemon stops.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could say so, which is the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn admits(admission: &Arc<Admission>, peer: Peer) -> bool {
+    if let Some(admitted) = admission.admits_at_once(peer) {
+        return admitted;
+    }
+    let admission = Arc::clone(admission);
+    tokio::task::spawn_blocking(move || admission.admits(peer)).await.unwrap_or(false)
+}
+
+fn refused(peer: Peer) -> Response {
+    let message = format!("this daemon does not serve user {}", peer.uid);
+    ApiError::new(StatusCode::FORBIDDEN, "refused", message)
+        .hint("its owner can add the user to [server] allowed_uids, or to the group that [server] group names")
+        .into_response()
+}

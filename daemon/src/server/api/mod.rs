@@ -1,0 +1,78 @@
+//! The control API: HTTP/1.1 and JSON on a Unix socket.
+//!
+//! [`control`] is the thread it lives on, [`connection`] the life of one connection; [`routes`] lists every request, and each
+//! resource has a file of its own. One thread serves all connections and never blocks: what reads the disk, plans a pipeline or
+//! writes a long answer happens on a few threads beside it ([`Api::answer`]), so that control answers whatever the
+//! workers are doing.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod backend;
+mod body;
+mod connection;
+mod control;
+mod events;
+mod logs;
+mod openapi;
+mod pipelines;
+mod plugins;
+mod routes;
+mod runs;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use answer::{ApiError, Json};
+pub use backend::Backend;
+pub use control::{Control, Limits};
+
+/// How many requests that may take long (planning, large bodies) are worked on at once; the others wait, and short
+/// requests pass them by.
+const HEAVY_MAX: usize = 4;
+
+/// What every handler gets.
+#[derive(Clone)]
+struct Api {
+    backend: Arc<dyn Backend>,
+    heavy: Arc<Semaphore>,
+}
+
+impl Api {
+    fn new(backend: Arc<dyn Backend>) -> Api {
+        Api { backend, heavy: Arc::new(Semaphore::new(HEAVY_MAX)) }
+    }
+
+    /// Answers a request on a thread that may block; writing the JSON happens there too.
+    async fn answer<T: Serialize>(
+        &self,
+        status: StatusCode,
+        work: impl FnOnce(&dyn Backend) -> Result<T, ApiError> + Send + 'static,
+    ) -> Response {
+        let backend = Arc::clone(&self.backend);
+        let done =
+            tokio::task::spawn_blocking(move || work(&*backend).and_then(|value| Json::of(status, &value))).await;
+        match done {
+            Ok(Ok(json)) => json.into_response(),
+            Ok(Err(error)) => error.into_response(),
+            Err(error) => ApiError::internal(&error).into_response(),
+        }
+    }
+
+    /// Answers a request that may take long; few of these are worked on at once.
+    async fn answer_heavy<T: Serialize>(
+        &self,
+        status: StatusCode,
+        work: impl FnOnce(&dyn Backend) -> Result<T, ApiError> + Send + 'static,
+    ) -> Response {
+        // The semaphore is never closed; if it were, the request would merely not wait its turn.
+        let _turn = Arc::clone(&self.heavy).acquire_owned().await.ok();
+        self.answer(status, work).await
+    }
+}

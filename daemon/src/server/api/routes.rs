@@ -1,0 +1,215 @@
+//! Every request the API answers, once: the router and `/openapi.json` are both made from this list.
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use protocol::path;
+
+use super::answer::ApiError;
+use super::{Api, events, logs, openapi, pipelines, plugins, runs, status};
+
+/// One request: what it is called, what it takes and gives, and who answers it.
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
+    /// Name and meaning of each query parameter.
+    pub(super) query: &'static [(&'static str, &'static str, Query)],
+    /// Schema of the body, if there is one.
+    pub(super) body: Option<&'static str>,
+    /// Status and schema of success.
+    pub(super) success: (StatusCode, Answer),
+    /// The errors that may be answered beside 500.
+    pub(super) errors: &'static [(StatusCode, &'static str)],
+    handler: fn() -> MethodRouter<Api>,
+}
+
+/// What sort of value a query parameter is.
+#[derive(Clone, Copy)]
+pub(super) enum Query {
+    Number,
+    State,
+}
+
+/// What a success carries.
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    /// JSON of this schema.
+    Schema(&'static str),
+    /// A stream of server-sent events, each `data` of this schema.
+    Events(&'static str),
+    /// The description of the API itself.
+    Description,
+}
+
+const BAD_QUERY: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "the query cannot be understood");
+const BAD_BODY: (StatusCode, &str) =
+    (StatusCode::BAD_REQUEST, "the body is no submission, or its run_id cannot be one");
+const NO_RUN: (StatusCode, &str) = (StatusCode::NOT_FOUND, "there is no such run");
+const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 MiB");
+const TOO_SLOW: (StatusCode, &str) = (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
+const PROBLEMS: (StatusCode, &str) = (StatusCode::UNPROCESSABLE_ENTITY, "the pipeline has problems; all are listed");
+const TAKEN: (StatusCode, &str) = (StatusCode::CONFLICT, "a run of this run_id exists");
+const UNAVAILABLE: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "the daemon takes no runs now; it says why");
+
+/// The list.
+pub(super) fn all() -> Vec<Route> {
+    vec![
+        Route {
+            method: Method::GET,
+            path: path::STATUS,
+            summary: "Tells how the daemon is: plugins, workers, runs, memory.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("Status")),
+            errors: &[],
+            handler: || get(status::get),
+        },
+        Route {
+            method: Method::GET,
+            path: path::RUNS,
+            summary: "Lists runs, newest first.",
+            query: &[
+                ("state", "Only runs in this state.", Query::State),
+                ("limit", "At most so many; 100 when not given.", Query::Number),
+            ],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("RunList")),
+            errors: &[BAD_QUERY],
+            handler: || get(runs::list),
+        },
+        Route {
+            method: Method::POST,
+            path: path::RUNS,
+            summary: "Submits a pipeline. When this answers, the run is on disk; `Location` names it.",
+            query: &[],
+            body: Some("Submission"),
+            success: (StatusCode::CREATED, Answer::Schema("RunSummary")),
+            errors: &[BAD_BODY, TOO_SLOW, TAKEN, TOO_LARGE, PROBLEMS, UNAVAILABLE],
+            handler: || post(runs::submit),
+        },
+        Route {
+            method: Method::GET,
+            path: path::RUN,
+            summary: "Tells everything about a run.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("RunDetail")),
+            errors: &[NO_RUN],
+            handler: || get(runs::show),
+        },
+        Route {
+            method: Method::GET,
+            path: path::RUN_EVENTS,
+            summary: "Streams a run's events; ends with the run. `Last-Event-ID` works as `from` does.",
+            query: &[("from", "Only events after the one of this sequence number.", Query::Number)],
+            body: None,
+            success: (StatusCode::OK, Answer::Events("RunEvent")),
+            errors: &[BAD_QUERY, NO_RUN],
+            handler: || get(events::get),
+        },
+        Route {
+            method: Method::GET,
+            path: path::RUN_LOGS,
+            summary: "Gives what a run's nodes, datasets and hooks have logged.",
+            query: &[("from", "Only lines from this number on.", Query::Number)],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("LogList")),
+            errors: &[BAD_QUERY, NO_RUN],
+            handler: || get(logs::get),
+        },
+        Route {
+            method: Method::POST,
+            path: path::RUN_CANCEL,
+            summary: "Asks a run to stop; a run that is over stays as it is.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("RunSummary")),
+            errors: &[NO_RUN],
+            handler: || post(runs::cancel),
+        },
+        Route {
+            method: Method::POST,
+            path: path::VALIDATE,
+            summary: "Checks a pipeline without running it.",
+            query: &[],
+            body: Some("Submission"),
+            success: (StatusCode::OK, Answer::Schema("Validation")),
+            errors: &[BAD_BODY, TOO_SLOW, TOO_LARGE, PROBLEMS, UNAVAILABLE],
+            handler: || post(pipelines::validate),
+        },
+        Route {
+            method: Method::POST,
+            path: path::GRAPH,
+            summary: "Gives a pipeline as a graph of nodes and datasets.",
+            query: &[],
+            body: Some("Submission"),
+            success: (StatusCode::OK, Answer::Schema("Graph")),
+            errors: &[BAD_BODY, TOO_SLOW, TOO_LARGE, PROBLEMS, UNAVAILABLE],
+            handler: || post(pipelines::graph),
+        },
+        Route {
+            method: Method::GET,
+            path: path::PLUGINS,
+            summary: "Lists the plugins, and the libraries that were refused.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("PluginList")),
+            errors: &[],
+            handler: || get(plugins::plugins),
+        },
+        Route {
+            method: Method::GET,
+            path: path::NODES,
+            summary: "Lists the nodes that pipelines can call, with their ports.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("NodeList")),
+            errors: &[],
+            handler: || get(plugins::nodes),
+        },
+        Route {
+            method: Method::GET,
+            path: path::HOOKS,
+            summary: "Lists the hooks: which are called, in which order, and why others are not.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("HookList")),
+            errors: &[],
+            handler: || get(plugins::hooks),
+        },
+        Route {
+            method: Method::GET,
+            path: path::OPENAPI,
+            summary: "Gives this description.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Description),
+            errors: &[],
+            handler: || get(openapi::get),
+        },
+    ]
+}
+
+/// The router of all of them; anything else is answered in the same shape of errors.
+pub(super) fn router(api: Api) -> Router {
+    let mut router = Router::new();
+    for route in all() {
+        router = router.route(route.path, (route.handler)());
+    }
+    router.fallback(no_such_path).method_not_allowed_fallback(wrong_method).with_state(api)
+}
+
+async fn no_such_path(uri: Uri) -> Response {
+    ApiError::new(StatusCode::NOT_FOUND, "no-such-path", format!("there is nothing at {}", uri.path()))
+        .hint(format!("{} describes every path", path::OPENAPI))
+        .into_response()
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let message = format!("{} does not take {method}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", message)
+        .hint(format!("{} describes the methods of every path", path::OPENAPI))
+        .into_response()
+}

@@ -1,0 +1,77 @@
+//! `/v1/runs`: list, submit, show, cancel.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use protocol::{RunFilter, RunState};
+
+use super::answer::ApiError;
+use super::pipelines::submission;
+use super::{Api, body};
+use crate::server::daemon::CancelOutcome;
+
+/// A run's id out of the path, or why there is none.
+pub(super) type RunId = Result<Path<String>, PathRejection>;
+
+pub(super) fn id_of(id: RunId) -> Result<String, ApiError> {
+    id.map(|Path(id)| id).map_err(|error| ApiError::bad_request("bad-path", error.body_text()))
+}
+
+pub(super) async fn list(State(api): State<Api>, filter: Result<Query<RunFilter>, QueryRejection>) -> Response {
+    let filter = match filter {
+        Ok(Query(filter)) => filter,
+        Err(error) => {
+            let states: Vec<&str> = RunState::ALL.into_iter().map(RunState::as_str).collect();
+            return ApiError::bad_request("bad-query", error.body_text())
+                .hint(format!("state is one of {}; limit is a number", states.join(", ")))
+                .into_response();
+        }
+    };
+    api.answer(StatusCode::OK, move |daemon| {
+        daemon.runs(&filter).map_err(|message| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "store", message))
+    })
+    .await
+}
+
+pub(super) async fn submit(State(api): State<Api>, request: Request) -> Response {
+    let body = match body::read(request).await {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
+    };
+    let (told, id) = tokio::sync::oneshot::channel();
+    let mut response = api
+        .answer_heavy(StatusCode::CREATED, move |daemon| {
+            let summary = daemon.submit(submission(&body)?)?;
+            // Nobody listens only if the client is gone.
+            let _ = told.send(summary.id.clone());
+            Ok(summary)
+        })
+        .await;
+    if let Ok(id) = id.await
+        && let Ok(location) = HeaderValue::from_str(&protocol::path::run(&id))
+    {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+pub(super) async fn show(State(api): State<Api>, id: RunId) -> Response {
+    let id = match id_of(id) {
+        Ok(id) => id,
+        Err(error) => return error.into_response(),
+    };
+    api.answer(StatusCode::OK, move |daemon| daemon.run(&id).ok_or_else(|| ApiError::no_such_run(&id))).await
+}
+
+pub(super) async fn cancel(State(api): State<Api>, id: RunId) -> Response {
+    let id = match id_of(id) {
+        Ok(id) => id,
+        Err(error) => return error.into_response(),
+    };
+    api.answer(StatusCode::OK, move |daemon| match daemon.cancel(&id, "cancelled on request") {
+        CancelOutcome::Cancelling(summary) | CancelOutcome::AlreadyOver(summary) => Ok(summary),
+        CancelOutcome::Unknown => Err(ApiError::no_such_run(&id)),
+    })
+    .await
+}

@@ -1,0 +1,260 @@
+//! A daemon of which every answer is known: run `r1` exists, run ids decide what a submission meets.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use protocol::{
+    DatasetDetail, Failure, FailureKind, Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, HookInfo, HookList,
+    HookOrigin, LogLine, LogList, LogSource, NodeCounts, NodeDetail, NodeInfo, NodeList, NodeState, Place, PluginInfo,
+    PluginList, PortInfo, Problem, Progress, RefusedLibrary, RunDetail, RunFilter, RunList, RunState, RunSummary,
+    Status, Submission, Validation, WorkerStatus,
+};
+
+use super::super::Backend;
+use crate::server::daemon::{CancelOutcome, SubmitError};
+use crate::server::feed::{Feed, Subscription};
+
+/// The daemon.
+pub(super) struct Pretend {
+    pub(super) feed: Arc<Feed>,
+    pub(super) submitted: AtomicUsize,
+    /// While set, planning does not end.
+    planning_hangs: Mutex<bool>,
+    planning_may_go_on: Condvar,
+    pub(super) status_panics: AtomicBool,
+}
+
+impl Default for Pretend {
+    fn default() -> Pretend {
+        Pretend {
+            feed: Feed::new(8),
+            submitted: AtomicUsize::new(0),
+            planning_hangs: Mutex::new(false),
+            planning_may_go_on: Condvar::new(),
+            status_panics: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Pretend {
+    pub(super) fn hang_planning(&self, hangs: bool) {
+        *self.planning_hangs.lock().unwrap() = hangs;
+        self.planning_may_go_on.notify_all();
+    }
+
+    fn plan(&self, submission: &Submission) -> Result<(), SubmitError> {
+        let hangs = self.planning_hangs.lock().unwrap();
+        drop(self.planning_may_go_on.wait_while(hangs, |hangs| *hangs).unwrap());
+        match submission.run_id.as_deref() {
+            Some("taken") => Err(SubmitError::IdTaken("taken".to_owned())),
+            Some("bad id") => Err(SubmitError::BadId("bad id".to_owned())),
+            Some("later") => Err(SubmitError::Unavailable("the daemon is stopping".to_owned())),
+            _ if submission.pipeline.text == "broken" => Err(SubmitError::Problems(vec![problem()])),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Backend for Pretend {
+    fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError> {
+        self.plan(&submission)?;
+        self.submitted.fetch_add(1, Ordering::Relaxed);
+        Ok(summary())
+    }
+
+    fn validate(&self, submission: &Submission) -> Result<Validation, SubmitError> {
+        self.plan(submission)?;
+        Ok(Validation { pipeline: "p".to_owned(), nodes: 1, datasets: 2, generation: 1 })
+    }
+
+    fn graph(&self, submission: &Submission) -> Result<Graph, SubmitError> {
+        self.plan(submission)?;
+        Ok(graph())
+    }
+
+    fn runs(&self, filter: &RunFilter) -> Result<RunList, String> {
+        let shown = filter.state.is_none_or(|state| state == RunState::Running) && filter.limit_or_default() > 0;
+        Ok(RunList { runs: shown.then(summary).into_iter().collect() })
+    }
+
+    fn run(&self, id: &str) -> Option<RunDetail> {
+        (id == "r1").then(detail)
+    }
+
+    fn cancel(&self, id: &str, _: &str) -> CancelOutcome {
+        match id {
+            "r1" => CancelOutcome::Cancelling(summary()),
+            "over" => CancelOutcome::AlreadyOver(RunSummary { state: RunState::Succeeded, ..summary() }),
+            _ => CancelOutcome::Unknown,
+        }
+    }
+
+    fn logs(&self, id: &str, from: u64) -> Option<LogList> {
+        (id == "r1").then(|| LogList { lines: vec![line(from.max(1))], next: from.max(1) + 1, missed: 1 })
+    }
+
+    fn events(&self, id: &str, from: u64) -> Option<Subscription> {
+        (id == "r1").then(|| self.feed.subscribe(from))
+    }
+
+    fn plugins(&self) -> PluginList {
+        plugins()
+    }
+
+    fn nodes(&self) -> NodeList {
+        NodeList { nodes: vec![node_info()] }
+    }
+
+    fn hooks(&self) -> HookList {
+        HookList { hooks: vec![hook()] }
+    }
+
+    fn status(&self) -> Status {
+        assert!(!self.status_panics.load(Ordering::Relaxed), "told to panic");
+        status()
+    }
+}
+
+// Every field is set, so that the description can be held against the JSON of each.
+
+pub(super) fn failure() -> Failure {
+    let text = || Some("x".to_owned());
+    Failure {
+        signal: Some(11),
+        exit_code: Some(0),
+        place: text(),
+        causes: vec![String::new()],
+        hints: vec![String::new()],
+        plugin: text(),
+        node: text(),
+        dataset: text(),
+        worker: Some(1),
+        attempt: Some(1),
+        ..Failure::new(FailureKind::Signal, "killed")
+    }
+}
+
+pub(super) fn problem() -> Problem {
+    Problem {
+        code: "unknown-node".to_owned(),
+        message: "there is no node flights::cleen".to_owned(),
+        place: Some(Place { file: "pipeline.toml".to_owned(), line: 3, column: 8 }),
+        causes: vec![String::new()],
+        hints: vec!["did you mean flights::clean?".to_owned()],
+    }
+}
+
+pub(super) fn summary() -> RunSummary {
+    RunSummary {
+        id: "r1".to_owned(),
+        pipeline: "p".to_owned(),
+        state: RunState::Running,
+        generation: 1,
+        submitted_us: 1,
+        started_us: Some(2),
+        finished_us: Some(3),
+        counts: NodeCounts { total: 1, running: 1, ..NodeCounts::default() },
+        cause: Some(failure()),
+    }
+}
+
+pub(super) fn detail() -> RunDetail {
+    let node = NodeDetail {
+        name: "a".to_owned(),
+        call: "p::a".to_owned(),
+        state: NodeState::Running,
+        attempts: 1,
+        worker: Some(0),
+        started_us: Some(2),
+        finished_us: Some(3),
+        progress: Some(Progress { done: 1, total: 2 }),
+        failure: Some(failure()),
+        skipped_because: Some(String::new()),
+    };
+    let dataset = DatasetDetail {
+        name: "d".to_owned(),
+        storage: "csv".to_owned(),
+        path: Some("/d.csv".to_owned()),
+        producer: Some("a".to_owned()),
+        is_output: true,
+        bytes: Some(1),
+        metadata: serde_json::json!({ "rows": 1 }),
+        load_us: Some(1),
+        save_us: Some(1),
+    };
+    RunDetail { summary: summary(), nodes: vec![node], datasets: vec![dataset], failures: vec![failure()] }
+}
+
+pub(super) fn graph() -> Graph {
+    let text = |text: &str| text.to_owned();
+    let inputs = vec![
+        GraphBinding::Dataset { port: text("in"), dataset: text("d") },
+        GraphBinding::Parameter { port: text("p"), parameter: text("params:p"), value: serde_json::json!(1) },
+    ];
+    let node = GraphNode {
+        name: text("a"),
+        call: text("p::a"),
+        tags: vec![text("t")],
+        layer: 0,
+        inputs,
+        outputs: vec![GraphOutput { port: text("out"), dataset: text("e") }],
+    };
+    let dataset = GraphDataset {
+        name: text("e"),
+        storage: text("csv"),
+        path: Some(text("/e")),
+        producer: Some(text("a")),
+        consumers: vec![text("b")],
+        is_output: true,
+    };
+    Graph { name: text("p"), nodes: vec![node], datasets: vec![dataset] }
+}
+
+pub(super) fn line(number: u64) -> LogLine {
+    let text = |text: &str| text.to_owned();
+    LogLine {
+        number,
+        time_us: 1,
+        level: text("info"),
+        source: LogSource::Log,
+        node: Some(text("a")),
+        plugin: Some(text("p")),
+        worker: Some(0),
+        target: text("p::a"),
+        message: text("hello"),
+    }
+}
+
+pub(super) fn plugins() -> PluginList {
+    PluginList {
+        generation: 1,
+        plugins: vec![PluginInfo { name: "p".to_owned(), ..PluginInfo::default() }],
+        refused: vec![RefusedLibrary { path: "libx.so".to_owned(), ..RefusedLibrary::default() }],
+        ..PluginList::default()
+    }
+}
+
+pub(super) fn node_info() -> NodeInfo {
+    NodeInfo { call: "p::a".to_owned(), inputs: vec![PortInfo::default()], ..NodeInfo::default() }
+}
+
+pub(super) fn hook() -> HookInfo {
+    HookInfo {
+        name: "p::H".to_owned(),
+        plugin: "p".to_owned(),
+        version: String::new(),
+        doc: String::new(),
+        events: vec![String::new()],
+        origin: HookOrigin::Configuration,
+        active: false,
+        off_because: Some("its plugin is disabled".to_owned()),
+        position: 0,
+        on_error: "fail".to_owned(),
+        deadline_ms: 1,
+    }
+}
+
+pub(super) fn status() -> Status {
+    let worker = WorkerStatus { task: Some("a".to_owned()), ..WorkerStatus::default() };
+    Status { version: "0".to_owned(), workers: vec![worker], ..Status::default() }
+}

@@ -1,0 +1,64 @@
+//! A plan as a graph of names.
+
+use engine::plan::{InputBinding, Plan};
+use protocol::{Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Validation};
+
+use super::names::{dataset_name, json_or_text, node_name, path_of, storage_name};
+
+/// A pipeline as a graph.
+pub fn graph(plan: &Plan) -> Graph {
+    let port = |ports: &[String], position: usize| ports.get(position).cloned().unwrap_or_default();
+    let nodes = plan.nodes().map(|node| GraphNode {
+        name: node.name.to_owned(),
+        call: node.call.label.clone(),
+        tags: node.tags.to_vec(),
+        layer: node.layer,
+        inputs: node
+            .inputs
+            .iter()
+            .enumerate()
+            .filter_map(|(position, binding)| match (*binding)? {
+                InputBinding::Dataset(dataset) => Some(GraphBinding::Dataset {
+                    port: port(&node.call.inputs, position),
+                    dataset: dataset_name(plan, dataset),
+                }),
+                InputBinding::Parameter(parameter) => {
+                    let parameter = plan.parameter(parameter)?;
+                    Some(GraphBinding::Parameter {
+                        port: port(&node.call.inputs, position),
+                        parameter: parameter.name.clone(),
+                        value: json_or_text(&parameter.json),
+                    })
+                }
+            })
+            .collect(),
+        outputs: node
+            .outputs
+            .iter()
+            .enumerate()
+            .filter_map(|(position, dataset)| {
+                let dataset = dataset_name(plan, (*dataset)?);
+                Some(GraphOutput { port: port(&node.call.outputs, position), dataset })
+            })
+            .collect(),
+    });
+    let datasets = plan.datasets().map(|dataset| GraphDataset {
+        name: dataset.name.to_owned(),
+        storage: storage_name(dataset.storage),
+        path: path_of(dataset.storage),
+        producer: dataset.producer.map(|node| node_name(plan, node)),
+        consumers: dataset.consumers.iter().map(|node| node_name(plan, *node)).collect(),
+        is_output: dataset.is_output,
+    });
+    Graph { name: plan.name().to_owned(), nodes: nodes.collect(), datasets: datasets.collect() }
+}
+
+/// The answer to a check that found nothing.
+pub fn validation(plan: &Plan, generation: u64) -> Validation {
+    Validation {
+        pipeline: plan.name().to_owned(),
+        nodes: plan.node_count() as u64,
+        datasets: plan.dataset_count() as u64,
+        generation,
+    }
+}

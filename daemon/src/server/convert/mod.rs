@@ -1,0 +1,117 @@
+//! Between the engine's types and those of the control API.
+//!
+//! The engine speaks in ids and in time since a run's start; clients get names and times of day. Nothing is decided here.
+#![forbid(unsafe_code)]
+
+mod event;
+mod graph;
+mod names;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use engine::action;
+use engine::source::{Source, Sources};
+use protocol::{FailureKind, Place, Problem, RunState, Submission};
+
+pub use event::{happening, skip_reason};
+pub use graph::{graph, validation};
+pub use report::{RunFacts, detail, first_cause, node_counts, summary};
+
+/// What the server knows of a dataset of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DatasetFacts {
+    /// Size of its block, once it was there.
+    pub bytes: Option<u64>,
+    /// What its block says of itself: a JSON object, or empty.
+    pub metadata_json: String,
+    /// How long loading took.
+    pub load_us: Option<i64>,
+    /// How long saving took.
+    pub save_us: Option<i64>,
+}
+
+/// The texts of a submission, for the engine.
+pub fn sources(submission: &Submission) -> Sources {
+    let source = |text: &protocol::SourceText| Source {
+        name: text.name.clone(),
+        text: text.text.clone(),
+        syntax: match text.syntax {
+            protocol::Syntax::Toml => engine::source::Syntax::Toml,
+            protocol::Syntax::Json => engine::source::Syntax::Json,
+        },
+    };
+    Sources {
+        pipeline: source(&submission.pipeline),
+        catalogs: submission.catalogs.iter().map(source).collect(),
+        parameters: submission.parameters.iter().map(source).collect(),
+        overrides: submission.overrides.clone(),
+        environment: submission.environment.clone(),
+        base_directory: submission.base_directory.clone(),
+    }
+}
+
+/// What a failure means, for the engine.
+pub fn on_failure(policy: protocol::OnFailure) -> engine::policy::OnFailure {
+    match policy {
+        protocol::OnFailure::Stop => engine::policy::OnFailure::Stop,
+        protocol::OnFailure::Continue => engine::policy::OnFailure::Continue,
+    }
+}
+
+/// A problem of the engine's, for clients.
+pub fn problem(problem: engine::problem::Problem) -> Problem {
+    Problem {
+        code: problem.code.to_owned(),
+        message: problem.message,
+        place: problem.place.map(|place| Place { file: place.file, line: place.line, column: place.column }),
+        causes: problem.causes,
+        hints: problem.hints,
+    }
+}
+
+/// A run's final state, for clients.
+pub fn run_state(state: action::RunState) -> RunState {
+    match state {
+        action::RunState::Succeeded => RunState::Succeeded,
+        action::RunState::Failed => RunState::Failed,
+        action::RunState::Cancelled => RunState::Cancelled,
+    }
+}
+
+/// What a dataset task does, for clients.
+pub fn operation(operation: action::DatasetOperation) -> protocol::DatasetOperation {
+    match operation {
+        action::DatasetOperation::Load => protocol::DatasetOperation::Load,
+        action::DatasetOperation::Save => protocol::DatasetOperation::Save,
+    }
+}
+
+/// A failure, for clients; the caller adds node, dataset and attempt.
+pub fn failure(failure: &engine::failure::Failure) -> protocol::Failure {
+    use engine::failure::FailureKind as Kind;
+    let (kind, signal, exit_code) = match failure.kind {
+        Kind::Error => (FailureKind::Error, None, None),
+        Kind::Panic => (FailureKind::Panic, None, None),
+        Kind::Signal { number } => (FailureKind::Signal, Some(number), None),
+        Kind::Exit { code } => (FailureKind::Exit, None, Some(code)),
+        Kind::Timeout => (FailureKind::Timeout, None, None),
+        Kind::MemoryLimit => (FailureKind::MemoryLimit, None, None),
+        Kind::Protocol => (FailureKind::Protocol, None, None),
+        Kind::Hook => (FailureKind::Hook, None, None),
+        Kind::Budget => (FailureKind::Budget, None, None),
+        Kind::Cancelled => (FailureKind::Cancelled, None, None),
+        Kind::Spawn => (FailureKind::Spawn, None, None),
+    };
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    protocol::Failure {
+        signal,
+        exit_code,
+        place: given(&failure.place),
+        causes: failure.causes.clone(),
+        hints: failure.hints.clone(),
+        plugin: given(&failure.plugin),
+        worker: failure.worker,
+        ..protocol::Failure::new(kind, failure.message.clone())
+    }
+}

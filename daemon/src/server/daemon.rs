@@ -1,0 +1,436 @@
+//! The daemon as its control API sees it: one value that answers every request.
+//!
+//! Every method may block for as long as its doc says, so the API calls them from threads that may (`spawn_blocking`).
+//! What the answers about plugins look like is in [`super::offers`].
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use engine::event::Event;
+use engine::plan::{Plan, PlanOptions};
+use engine::policy::{RunPolicy, workers_for_run};
+use protocol::{EventKind, RunSummary, Submission};
+
+use crate::block::Accounts;
+use crate::server::budget::Budget;
+use crate::server::clock::{Alarm, Clock};
+use crate::server::config::Config;
+use crate::server::convert;
+use crate::server::feed::{Feed, Subscription};
+use crate::server::generations::Generation;
+use crate::server::hooks::HookEventName;
+use crate::server::json::{JsonObject, array};
+use crate::server::offers;
+use crate::server::runs::{AddError, Registry, Run, RunSettings, id};
+use crate::server::services::Services;
+use crate::server::store::{Location, NewRun, Retention, Store, StoreError};
+use crate::server::usher::{self, Usher};
+
+/// How many tasks a run may have in the pool for each worker: enough that no worker waits for the engine, few enough that
+/// another run's tasks are not far behind.
+const TASKS_PER_WORKER: u32 = 4;
+/// Descriptors the server needs for everything but blocks: channels, connections, the store.
+const FILES_RESERVED: u64 = 512;
+/// How long runs that were cancelled at shutdown may take beyond the grace of their nodes.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How [`Daemon::shutdown`] ends what is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShutdownMode {
+    /// New runs are refused, those under way finish first.
+    Drain,
+    /// Runs under way are cancelled; workers that do not stop are killed.
+    Now,
+}
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StartError {
+    /// What was tried, on what, and why it failed.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+}
+
+/// Why a submission did not become a run.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The pipeline has problems; nothing ran.
+    #[error("the pipeline has {} problem(s)", .0.len())]
+    Problems(Vec<protocol::Problem>),
+    /// A run of this id exists.
+    #[error("a run with the id {0:?} exists already")]
+    IdTaken(String),
+    /// The id asked for cannot be one.
+    #[error("{0:?} is no run id: use 1 to 100 letters, digits, '.', '-' and '_'")]
+    BadId(String),
+    /// The daemon cannot take runs now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What came of a request to cancel a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CancelOutcome {
+    /// The run is stopping (or had been asked to already).
+    Cancelling(RunSummary),
+    /// The run had ended before.
+    AlreadyOver(RunSummary),
+    /// There is no such run.
+    Unknown,
+}
+
+/// The daemon: plugins, workers, runs.
+#[derive(Debug)]
+pub struct Daemon {
+    config: Config,
+    services: Arc<Services>,
+    store: Arc<Store>,
+    registry: Arc<Registry>,
+    /// What new runs start on. Behind a lock so that it can be replaced; runs keep theirs.
+    generation: RwLock<Arc<Generation>>,
+    usher_thread: Mutex<Option<JoinHandle<()>>>,
+    started_us: i64,
+}
+
+impl Daemon {
+    /// Starts the daemon: opens the store, loads the plugins, starts the workers. Blocks until it can take runs.
+    pub fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
+        let clock = Clock::start();
+        let store = Arc::new(open_store(&config)?);
+        account_for_interrupted(&store, clock);
+        let alarm = Alarm::start(clock).map_err(|error| plain(format!("cannot start the clock's thread: {error}")))?;
+        let (usher, desk) = Usher::new();
+        let services = Arc::new(Services {
+            clock,
+            alarm,
+            budget: Budget::new(config.block_budget_bytes()),
+            accounts: Arc::new(Accounts::default()),
+            block_files_max: raise_open_files().saturating_sub(FILES_RESERVED).max(64),
+            usher,
+        });
+        let registry = Arc::new(Registry::default());
+        let retention = Retention { keep_count: config.runs.keep_count, keep_days: config.runs.keep_days };
+        usher::prune(&store, retention, clock.unix_us_now());
+        let usher_thread = desk
+            .start(Arc::clone(&store), Arc::clone(&registry), retention)
+            .map_err(|error| plain(format!("cannot start the usher's thread: {error}")))?;
+        let generation = Arc::new(Generation::start(1, &config, &services).map_err(plain)?);
+        announce(&generation);
+        Ok(Arc::new(Daemon {
+            config,
+            services,
+            store,
+            registry,
+            generation: RwLock::new(generation),
+            usher_thread: Mutex::new(Some(usher_thread)),
+            started_us: clock.unix_us_now(),
+        }))
+    }
+
+    /// Plans and registers a run; durable when this returns. Blocks for the planning and one write to disk.
+    pub fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError> {
+        if self.registry.is_closed() {
+            return Err(stopping());
+        }
+        if let Some(id) = submission.run_id.as_ref().filter(|wanted| !id::is_valid(wanted)) {
+            return Err(SubmitError::BadId(id.clone()));
+        }
+        let generation = self.generation();
+        let plan = self.plan(&submission, &generation)?;
+        let policy = self.policy(&submission, &plan, &generation)?;
+        let submitted_us = self.services.clock.unix_us_now();
+        let base = submission.run_id.clone().unwrap_or_else(|| id::of_time(submitted_us));
+        for n in 1.. {
+            let settings = RunSettings {
+                id: id::with_suffix(&base, n),
+                plan: Arc::clone(&plan),
+                policy,
+                generation: Arc::clone(&generation),
+                base_directory: submission.base_directory.clone(),
+                submitted_us,
+                log_lines_max: self.config.runs.log_lines_max,
+                events_max: self.config.runs.events_max,
+            };
+            let run = Run::new(settings, Arc::clone(&self.services));
+            match self.register(&run, &submission) {
+                Ok(summary) => {
+                    log::info!("run {} of {}: {} nodes", summary.id, summary.pipeline, summary.counts.total);
+                    self.services.usher.open(&run);
+                    return Ok(summary);
+                }
+                // Two runs within a millisecond: the later one gets a suffix. A chosen id is not changed.
+                Err(SubmitError::IdTaken(_)) if submission.run_id.is_none() && n < 1000 => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(SubmitError::IdTaken(base))
+    }
+
+    fn register(&self, run: &Arc<Run>, submission: &Submission) -> Result<RunSummary, SubmitError> {
+        match self.registry.add(run) {
+            Ok(()) => {}
+            Err(AddError::Closed) => return Err(stopping()),
+            Err(AddError::Taken) => return Err(SubmitError::IdTaken(run.id.clone())),
+        }
+        let summary = run.summary();
+        let new = NewRun { summary: summary.clone(), submission: submission.clone() };
+        self.store.insert_run(new).map_err(|error| {
+            self.registry.withdraw(run);
+            match error {
+                StoreError::IdTaken(id) => SubmitError::IdTaken(id),
+                error => SubmitError::Unavailable(format!("the run could not be kept, so it was not begun: {error}")),
+            }
+        })?;
+        Ok(summary)
+    }
+
+    /// Plans a submission without running it.
+    pub fn validate(&self, submission: &Submission) -> Result<protocol::Validation, SubmitError> {
+        let generation = self.generation();
+        let plan = self.plan(submission, &generation)?;
+        self.policy(submission, &plan, &generation)?;
+        Ok(convert::validation(&plan, generation.number))
+    }
+
+    /// The graph of a submission.
+    pub fn graph(&self, submission: &Submission) -> Result<protocol::Graph, SubmitError> {
+        Ok(convert::graph(&*self.plan(submission, &self.generation())?))
+    }
+
+    fn plan(&self, submission: &Submission, generation: &Generation) -> Result<Arc<Plan>, SubmitError> {
+        let workers = if submission.sequential { Some(1) } else { submission.max_workers };
+        let pool = u32::try_from(generation.pool.size()).unwrap_or(u32::MAX);
+        let options = PlanOptions { workers: Some(workers.unwrap_or(pool).min(pool)) };
+        engine::plan::check(&convert::sources(submission), &generation.signature, &options)
+            .map(Arc::new)
+            .map_err(|problems| SubmitError::Problems(problems.into_iter().map(convert::problem).collect()))
+    }
+
+    fn policy(&self, submission: &Submission, plan: &Plan, generation: &Generation) -> Result<RunPolicy, SubmitError> {
+        let pool = u32::try_from(generation.pool.size()).unwrap_or(u32::MAX);
+        let wanted = if submission.sequential { Some(1) } else { submission.max_workers.map(i64::from) };
+        let workers = workers_for_run(wanted, pool, plan.node_count(), plan.layer_count()).map_err(|message| {
+            let problem = engine::problem::Problem::new("max-workers", message)
+                .hint("leave it out to use as many workers as there are");
+            SubmitError::Problems(vec![convert::problem(problem)])
+        })?;
+        // As many workers as there are: then only the number of waiting tasks is bounded, so that runs take turns.
+        let tasks_max = if workers < pool { workers } else { pool.saturating_mul(TASKS_PER_WORKER) };
+        Ok(RunPolicy {
+            on_failure: submission.on_failure.map(convert::on_failure).or(plan.on_failure()).unwrap_or_default(),
+            asynchronous_saves: submission.asynchronous_saves,
+            tasks_max: Some(if submission.sequential { 1 } else { tasks_max }),
+            timeout_us: submission.timeout_seconds.map(microseconds),
+        })
+    }
+
+    /// Runs, newest first: those under way from memory, those before from the store.
+    pub fn runs(&self, filter: &protocol::RunFilter) -> Result<protocol::RunList, String> {
+        let mut runs = self.store.runs(filter).map_err(|error| error.to_string())?;
+        for summary in &mut runs {
+            if let Some(run) = self.registry.find(&summary.id).filter(|_| !summary.state.is_final()) {
+                *summary = run.summary();
+            }
+        }
+        Ok(protocol::RunList { runs })
+    }
+
+    /// Everything about one run.
+    pub fn run(&self, id: &str) -> Option<protocol::RunDetail> {
+        match self.registry.find(id) {
+            Some(run) => Some(run.detail()),
+            None => self.stored(id),
+        }
+    }
+
+    /// Asks a run to stop.
+    pub fn cancel(&self, id: &str, reason: &str) -> CancelOutcome {
+        let Some(run) = self.registry.find(id) else {
+            return match self.stored(id) {
+                Some(detail) => CancelOutcome::AlreadyOver(detail.summary),
+                None => CancelOutcome::Unknown,
+            };
+        };
+        if run.is_over() {
+            return CancelOutcome::AlreadyOver(run.summary());
+        }
+        run.step(Event::Cancel { reason: reason.to_owned() }, None);
+        CancelOutcome::Cancelling(run.summary())
+    }
+
+    /// Log lines of a run from a line number on.
+    pub fn logs(&self, id: &str, from: u64) -> Option<protocol::LogList> {
+        match self.registry.find(id) {
+            Some(run) => Some(run.log.read(from)),
+            None => self.store.logs(id, from).unwrap_or_else(|error| {
+                log::error!("the log of run {id} cannot be read: {error}");
+                None
+            }),
+        }
+    }
+
+    /// Events of a run that follow sequence number `from`; of a run that ended long ago, its end.
+    pub fn events(&self, id: &str, from: u64) -> Option<Subscription> {
+        if let Some(run) = self.registry.find(id) {
+            return Some(run.feed.subscribe(from));
+        }
+        let summary = self.stored(id)?.summary;
+        let feed = Feed::new(1);
+        let duration_us = summary.duration_us().unwrap_or(0);
+        let ended = EventKind::RunFinished { state: summary.state, duration_us, cause: summary.cause };
+        feed.publish(summary.finished_us.unwrap_or(summary.submitted_us), ended);
+        feed.close();
+        Some(feed.subscribe(0))
+    }
+
+    /// The plugins of the current generation, and the libraries refused.
+    pub fn plugins(&self) -> protocol::PluginList {
+        offers::plugins(&self.generation())
+    }
+
+    /// Every node of the current generation.
+    pub fn nodes(&self) -> protocol::NodeList {
+        offers::nodes(&self.generation())
+    }
+
+    /// Every hook, on or off, and why.
+    pub fn hooks(&self) -> protocol::HookList {
+        protocol::HookList { hooks: self.generation().hooks.infos() }
+    }
+
+    /// How the daemon is doing.
+    pub fn status(&self) -> protocol::Status {
+        let generation = self.generation();
+        let mut runs = protocol::RunCounts { finished: self.registry.ended_count(), ..Default::default() };
+        for run in self.registry.active() {
+            match run.has_started() {
+                true => runs.running += 1,
+                false => runs.queued += 1,
+            }
+        }
+        let blocks = self.services.accounts.usage();
+        let budget = self.services.budget.usage();
+        protocol::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_us: self.started_us,
+            state: if self.registry.is_closed() { "stopping" } else { "running" }.to_owned(),
+            generation: generation.number,
+            start_method: generation.start_method().to_owned(),
+            plugins: generation.manifest.plugins.len() as u64,
+            plugins_refused: generation.refused.len() as u64,
+            workers: generation.pool.workers(),
+            runs,
+            blocks: protocol::BlockStatus { count: blocks.blocks, bytes: budget.bytes, budget_bytes: budget.limit },
+            state_file: self.store.file().map(|file| file.display().to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// Ends the daemon; blocks until every process of it is gone (bounded in mode `Now`).
+    pub fn shutdown(&self, mode: ShutdownMode) {
+        self.registry.close();
+        if mode == ShutdownMode::Now {
+            for run in self.registry.active() {
+                run.step(Event::Cancel { reason: "the daemon is stopping".to_owned() }, None);
+            }
+        }
+        let grace = Duration::from_millis(self.config.workers.cancel_grace_ms);
+        let patience = (mode == ShutdownMode::Now).then(|| grace + SHUTDOWN_PATIENCE);
+        if !self.registry.await_none_active(patience) {
+            log::warn!("runs that could not be ended in time are interrupted; the next start says which");
+        }
+        self.generation().stop();
+        self.services.usher.stop();
+        let thread = self.usher_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+        self.services.alarm.stop();
+        if let Err(error) = self.store.flush() {
+            log::error!("the last changes could not be written: {error}");
+        }
+    }
+
+    fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.generation.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn stored(&self, id: &str) -> Option<protocol::RunDetail> {
+        self.store.run(id).unwrap_or_else(|error| {
+            log::error!("run {id} cannot be read: {error}");
+            None
+        })
+    }
+}
+
+fn open_store(config: &Config) -> Result<Store, StartError> {
+    let directory = config.state_directory().map_err(plain)?;
+    let location = directory.map_or(Location::Memory, Location::Directory);
+    Store::open(&location, config.runs.log_lines_max).map_err(|error| StartError {
+        message: format!("cannot open the store of runs: {error}"),
+        hint:
+            "[server] state_directory says where runs are kept; the user the daemon runs as must be able to write there"
+                .to_owned(),
+    })
+}
+
+/// Runs that a crash cut off are marked as interrupted; each says how to run it again.
+fn account_for_interrupted(store: &Store, clock: Clock) {
+    match store.interrupted_on_start(clock.unix_us_now()) {
+        Ok(runs) => {
+            for run in runs {
+                let hint = run.cause.as_ref().and_then(|cause| cause.hints.first()).cloned().unwrap_or_default();
+                log::warn!("run {} of {} was interrupted when the daemon ended; {hint}", run.id, run.pipeline);
+            }
+        }
+        Err(error) => log::error!("runs that were interrupted could not be looked for: {error}"),
+    }
+}
+
+fn announce(generation: &Generation) {
+    let plugins = generation.manifest.plugins.iter().map(|plugin| {
+        let mut object = JsonObject::new();
+        object.text("name", &plugin.name);
+        object.text("version", &plugin.version);
+        object.end()
+    });
+    let told = generation.hooks.call(
+        HookEventName::AfterGenerationLoaded,
+        None,
+        |event| {
+            event.raw("generation", &generation.number.to_string());
+            event.raw("plugins", &array(plugins));
+        },
+        &mut [],
+    );
+    if let Err(failure) = told {
+        log::warn!("{failure}");
+    }
+}
+
+/// Lets this process open as many files as it may, and says how many that is.
+fn raise_open_files() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    }
+}
+
+fn microseconds(seconds: f64) -> u64 {
+    // Saturates: a negative time-out is over at once, an endless one never.
+    (seconds * 1e6) as u64
+}
+
+fn stopping() -> SubmitError {
+    SubmitError::Unavailable("the daemon is stopping and takes no more runs".to_owned())
+}
+
+fn plain(message: String) -> StartError {
+    StartError { message, hint: String::new() }
+}

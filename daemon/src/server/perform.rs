@@ -1,0 +1,26 @@
+//! Carries out what the engine asks for. Decides nothing, and is called when the run's lock has been let go.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use engine::action::Action;
+
+use crate::server::pool::{Job, Local};
+use crate::server::runs::Run;
+
+/// Carries out the actions of one step, in their order. `driver` is the deque of the driver that stepped the run, if one did:
+/// what became ready stays with it.
+pub fn perform(run: &Arc<Run>, actions: Vec<Action>, driver: Option<&Local<Job>>) {
+    let mut jobs = Vec::new();
+    for action in actions {
+        match action {
+            Action::Dispatch { task, attempt } => jobs.push(Job { run: Arc::clone(run), task, attempt }),
+            Action::Abort { task, attempt, reason } => run.generation.pool.abort(run, task, attempt, reason),
+            Action::Release { dataset } => run.release(dataset),
+            // Told under the run's lock, so that all listeners see one order.
+            Action::Emit(_) => {}
+            Action::Close { .. } => run.close(),
+        }
+    }
+    run.generation.pool.take(jobs, driver);
+}

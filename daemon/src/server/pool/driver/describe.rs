@@ -1,0 +1,129 @@
+//! What hook events say of a task, and the blocks that go with them.
+//!
+//! A hook finds the data of the `i`-th dataset that an event names at position `i` of the blocks: of `inputs`, then of
+//! `outputs`; of `dataset` for an event about one.
+#![forbid(unsafe_code)]
+
+use engine::failure::Failure;
+use engine::id::DatasetId;
+use engine::plan::{InputBinding, Node};
+
+use super::attempt::{Output, Shown};
+use super::request::Work;
+use crate::block::Block;
+use crate::ipc::client::Input;
+use crate::server::convert;
+use crate::server::json::{JsonObject, array, list};
+use crate::server::runs::Run;
+
+impl Work<'_> {
+    /// Adds what is known before the task runs.
+    pub fn describe_start(&self, event: &mut JsonObject, run: &Run, worker: u32, shown: &Shown) {
+        self.describe(event, run, worker);
+        if let Work::Call(node) = self {
+            event.raw("inputs", &describe_inputs(node, run, shown));
+        }
+    }
+
+    /// Adds what is known after the task has ended well.
+    pub fn describe_end(&self, event: &mut JsonObject, run: &Run, worker: u32, shown: &Shown, outputs: &[Output]) {
+        self.describe(event, run, worker);
+        describe_times(event, shown);
+        match self {
+            Work::Call(node) => {
+                event.raw("inputs", &describe_inputs(node, run, shown));
+                let described = outputs.iter().map(|output| {
+                    let port = node.call.outputs.get(output.port).map_or("", String::as_str);
+                    describe_block(run, port, output.dataset, &output.block)
+                });
+                event.raw("outputs", &array(described));
+            }
+            Work::Load(..) => outputs.iter().for_each(|output| describe_bytes(event, &output.block)),
+            Work::Save(..) => shown.inputs.iter().for_each(|(_, block)| describe_bytes(event, block)),
+        }
+    }
+
+    /// Adds why the task failed.
+    pub fn describe_error(&self, event: &mut JsonObject, run: &Run, worker: u32, shown: &Shown, failure: &Failure) {
+        self.describe(event, run, worker);
+        describe_times(event, shown);
+        match self {
+            Work::Call(node) => event.raw("inputs", &describe_inputs(node, run, shown)),
+            Work::Load(..) => event.text("operation", "load"),
+            Work::Save(..) => event.text("operation", "save"),
+        }
+        event.raw("failure", &failure_json(failure));
+    }
+
+    /// The blocks that go with the event of a good end.
+    pub fn blocks_at_end(&self, shown: &Shown, outputs: &[Output]) -> Vec<Input> {
+        let inputs = shown.inputs.iter().map(|(_, block)| block);
+        inputs.chain(outputs.iter().map(|output| &output.block)).map(|block| Input::Block(block.clone())).collect()
+    }
+
+    /// The blocks that go with the event of a failure: a node's inputs; a dataset's error has none.
+    pub fn blocks_at_error(&self, shown: &Shown) -> Vec<Input> {
+        match self {
+            Work::Call(_) => shown.inputs.iter().map(|(_, block)| Input::Block(block.clone())).collect(),
+            Work::Load(..) | Work::Save(..) => Vec::new(),
+        }
+    }
+
+    fn describe(&self, event: &mut JsonObject, run: &Run, worker: u32) {
+        match self {
+            Work::Call(node) => {
+                event.text("node", node.name);
+                event.text("plugin", &node.call.plugin_name);
+                event.text("call", &node.call.node_name);
+            }
+            Work::Load(dataset, storage) | Work::Save(dataset, storage) => {
+                event.text("dataset", dataset.name);
+                event.text("type", &storage.type_name);
+                event.text("path", &storage.path);
+                let name = |id| run.plan.node(id).map(|node| node.name);
+                match dataset.producer.and_then(name) {
+                    Some(producer) => event.text("node", producer),
+                    None => event.raw("nodes", &list(dataset.consumers.iter().filter_map(|id| name(*id)))),
+                }
+            }
+        }
+        event.raw("worker", &worker.to_string());
+    }
+}
+
+/// A failure as the API shows it.
+pub fn failure_json(failure: &Failure) -> String {
+    serde_json::to_string(&convert::failure(failure)).unwrap_or_else(|_| "null".to_owned())
+}
+
+fn describe_times(event: &mut JsonObject, shown: &Shown) {
+    event.raw("started_us", &shown.times_us.0.to_string());
+    event.raw("finished_us", &shown.times_us.1.to_string());
+}
+
+fn describe_inputs(node: &Node<'_>, run: &Run, shown: &Shown) -> String {
+    array(shown.inputs.iter().map(|(port, block)| {
+        let dataset = match node.inputs.get(*port) {
+            Some(Some(InputBinding::Dataset(dataset))) => Some(*dataset),
+            _ => None,
+        };
+        describe_block(run, node.call.inputs.get(*port).map_or("", String::as_str), dataset, block)
+    }))
+}
+
+fn describe_block(run: &Run, port: &str, dataset: Option<DatasetId>, block: &Block) -> String {
+    let mut object = JsonObject::new();
+    object.text("port", port);
+    object.text("dataset", dataset.and_then(|id| run.plan.dataset(id)).map_or("", |dataset| dataset.name));
+    describe_bytes(&mut object, block);
+    object.end()
+}
+
+fn describe_bytes(object: &mut JsonObject, block: &Block) {
+    object.text("format", block.format().as_str());
+    object.raw("bytes", &block.payload_length().to_string());
+    // Written by a plugin: what is no JSON would spoil the whole event.
+    if serde_json::from_str::<serde_json::Value>(block.metadata()).is_ok() {
+        object.raw("metadata", block.metadata());
+    }
+}

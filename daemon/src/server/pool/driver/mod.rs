@@ -1,0 +1,198 @@
+//! A driver: the thread that owns one worker and takes one job after the other.
+//!
+//! [`Driver::run`] is the loop; [`attempt`] is one job from top to bottom; [`conversation`] is the part of it in which the
+//! worker is at work. [`worker`] starts and ends the process, [`ladder`] stops an attempt, [`failure`] puts ends into words.
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod conversation;
+mod describe;
+mod failure;
+mod ladder;
+mod output;
+mod request;
+mod worker;
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Job, Local, Shared, Slot, WorkerState};
+use crate::ipc::client::WorkerEvent;
+use crate::ipc::message::Limits;
+use crate::server::generations::{ProcessEnd, Zygote, ending_in_words};
+use crate::sys::wait;
+
+pub use describe::failure_json;
+pub use output::OutputLines;
+use worker::Worker;
+
+/// How long a driver waits before it tries again to start a worker that did not start.
+const START_PAUSE: Duration = Duration::from_secs(1);
+
+/// What drivers need to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct DriverSettings {
+    /// Limits of a worker.
+    pub limits: Limits,
+    /// How long a worker may take to be ready.
+    pub start_timeout: Duration,
+    /// How long a task may go on after it was asked to stop.
+    pub cancel_grace: Duration,
+}
+
+/// One driver.
+#[derive(Debug)]
+pub struct Driver {
+    index: usize,
+    number: u32,
+    shared: Arc<Shared>,
+    zygote: Arc<Zygote>,
+    settings: DriverSettings,
+    worker: Option<Worker>,
+    last_token: u64,
+    start_failed: Option<Instant>,
+}
+
+impl Driver {
+    /// Makes driver number `index`.
+    pub fn new(index: usize, shared: Arc<Shared>, zygote: Arc<Zygote>, settings: DriverSettings) -> Driver {
+        let number = u32::try_from(index).unwrap_or(u32::MAX);
+        Driver { index, number, shared, zygote, settings, worker: None, last_token: 0, start_failed: None }
+    }
+
+    /// Takes jobs until the pool stops.
+    pub fn run(mut self, mut local: Local<Job>) {
+        // Ahead of the first job, so that it need not wait for it.
+        if let Err(reason) = self.ensure_worker() {
+            log::error!("worker {} could not be started: {reason}", self.number);
+        }
+        let shared = Arc::clone(&self.shared);
+        while !shared.is_stopping() {
+            let job = shared.queues.find(&mut local).or_else(|| match shared.queues.rest(&mut local) {
+                super::steal::Rest::Job(job) => Some(job),
+                super::steal::Rest::Sleep => {
+                    self.replace_worker_before_sleep();
+                    self.sleep();
+                    shared.queues.woken(&local);
+                    None
+                }
+            });
+            if let Some(job) = job {
+                self.attempt(job, &local);
+            }
+        }
+        if let Some(worker) = self.worker.take() {
+            worker.quit();
+        }
+    }
+
+    /// A worker that the last job cost is replaced now, so that the next job need not wait for it.
+    fn replace_worker_before_sleep(&mut self) {
+        // One that could not be started is tried again by the job that needs it.
+        if self.worker.is_none()
+            && self.start_failed.is_none()
+            && !self.shared.is_stopping()
+            && let Err(reason) = self.ensure_worker()
+        {
+            log::error!("worker {} could not be started again: {reason}", self.number);
+        }
+    }
+
+    /// Waits for the bell; meanwhile takes notice if the idle worker dies, prints or logs.
+    fn sleep(&mut self) {
+        loop {
+            let mut watched = vec![self.slot().bell().as_fd()];
+            if let Some(worker) = &self.worker {
+                watched.push(worker.channel.as_fd());
+                watched.extend(worker.process.output.watched());
+            }
+            // A failing poll would make this a busy loop: give the work a chance instead, and come back.
+            let Ok(ready) = wait::readable(&watched, None) else { return };
+            if ready.first() == Some(&true) {
+                self.slot().bell().answer();
+                return;
+            }
+            if ready.get(2) == Some(&true) {
+                self.log_idle_output();
+            }
+            if ready.get(1) == Some(&true) {
+                self.hear_idle_worker();
+            }
+        }
+    }
+
+    fn log_idle_output(&mut self) {
+        if let Some(worker) = &mut self.worker {
+            for line in worker.process.output.read() {
+                log::info!(target: "plugin", "worker {}: {line}", self.number);
+            }
+        }
+    }
+
+    /// An idle worker has nothing to say but logs of threads that its plugins keep; anything else ends it.
+    fn hear_idle_worker(&mut self) {
+        let Some(worker) = &mut self.worker else { return };
+        match worker.channel.receive() {
+            Ok(WorkerEvent::Log(record)) => {
+                log::info!(target: "plugin", "worker {}: {}: {}", self.number, record.target, record.message);
+            }
+            Ok(other) => {
+                log::warn!("worker {} spoke out of turn ({other:?}) and is replaced", self.number);
+                self.replace_worker();
+            }
+            Err(_) => {
+                let end = match worker.await_end() {
+                    ProcessEnd::Ended { ending, .. } => ending_in_words(ending),
+                    ProcessEnd::WithZygote(reason) => reason,
+                    ProcessEnd::Unknown => "ended".to_owned(),
+                };
+                log::warn!("worker {}, which was idle, {end}; it is replaced", self.number);
+                self.log_idle_output();
+                self.replace_worker();
+            }
+        }
+    }
+
+    fn replace_worker(&mut self) {
+        self.discard_worker();
+        if let Err(reason) = self.ensure_worker() {
+            log::error!("worker {} could not be started again: {reason}", self.number);
+        }
+    }
+
+    /// Ends the worker, if there is one; the next job gets a new one.
+    fn discard_worker(&mut self) {
+        if let Some(mut worker) = self.worker.take() {
+            worker.kill();
+            self.slot().set_worker(WorkerState::Starting, 0);
+        }
+    }
+
+    fn ensure_worker(&mut self) -> Result<&mut Worker, String> {
+        if self.worker.is_none() {
+            if let Some(failed) = self.start_failed {
+                // Jobs that fail one after the other must not make this a storm of starts.
+                std::thread::sleep(START_PAUSE.saturating_sub(failed.elapsed()));
+            }
+            self.slot().set_worker(WorkerState::Starting, 0);
+            match Worker::start(&self.zygote, &self.settings) {
+                Ok(worker) => {
+                    self.start_failed = None;
+                    self.slot().set_worker(WorkerState::Up, worker.process.pid);
+                    self.worker = Some(worker);
+                }
+                Err(reason) => {
+                    self.start_failed = Some(Instant::now());
+                    self.slot().set_worker(WorkerState::Down, 0);
+                    return Err(reason);
+                }
+            }
+        }
+        self.worker.as_mut().ok_or_else(|| "there is no worker".to_owned())
+    }
+
+    fn slot(&self) -> &Slot {
+        &self.shared.slots[self.index]
+    }
+}

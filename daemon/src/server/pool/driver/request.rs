@@ -1,0 +1,176 @@
+//! From a task of a plan to the message that a worker gets.
+#![forbid(unsafe_code)]
+
+use engine::failure::{Failure, FailureKind};
+use engine::id::{Attempt, DatasetId, NodeId};
+use engine::plan::{Dataset, InputBinding, Node, Persisted, TaskKind};
+
+use super::failure::Subject;
+use crate::ipc::client::{Input, TaskOperation};
+use crate::ipc::message::DatasetOperation;
+use crate::server::json::{JsonObject, list};
+use crate::server::runs::Run;
+
+/// A task with everything that is known of it before it runs.
+#[derive(Debug)]
+pub enum Work<'a> {
+    /// Call this node.
+    Call(Node<'a>),
+    /// Load this dataset.
+    Load(Dataset<'a>, &'a Persisted),
+    /// Save this dataset.
+    Save(Dataset<'a>, &'a Persisted),
+}
+
+impl<'a> Work<'a> {
+    /// Looks a task up; nothing if the plan does not know it, which cannot happen to what the engine dispatches.
+    pub fn of(run: &'a Run, kind: TaskKind) -> Option<Work<'a>> {
+        let persisted = |id: DatasetId| {
+            let dataset = run.plan.dataset(id)?;
+            let storage = dataset.storage?;
+            Some((dataset, storage))
+        };
+        Some(match kind {
+            TaskKind::Call(id) => Work::Call(run.plan.node(id)?),
+            TaskKind::Load(id) => {
+                let (dataset, storage) = persisted(id)?;
+                Work::Load(dataset, storage)
+            }
+            TaskKind::Save(id) => {
+                let (dataset, storage) = persisted(id)?;
+                Work::Save(dataset, storage)
+            }
+        })
+    }
+
+    /// What failures are about.
+    pub fn subject(&self, worker: u32) -> Subject {
+        let (doing, plugin) = match self {
+            Work::Call(node) => {
+                (format!("running node \"{}\" ({})", node.name, node.call.label), &node.call.plugin_name)
+            }
+            Work::Load(dataset, storage) => (doing_dataset("loading", dataset, storage), &storage.plugin_name),
+            Work::Save(dataset, storage) => (doing_dataset("saving", dataset, storage), &storage.plugin_name),
+        };
+        Subject { doing, plugin: plugin.clone(), worker }
+    }
+
+    /// Position of the plugin in the manifest.
+    pub fn plugin(&self) -> u32 {
+        match self {
+            Work::Call(node) => node.call.plugin,
+            Work::Load(_, storage) | Work::Save(_, storage) => storage.plugin,
+        }
+    }
+
+    /// The node whose code runs, for a call.
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Work::Call(node) => Some(node.id),
+            Work::Load(..) | Work::Save(..) => None,
+        }
+    }
+
+    /// The name that log lines carry: the node's, or the dataset's that is loaded or saved.
+    pub fn name(&self) -> &'a str {
+        match self {
+            Work::Call(node) => node.name,
+            Work::Load(dataset, _) | Work::Save(dataset, _) => dataset.name,
+        }
+    }
+
+    /// What each output port makes, in port order: a load makes its dataset on port 0, a save makes nothing.
+    pub fn outputs(&self) -> Vec<Option<DatasetId>> {
+        match self {
+            Work::Call(node) => node.outputs.to_vec(),
+            Work::Load(dataset, _) => vec![Some(dataset.id)],
+            Work::Save(..) => Vec::new(),
+        }
+    }
+
+    /// What the input ports get.
+    pub fn inputs(&self, run: &Run, subject: &Subject) -> Result<Vec<Input>, Failure> {
+        let block = |id: DatasetId| {
+            run.block(id).map(Input::Block).ok_or_else(|| {
+                let name = run.plan.dataset(id).map_or("?", |dataset| dataset.name);
+                // The engine dispatches a task only when its inputs are there: this would be our own mistake.
+                subject.failure(
+                    FailureKind::Protocol,
+                    format!("the dataset {name:?} is not in memory; this is a mistake in dagd"),
+                )
+            })
+        };
+        match self {
+            Work::Call(node) => node
+                .inputs
+                .iter()
+                .map(|input| match input {
+                    None => Ok(Input::Absent),
+                    Some(InputBinding::Dataset(id)) => block(*id),
+                    Some(InputBinding::Parameter(id)) => Ok(Input::Json(
+                        run.plan.parameter(*id).map_or_else(|| "null".to_owned(), |value| value.json.clone()),
+                    )),
+                })
+                .collect(),
+            Work::Load(..) => Ok(Vec::new()),
+            Work::Save(dataset, _) => Ok(vec![block(dataset.id)?]),
+        }
+    }
+
+    /// The operation, with these inputs.
+    pub fn operation(&self, inputs: Vec<Input>) -> TaskOperation {
+        match self {
+            Work::Call(node) => TaskOperation::Call {
+                node: node.call.node,
+                inputs,
+                outputs: u32::try_from(node.outputs.len()).unwrap_or(u32::MAX),
+            },
+            Work::Load(_, storage) => TaskOperation::Dataset {
+                dataset_type: storage.dataset_type,
+                operation: DatasetOperation::Load,
+                input: None,
+            },
+            Work::Save(_, storage) => TaskOperation::Dataset {
+                dataset_type: storage.dataset_type,
+                operation: DatasetOperation::Save,
+                input: inputs.into_iter().next(),
+            },
+        }
+    }
+
+    /// The call's argument, JSON. Written by hand: values are JSON text already and need not be parsed first.
+    pub fn argument(&self, run: &Run, attempt: Attempt, worker: u32) -> String {
+        let mut json = JsonObject::new();
+        json.text("run", &run.id);
+        match self {
+            Work::Call(node) => {
+                json.text("node", node.name);
+                json.text("plugin", &node.call.plugin_name);
+                json.text("call", &node.call.node_name);
+                json.raw("attempt", &attempt.to_string());
+                json.raw("worker", &worker.to_string());
+                json.raw("parameters", run.plan.parameters_json());
+                json.raw("ports", &list(node.call.inputs.iter().map(String::as_str)));
+            }
+            Work::Load(dataset, storage) | Work::Save(dataset, storage) => {
+                json.text("dataset", dataset.name);
+                json.text("path", &storage.path);
+                json.raw("options", &storage.options_json);
+                json.raw("attempt", &attempt.to_string());
+                json.raw("worker", &worker.to_string());
+                if let (Work::Save(..), Some(producer)) = (self, dataset.producer.and_then(|id| run.plan.node(id))) {
+                    json.text("node", producer.name);
+                }
+            }
+        }
+        json.end()
+    }
+}
+
+fn doing_dataset(verb: &str, dataset: &Dataset<'_>, storage: &Persisted) -> String {
+    if storage.path.is_empty() {
+        format!("{verb} dataset \"{}\" ({})", dataset.name, storage.type_name)
+    } else {
+        format!("{verb} dataset \"{}\" ({} at {})", dataset.name, storage.type_name, storage.path)
+    }
+}

@@ -1,0 +1,151 @@
+//! The pool: one driver thread for each worker process, and the queues they take their jobs from.
+//!
+//! A [`Job`] is an attempt that the engine dispatched. Where it waits and how a driver finds it is [`steal`]; what a
+//! driver does with it, top to bottom, is [`driver`]; what others may know of a driver or tell it is its [`slot`].
+#![forbid(unsafe_code)]
+
+mod bell;
+mod driver;
+mod slot;
+mod steal;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::action::AbortReason;
+use engine::id::{Attempt, TaskId};
+
+use crate::server::budget::Party;
+use crate::server::generations::Zygote;
+use crate::server::runs::Run;
+use crate::server::services::Services;
+
+pub use bell::Bell;
+pub use driver::{DriverSettings, OutputLines, failure_json};
+pub use slot::{Slot, WorkerState};
+pub use steal::{Local, Queues};
+
+/// An attempt at a task of a run, dispatched and not begun.
+#[derive(Debug)]
+pub struct Job {
+    /// The run.
+    pub run: Arc<Run>,
+    /// The task.
+    pub task: TaskId,
+    /// The attempt to quote when it ends.
+    pub attempt: Attempt,
+}
+
+/// The drivers of one generation.
+#[derive(Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+}
+
+/// What all drivers of a pool and those who feed it share.
+#[derive(Debug)]
+pub struct Shared {
+    queues: Queues<Job>,
+    slots: Arc<[Slot]>,
+    party: Arc<Party>,
+    services: Arc<Services>,
+    stopping: AtomicBool,
+}
+
+impl Pool {
+    /// Starts the drivers; each starts its worker by itself.
+    pub fn start(
+        count: usize,
+        zygote: &Arc<Zygote>,
+        settings: &DriverSettings,
+        services: &Arc<Services>,
+    ) -> std::io::Result<Pool> {
+        let slots = (0..count).map(Slot::new).collect::<std::io::Result<Arc<[Slot]>>>()?;
+        let sleepers = Arc::clone(&slots);
+        let (queues, locals) = Queues::new(count, move |index: usize| {
+            if let Some(slot) = sleepers.get(index) {
+                slot.bell().ring();
+            }
+        });
+        let shared = Arc::new(Shared {
+            queues,
+            slots,
+            party: services.budget.join(count),
+            services: Arc::clone(services),
+            stopping: AtomicBool::new(false),
+        });
+        let pool = Pool { shared: Arc::clone(&shared), threads: Mutex::default() };
+        for (index, local) in locals.into_iter().enumerate() {
+            let driver = driver::Driver::new(index, Arc::clone(&shared), Arc::clone(zygote), settings.clone());
+            // An early return drops `pool`, which stops the drivers started so far.
+            let thread =
+                std::thread::Builder::new().name(format!("driver-{index}")).spawn(move || driver.run(local))?;
+            pool.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// Takes jobs: from a driver of this pool onto its own deque, from anybody else into the injector.
+    pub fn take(&self, jobs: Vec<Job>, driver: Option<&Local<Job>>) {
+        if jobs.is_empty() {
+            return;
+        }
+        self.shared.services.budget.jobs_added(&self.shared.party, jobs.len());
+        match driver {
+            Some(local) => self.shared.queues.push_own(local, jobs),
+            None => self.shared.queues.inject(jobs),
+        }
+    }
+
+    /// Tells the driver that runs this attempt, if one does, to stop it.
+    pub fn abort(&self, run: &Run, task: TaskId, attempt: Attempt, reason: AbortReason) {
+        for slot in self.shared.slots.iter() {
+            if slot.abort(run, task, attempt, reason) {
+                return;
+            }
+        }
+    }
+
+    /// How many drivers there are.
+    pub fn size(&self) -> usize {
+        self.shared.slots.len()
+    }
+
+    /// What each worker is doing.
+    pub fn workers(&self) -> Vec<protocol::WorkerStatus> {
+        self.shared.slots.iter().map(Slot::status).collect()
+    }
+
+    /// Ends the drivers and waits for them; each ends its worker.
+    pub fn stop(&self) {
+        self.shared.stop();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        self.shared.services.budget.leave(&self.shared.party);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Not `stop`: the last one to let go of a generation may be one of its own drivers.
+        self.shared.stop();
+    }
+}
+
+impl Shared {
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for slot in self.slots.iter() {
+            slot.bell().ring();
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,129 @@
+//! What others may know of a driver, and tell it.
+//!
+//! A driver writes its attempt into its slot before it asks the engine whether the attempt may begin. So whoever carries
+//! out an abort, which the engine only orders for an attempt that has begun, finds it here.
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::action::AbortReason;
+use engine::id::{Attempt, TaskId};
+
+use super::Bell;
+use crate::server::runs::Run;
+
+/// The public face of a driver.
+#[derive(Debug)]
+pub struct Slot {
+    index: usize,
+    bell: Arc<Bell>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Current>,
+    abort: Option<AbortReason>,
+    worker: WorkerState,
+    pid: u32,
+    restarts: u64,
+}
+
+#[derive(Debug)]
+struct Current {
+    run: Arc<Run>,
+    task: TaskId,
+    attempt: Attempt,
+}
+
+/// How a driver's worker is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WorkerState {
+    /// On its way.
+    #[default]
+    Starting,
+    /// Ready for a task, or at one.
+    Up,
+    /// It could not be started.
+    Down,
+}
+
+impl Slot {
+    /// Makes the slot of driver `index`.
+    pub fn new(index: usize) -> std::io::Result<Slot> {
+        Ok(Slot { index, bell: Arc::new(Bell::new()?), state: Mutex::default() })
+    }
+
+    /// Wakes the driver.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// Driver: from now on I am at this attempt.
+    pub fn begin(&self, run: &Arc<Run>, task: TaskId, attempt: Attempt) {
+        let mut state = self.lock();
+        state.current = Some(Current { run: Arc::clone(run), task, attempt });
+        state.abort = None;
+    }
+
+    /// Driver: I am at nothing.
+    pub fn end(&self) {
+        let current = self.lock().current.take();
+        // Dropped outside the lock: it may be the last handle of the run.
+        drop(current);
+    }
+
+    /// Driver: was I told to stop?
+    pub fn abort_reason(&self) -> Option<AbortReason> {
+        self.lock().abort
+    }
+
+    /// Driver: how my worker is.
+    pub fn set_worker(&self, worker: WorkerState, pid: u32) {
+        let mut state = self.lock();
+        if worker == WorkerState::Up && state.pid != 0 && pid != 0 && state.pid != pid {
+            state.restarts += 1;
+        }
+        state.worker = worker;
+        // The number of a worker that ended is kept until there is another, so that restarts can be counted.
+        if pid != 0 {
+            state.pid = pid;
+        }
+    }
+
+    /// Tells the driver to stop this attempt; says whether it is at it.
+    pub fn abort(&self, run: &Run, task: TaskId, attempt: Attempt, reason: AbortReason) -> bool {
+        let mut state = self.lock();
+        let is_here = state.current.as_ref().is_some_and(|current| {
+            std::ptr::eq(Arc::as_ptr(&current.run), run) && current.task == task && current.attempt == attempt
+        });
+        if is_here {
+            state.abort.get_or_insert(reason);
+            drop(state);
+            self.bell.ring();
+        }
+        is_here
+    }
+
+    /// What the driver and its worker are doing.
+    pub fn status(&self) -> protocol::WorkerStatus {
+        let state = self.lock();
+        let word = match (state.worker, &state.current) {
+            (WorkerState::Starting, _) => "starting",
+            (WorkerState::Down, _) => "down",
+            (WorkerState::Up, Some(_)) => "busy",
+            (WorkerState::Up, None) => "idle",
+        };
+        protocol::WorkerStatus {
+            number: u32::try_from(self.index).unwrap_or(u32::MAX),
+            pid: if state.worker == WorkerState::Up { state.pid } else { 0 },
+            state: word.to_owned(),
+            task: state.current.as_ref().map(|current| current.run.task_label(current.task)),
+            restarts: state.restarts,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,142 @@
+//! Work stealing: where jobs wait and how a driver finds the next one.
+//!
+//! One deque a driver, one injector for all, and a list of sleepers. A driver looks in a fixed order: its own deque, the
+//! injector, its neighbours; only then does it sleep. `README.md` beside this file argues why no wake-up is lost.
+//!
+//! A driver takes from its own deque first in, first out, like everybody else: a run has only a few jobs in the pool at a
+//! time (`runs`), so those of several runs take turns, and a job's inputs are still warm when its turn comes.
+//!
+//! Jobs are stolen one at a time: a job costs some ten microseconds at the least and a steal some ten nanoseconds, and
+//! what was never taken in a batch need not be taken back when another driver is idle.
+#![forbid(unsafe_code)]
+
+mod sleep;
+
+use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+
+use sleep::Sleepers;
+
+/// After so many jobs from its own deque a driver looks at the injector first, so that a run whose nodes keep freeing
+/// successors cannot keep other runs out.
+const OWN_JOBS_IN_A_ROW_MAX: u32 = 16;
+
+/// The queues that all drivers of a pool share.
+#[derive(Debug)]
+pub struct Queues<J> {
+    injector: Injector<J>,
+    stealers: Box<[Stealer<J>]>,
+    sleepers: Sleepers,
+}
+
+/// One driver's side of the queues.
+#[derive(Debug)]
+pub struct Local<J> {
+    index: usize,
+    deque: Worker<J>,
+    own_in_a_row: u32,
+}
+
+/// What a driver that found nothing may do next.
+#[derive(Debug)]
+pub enum Rest<J> {
+    /// Something was there after all.
+    Job(J),
+    /// Nothing to do: the caller waits until it is woken, and then calls [`Queues::woken`].
+    Sleep,
+}
+
+impl<J> Queues<J> {
+    /// Makes the queues for `drivers` drivers. `wake` is called with the index of a sleeper that shall look again.
+    pub fn new(drivers: usize, wake: impl Fn(usize) + Send + Sync + 'static) -> (Queues<J>, Vec<Local<J>>) {
+        let locals: Vec<Local<J>> =
+            (0..drivers).map(|index| Local { index, deque: Worker::new_fifo(), own_in_a_row: 0 }).collect();
+        let stealers = locals.iter().map(|local| local.deque.stealer()).collect();
+        (Queues { injector: Injector::new(), stealers, sleepers: Sleepers::new(Box::new(wake)) }, locals)
+    }
+
+    /// Adds jobs from outside the pool, first come first served; wakes as many sleepers as there are jobs.
+    pub fn inject(&self, jobs: impl IntoIterator<Item = J>) {
+        let mut count = 0;
+        for job in jobs {
+            self.injector.push(job);
+            count += 1;
+        }
+        self.sleepers.wake(count);
+    }
+
+    /// Adds jobs that a driver just made ready: to its own deque, their inputs are warm there.
+    pub fn push_own(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) {
+        let mut count = 0_usize;
+        for job in jobs {
+            local.deque.push(job);
+            count += 1;
+        }
+        // The driver itself takes one of them: waking another for it would only make two run for one job.
+        self.sleepers.wake(count.saturating_sub(1));
+    }
+
+    /// Looks for a job in the fixed order: own, injector, neighbours.
+    pub fn find(&self, local: &mut Local<J>) -> Option<J> {
+        if local.own_in_a_row < OWN_JOBS_IN_A_ROW_MAX
+            && let Some(job) = local.deque.pop()
+        {
+            local.own_in_a_row += 1;
+            return Some(job);
+        }
+        local.own_in_a_row = 0;
+        until_settled(|| self.injector.steal())
+            .or_else(|| local.deque.pop())
+            .or_else(|| self.steal_from_neighbours(local))
+    }
+
+    /// Declares that a driver found nothing, then looks once more: see the README for why in this order.
+    pub fn rest(&self, local: &mut Local<J>) -> Rest<J> {
+        self.sleepers.add(local.index);
+        match self.find(local) {
+            Some(job) => {
+                self.woken(local);
+                Rest::Job(job)
+            }
+            None => Rest::Sleep,
+        }
+    }
+
+    /// Declares that a driver is awake. It may have used up a wake-up meant for a job that it is not going to take
+    /// (it found another), so a further sleeper is woken if there is work in sight.
+    pub fn woken(&self, local: &Local<J>) {
+        self.sleepers.remove(local.index);
+        if self.has_work() {
+            self.sleepers.wake(1);
+        }
+    }
+
+    /// Says whether any queue holds a job right now.
+    pub fn has_work(&self) -> bool {
+        !self.injector.is_empty() || self.stealers.iter().any(|stealer| !stealer.is_empty())
+    }
+
+    /// How many jobs wait, about.
+    pub fn waiting(&self) -> usize {
+        self.injector.len() + self.stealers.iter().map(Stealer::len).sum::<usize>()
+    }
+
+    fn steal_from_neighbours(&self, local: &Local<J>) -> Option<J> {
+        let count = self.stealers.len();
+        // Each driver starts with its next neighbour, so that thieves do not all call at the same door.
+        (1..count).find_map(|step| until_settled(|| self.stealers[(local.index + step) % count].steal()))
+    }
+}
+
+/// Repeats a steal until it either gave a job or found nothing: `Retry` means somebody else was faster.
+fn until_settled<J>(mut steal: impl FnMut() -> Steal<J>) -> Option<J> {
+    loop {
+        match steal() {
+            Steal::Success(job) => return Some(job),
+            Steal::Empty => return None,
+            Steal::Retry => std::hint::spin_loop(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use super::{Queues, Rest};
+
+#[test]
+fn own_before_injector_before_neighbours() {
+    let (queues, mut locals) = Queues::new(2, |_| {});
+    queues.push_own(&locals[1], ["neighbour"]);
+    queues.inject(["shared"]);
+    queues.push_own(&locals[0], ["first", "second"]);
+    let found: Vec<_> = std::iter::from_fn(|| queues.find(&mut locals[0])).collect();
+    assert_eq!(found, ["first", "second", "shared", "neighbour"]);
+}
+
+#[test]
+fn a_long_chain_lets_others_in() {
+    let (queues, mut locals) = Queues::new(1, |_| {});
+    queues.push_own(&locals[0], vec!["own"; 100]);
+    queues.inject(["other run"]);
+    let turn = std::iter::from_fn(|| queues.find(&mut locals[0])).position(|job| job == "other run");
+    assert_eq!(turn, Some(16));
+}
+
+#[test]
+fn only_as_many_are_woken_as_there_are_jobs() {
+    let woken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&woken);
+    let (queues, mut locals) = Queues::new(4, move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    for local in &mut locals[1..] {
+        assert!(matches!(queues.rest(local), Rest::Sleep));
+    }
+    queues.push_own(&locals[0], [1]);
+    assert_eq!(woken.load(Ordering::SeqCst), 0, "the pusher takes it itself");
+    queues.push_own(&locals[0], [2, 3]);
+    assert_eq!(woken.load(Ordering::SeqCst), 1);
+    queues.inject([4, 5, 6, 7]);
+    assert_eq!(woken.load(Ordering::SeqCst), 3, "nobody else sleeps");
+}
+
+/// Bells made of a condition variable, for the stress test.
+#[derive(Default)]
+struct Bells {
+    rung: Mutex<Vec<bool>>,
+    changed: Condvar,
+}
+
+/// Many drivers, many pushers, jobs that make jobs: every job runs exactly once and nobody sleeps beside one.
+/// A lost wake-up shows as a driver that waits until the deadline.
+#[test]
+fn stress_every_job_runs_once_and_nobody_oversleeps() {
+    const DRIVERS: usize = 4;
+    const JOBS: usize = 20_000;
+    let bells = Arc::new(Bells { rung: Mutex::new(vec![false; DRIVERS]), changed: Condvar::new() });
+    let ring = Arc::clone(&bells);
+    let (queues, locals) = Queues::<usize>::new(DRIVERS, move |index| {
+        ring.rung.lock().unwrap()[index] = true;
+        ring.changed.notify_all();
+    });
+    let queues = Arc::new(queues);
+    let done: Arc<Vec<AtomicUsize>> = Arc::new((0..JOBS).map(|_| AtomicUsize::new(0)).collect());
+    let left = Arc::new(AtomicUsize::new(JOBS));
+
+    std::thread::scope(|scope| {
+        for mut local in locals {
+            let (queues, bells, done, left) = (queues.clone(), bells.clone(), done.clone(), left.clone());
+            scope.spawn(move || {
+                while left.load(Ordering::SeqCst) > 0 {
+                    let job = match queues.find(&mut local) {
+                        Some(job) => job,
+                        None => match queues.rest(&mut local) {
+                            Rest::Job(job) => job,
+                            Rest::Sleep => {
+                                let index = local.index;
+                                let (mut rung, waited) = bells
+                                    .changed
+                                    .wait_timeout_while(bells.rung.lock().unwrap(), Duration::from_secs(20), |rung| {
+                                        !rung[index] && left.load(Ordering::SeqCst) > 0
+                                    })
+                                    .unwrap();
+                                assert!(!waited.timed_out(), "driver {index} slept beside work");
+                                rung[index] = false;
+                                drop(rung);
+                                queues.woken(&local);
+                                continue;
+                            }
+                        },
+                    };
+                    done[job].fetch_add(1, Ordering::SeqCst);
+                    // Jobs below a quarter come from outside; each has the three that follow from it as successors.
+                    if job < JOBS / 4 {
+                        queues.push_own(&local, [job + JOBS / 4, job + JOBS / 2, job + 3 * (JOBS / 4)]);
+                    }
+                    if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                        drop(bells.rung.lock().unwrap());
+                        bells.changed.notify_all();
+                    }
+                }
+            });
+        }
+        for part in 0..2 {
+            let queues = Arc::clone(&queues);
+            scope.spawn(move || {
+                for job in (0..JOBS / 4).filter(|job| job % 2 == part) {
+                    queues.inject([job]);
+                    if job % 64 == 0 {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    assert!(done.iter().all(|count| count.load(Ordering::SeqCst) == 1));
+}

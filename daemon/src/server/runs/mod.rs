@@ -1,0 +1,12 @@
+//! Runs: those under way, those that just ended, and what each holds.
+//!
+//! [`Run`] is one run: the engine's state behind one lock, held for a step only, and the blocks of its datasets. [`Registry`] finds
+//! runs by id. [`id`] makes ids.
+#![forbid(unsafe_code)]
+
+pub mod id;
+mod registry;
+mod run;
+
+pub use registry::{AddError, Registry};
+pub use run::{Origin, Run, RunSettings};

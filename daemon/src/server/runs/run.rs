@@ -1,0 +1,371 @@
+//! One run: the engine's state, and what the engine only knows by number.
+//!
+//! The engine's state is behind one lock, held for a step only. What happened is published under it, because that is memory
+//! and must be seen in one order; what is to be done is done after it was let go (`perform`).
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use engine::action::{Action, Happening, RunState};
+use engine::event::Event;
+use engine::failure::Failure;
+use engine::id::{Attempt, DatasetId, Id as _, TaskId, Time};
+use engine::plan::{Plan, TaskKind};
+use engine::policy::RunPolicy;
+use protocol::{EventKind, LogLine, LogSource, RunDetail, RunSummary};
+
+use crate::block::Block;
+use crate::server::budget::Charge;
+use crate::server::clock::Sleeper;
+use crate::server::convert::{self, DatasetFacts, RunFacts};
+use crate::server::feed::Feed;
+use crate::server::generations::Generation;
+use crate::server::logs::RunLog;
+use crate::server::perform::perform;
+use crate::server::pool::{Job, Local};
+use crate::server::services::Services;
+
+/// What a run is made of.
+pub struct RunSettings {
+    /// Its id.
+    pub id: String,
+    /// What it runs.
+    pub plan: Arc<Plan>,
+    /// How.
+    pub policy: RunPolicy,
+    /// Where.
+    pub generation: Arc<Generation>,
+    /// The directory its paths start from.
+    pub base_directory: String,
+    /// When it was accepted.
+    pub submitted_us: i64,
+    /// Bound on log lines.
+    pub log_lines_max: u64,
+    /// Bound on events.
+    pub events_max: u32,
+}
+
+/// One run.
+pub struct Run {
+    /// Its id.
+    pub id: String,
+    /// What it runs.
+    pub plan: Arc<Plan>,
+    /// The generation it began with and keeps.
+    pub generation: Arc<Generation>,
+    /// The directory its paths start from.
+    pub base_directory: String,
+    /// Its events.
+    pub feed: Arc<Feed>,
+    /// Its log.
+    pub log: RunLog,
+    services: Arc<Services>,
+    submitted_us: i64,
+    hook_events: AtomicU64,
+    state: Mutex<State>,
+    datasets: Box<[Mutex<Cell>]>,
+}
+
+struct State {
+    engine: engine::run::Run,
+    /// The earliest moment the alarm is set to; nothing when it is not set.
+    armed: Option<Time>,
+    started: Option<Time>,
+    finished: Option<Time>,
+    verdict: Option<Failure>,
+}
+
+/// What is known of a dataset, and its block while it lives.
+#[derive(Default)]
+struct Cell {
+    held: Option<Held>,
+    facts: DatasetFacts,
+}
+
+struct Held {
+    block: Block,
+    _charge: Charge,
+}
+
+/// Whose line a log line is.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The node or dataset.
+    pub node: Option<&'a str>,
+    /// The plugin.
+    pub plugin: &'a str,
+    /// The worker.
+    pub worker: Option<u32>,
+}
+
+impl Run {
+    /// Makes a run that has not begun.
+    pub fn new(settings: RunSettings, services: Arc<Services>) -> Arc<Run> {
+        let datasets = (0..settings.plan.dataset_count()).map(|_| Mutex::default()).collect();
+        Arc::new(Run {
+            id: settings.id,
+            generation: settings.generation,
+            base_directory: settings.base_directory,
+            feed: Feed::new(usize::try_from(settings.events_max).unwrap_or(usize::MAX)),
+            log: RunLog::new(settings.log_lines_max),
+            services,
+            submitted_us: settings.submitted_us,
+            hook_events: AtomicU64::new(0),
+            state: Mutex::new(State {
+                engine: engine::run::Run::new(Arc::clone(&settings.plan), settings.policy),
+                armed: None,
+                started: None,
+                finished: None,
+                verdict: None,
+            }),
+            plan: settings.plan,
+            datasets,
+        })
+    }
+
+    /// Asks whether an attempt may still begin, and tells the engine that it does.
+    pub fn begin(self: &Arc<Run>, task: TaskId, attempt: Attempt, worker: u32, driver: &Local<Job>) -> bool {
+        let mut actions = Vec::new();
+        {
+            let mut state = self.lock();
+            if !state.engine.is_wanted(task, attempt) {
+                return false;
+            }
+            self.step_locked(&mut state, Event::Started { task, attempt, worker }, &mut actions);
+        }
+        perform(self, actions, Some(driver));
+        true
+    }
+
+    /// Tells the engine of an event and does what follows from it.
+    pub fn step(self: &Arc<Run>, event: Event, driver: Option<&Local<Job>>) {
+        let mut actions = Vec::new();
+        self.step_locked(&mut self.lock(), event, &mut actions);
+        perform(self, actions, driver);
+    }
+
+    fn step_locked(self: &Arc<Run>, state: &mut State, event: Event, actions: &mut Vec<Action>) {
+        let now = self.services.clock.now();
+        let is_start = matches!(event, Event::Start);
+        state.engine.on(event, now, actions);
+        if is_start && state.started.is_none() {
+            state.started = Some(now);
+        }
+        for action in actions.iter() {
+            match action {
+                // Its end is told when the hooks have seen it: `usher`.
+                Action::Emit(Happening::RunFinished { .. }) => state.finished = Some(now),
+                Action::Emit(happening) => self.publish_happening(state, happening, now),
+                _ => {}
+            }
+        }
+        // One alarm at a time is enough: when it goes off, the engine is asked again.
+        if let Some(deadline) = state.engine.next_deadline()
+            && state.armed.is_none_or(|armed| deadline < armed || armed <= now)
+        {
+            state.armed = Some(deadline);
+            let sleeper: Weak<dyn Sleeper> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Sleeper>));
+            self.services.alarm.arm(deadline, sleeper);
+        }
+    }
+
+    fn publish_happening(&self, state: &State, happening: &Happening, now: Time) {
+        match happening {
+            Happening::DatasetLoaded { dataset, duration_us, .. } => {
+                self.note(*dataset, |facts| facts.load_us = i64::try_from(*duration_us).ok());
+            }
+            Happening::DatasetSaved { dataset, duration_us, .. } => {
+                self.note(*dataset, |facts| facts.save_us = i64::try_from(*duration_us).ok());
+            }
+            _ => {}
+        }
+        let duration_us = state.started.map_or(0, |started| now.since(started));
+        let facts = |dataset: DatasetId| self.facts(dataset);
+        if let Some(kind) = convert::happening(&self.plan, happening, &facts, duration_us, None) {
+            self.feed.publish(self.services.clock.unix_us(now), kind);
+        }
+    }
+
+    /// Publishes an event that is none of the engine's.
+    pub fn publish(&self, kind: EventKind) {
+        self.feed.publish(self.services.clock.unix_us_now(), kind);
+    }
+
+    /// Adds a line to the run's log and tells its readers.
+    pub fn log_line(&self, origin: &Origin<'_>, source: LogSource, level: &str, target: String, message: String) {
+        let line = self.log.add(LogLine {
+            number: 0,
+            time_us: self.services.clock.unix_us_now(),
+            level: level.to_owned(),
+            source,
+            node: origin.node.map(str::to_owned),
+            plugin: Some(origin.plugin.to_owned()).filter(|plugin| !plugin.is_empty()),
+            worker: origin.worker,
+            target,
+            message,
+        });
+        log::debug!(target: "run", "{} {}: {}", self.id, line.node.as_deref().unwrap_or("-"), line.message);
+        self.publish(EventKind::Log { line });
+    }
+
+    /// The block of a dataset, while it lives.
+    pub fn block(&self, dataset: DatasetId) -> Option<Block> {
+        self.cell(dataset)?.held.as_ref().map(|held| held.block.clone())
+    }
+
+    /// Takes a block into the run's care.
+    pub fn hold(&self, dataset: DatasetId, block: Block, charge: Charge) {
+        let Some(mut cell) = self.cell(dataset) else { return };
+        cell.facts.bytes = Some(block.payload_length());
+        cell.facts.metadata_json = block.metadata().to_owned();
+        let replaced = cell.held.replace(Held { block, _charge: charge });
+        drop(cell);
+        drop(replaced);
+    }
+
+    /// Lets go of a dataset's block; its memory is free when its last reader has closed it.
+    pub fn release(&self, dataset: DatasetId) {
+        let held = self.cell(dataset).and_then(|mut cell| cell.held.take());
+        drop(held);
+    }
+
+    /// Lets go of every block.
+    pub fn release_all(&self) {
+        (0..self.datasets.len()).map(DatasetId::from_index).for_each(|dataset| self.release(dataset));
+    }
+
+    /// How many blocks of the whole daemon have a descriptor of their own.
+    pub fn open_block_files(&self) -> u64 {
+        self.services.accounts.usage().files
+    }
+
+    /// What is known of a dataset.
+    pub fn facts(&self, dataset: DatasetId) -> DatasetFacts {
+        self.cell(dataset).map(|cell| cell.facts.clone()).unwrap_or_default()
+    }
+
+    /// The number of the next event that hooks are told of this run, from 1.
+    pub fn next_hook_sequence(&self) -> u64 {
+        self.hook_events.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The time of day.
+    pub fn unix_us_now(&self) -> i64 {
+        self.services.clock.unix_us_now()
+    }
+
+    /// A name for a task, for status lists.
+    pub fn task_label(&self, task: TaskId) -> String {
+        let dataset = |id| self.plan.dataset(id).map_or("?", |dataset| dataset.name).to_owned();
+        let what = match self.plan.task(task) {
+            Some(TaskKind::Call(node)) => self.plan.node(node).map_or("?", |node| node.name).to_owned(),
+            Some(TaskKind::Load(id)) => format!("load {}", dataset(id)),
+            Some(TaskKind::Save(id)) => format!("save {}", dataset(id)),
+            None => "?".to_owned(),
+        };
+        format!("{}: {what}", self.id)
+    }
+
+    /// Has the usher close it: the engine is done with it.
+    pub fn close(self: &Arc<Run>) {
+        self.services.usher.close(self);
+    }
+
+    /// Has the run fail for a reason that is none of its tasks'; the first one counts.
+    pub fn condemn(&self, failure: Failure) {
+        self.lock().verdict.get_or_insert(failure);
+    }
+
+    /// Whether the run was condemned.
+    pub fn verdict(&self) -> Option<Failure> {
+        self.lock().verdict.clone()
+    }
+
+    /// Whether the engine was told to start it.
+    pub fn has_started(&self) -> bool {
+        self.lock().started.is_some()
+    }
+
+    /// Whether the engine has ended it.
+    pub fn is_over(&self) -> bool {
+        self.lock().engine.state().is_some()
+    }
+
+    /// How it ended, if the engine has ended it.
+    pub fn engine_state(&self) -> Option<RunState> {
+        self.lock().engine.state()
+    }
+
+    /// One line about it.
+    pub fn summary(&self) -> RunSummary {
+        let state = self.lock();
+        let report = state.engine.report();
+        let cause = convert::first_cause(&self.plan, &report);
+        let mut summary = convert::summary(&self.plan, &self.run_facts(&state), report.state, &report.counts, cause);
+        judge(&mut summary, state.verdict.as_ref());
+        summary
+    }
+
+    /// Everything about it.
+    pub fn detail(&self) -> RunDetail {
+        let (report, facts, verdict) = {
+            let state = self.lock();
+            (state.engine.report(), self.run_facts(&state), state.verdict.clone())
+        };
+        let mut detail = convert::detail(&self.plan, &report, &facts, &|dataset| self.facts(dataset), &|_| None);
+        judge(&mut detail.summary, verdict.as_ref());
+        if let Some(verdict) = &verdict {
+            detail.failures.insert(0, convert::failure(verdict));
+        }
+        detail
+    }
+
+    fn run_facts(&self, state: &State) -> RunFacts<'_> {
+        let unix = |time: Time| self.services.clock.unix_us(time);
+        RunFacts {
+            id: &self.id,
+            generation: self.generation.number,
+            submitted_us: self.submitted_us,
+            started_us: state.started.map(unix),
+            finished_us: state.finished.map(unix),
+        }
+    }
+
+    fn note(&self, dataset: DatasetId, change: impl FnOnce(&mut DatasetFacts)) {
+        if let Some(mut cell) = self.cell(dataset) {
+            change(&mut cell.facts);
+        }
+    }
+
+    fn cell(&self, dataset: DatasetId) -> Option<MutexGuard<'_, Cell>> {
+        Some(self.datasets.get(dataset.index())?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The engine does not panic by its laws; if it did, going on with what it says is better than losing every run.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A condemned run has failed, whatever the engine says, and for that reason.
+fn judge(summary: &mut RunSummary, verdict: Option<&Failure>) {
+    if let Some(verdict) = verdict {
+        if summary.state.is_final() {
+            summary.state = protocol::RunState::Failed;
+        }
+        summary.cause = Some(convert::failure(verdict));
+    }
+}
+
+impl Sleeper for Run {
+    fn wake(self: Arc<Self>) {
+        self.step(Event::Tick, None);
+    }
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! `dagd serve`, from the first line to the exit code.
+//!
+//! The order matters: signals are blocked before any thread exists; the socket is taken before the plugins are loaded, so
+//! that a second daemon gives up at once and clients of this one merely wait; systemd hears `READY=1` when requests are
+//! answered. On a signal runs may end first, for a bounded time; a second signal cancels them.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+use protocol::{Problem, address, exit};
+
+use super::api::{Control, Limits};
+use super::config::{self, Config};
+use super::daemon::{Daemon, ShutdownMode};
+use super::signals::{Wake, Wakes};
+use super::socket::peer::{Admission, find_group};
+use super::socket::{self, ListenVariables, Listening, Request, SocketError};
+use super::{logging, service};
+use crate::ipc::message::StartMethod;
+
+/// Arguments of `dagd serve`.
+///
+/// Without any, the daemon reads the first of $CONFIGURATION_DIRECTORY/config.toml, ~/.config/dagd/config.toml and
+/// /etc/dagd/config.toml that exists (`dagd default-config` prints all keys), and listens at the first of: systemd's socket
+/// (LISTEN_FDS), the configuration's, $DAGD_SOCKET, $RUNTIME_DIRECTORY/dagd.sock, $XDG_RUNTIME_DIR/dagd/dagd.sock.
+///
+/// SIGTERM or SIGINT: no new runs, those under way may end ([server] drain_timeout_ms); a second signal cancels them.
+///
+/// Exit codes: 0 ended on request, 2 wrong command line, 3 problems in the configuration, 4 could not start, 70 a mistake of
+/// the daemon's own.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ServeArgs {
+    /// Configuration file, instead of the usual ones.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Path of the control socket, or @NAME for an abstract one.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Folder with plugins, searched before all others; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    plugins: Vec<PathBuf>,
+    /// Number of workers, instead of the configuration's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    workers: Option<u32>,
+    /// How workers start, instead of the configuration's.
+    #[arg(long, value_name = "METHOD")]
+    start_method: Option<StartMethodArg>,
+    /// What is logged, instead of the configuration's: off, error, warn, info, debug, trace.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<log::LevelFilter>,
+    /// Listen on the socket that is standard input, as a program does that starts a daemon of its own.
+    #[arg(long, conflicts_with = "socket")]
+    listen_stdin: bool,
+    /// Keep runs in memory only, and end with the process that started this one.
+    #[arg(long)]
+    private: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StartMethodArg {
+    Fork,
+    Spawn,
+}
+
+/// Serves until told to stop.
+pub fn run(arguments: &ServeArgs) -> ExitCode {
+    let config = match configure(arguments) {
+        Ok(config) => config,
+        Err(problems) => return report_problems(&problems),
+    };
+    logging::start(config.log.level);
+    match serve(arguments, config) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            logging::complain(&error.message, &error.hint);
+            ExitCode::from(error.code)
+        }
+    }
+}
+
+/// Writes problems of the configuration for a person to read.
+pub fn report_problems(problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        logging::write_line(&problem.to_string());
+    }
+    ExitCode::from(exit::PROBLEMS)
+}
+
+/// Gives the value of a variable of this process, for `${env:NAME}`.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Why the daemon does not serve.
+struct ServeError {
+    code: u8,
+    message: String,
+    hint: String,
+}
+
+impl From<SocketError> for ServeError {
+    fn from(error: SocketError) -> ServeError {
+        ServeError { code: exit::UNREACHABLE, message: error.message, hint: error.hint }
+    }
+}
+
+impl ServeError {
+    fn internal(attempt: &str, error: &std::io::Error) -> ServeError {
+        let message = format!("cannot {attempt}: {error}");
+        ServeError { code: exit::INTERNAL, message, hint: String::new() }
+    }
+}
+
+/// The configuration: file, then command line.
+fn configure(arguments: &ServeArgs) -> Result<Config, Vec<Problem>> {
+    let file = arguments.config.clone().or_else(config::find_file);
+    let mut config = match file {
+        Some(file) => Config::load(&file, &environment)?,
+        None => Config::default(),
+    };
+    if let Some(socket) = &arguments.socket {
+        config.server.socket.clone_from(socket);
+    }
+    if let Some(count) = arguments.workers {
+        config.workers.count = count;
+    }
+    if let Some(method) = arguments.start_method {
+        config.workers.start_method = match method {
+            StartMethodArg::Fork => StartMethod::Fork,
+            StartMethodArg::Spawn => StartMethod::Spawn,
+        };
+    }
+    if let Some(level) = arguments.log_level {
+        config.log.level = level;
+    }
+    config.plugins.command_line.clone_from(&arguments.plugins);
+    config.private = arguments.private;
+    Ok(config)
+}
+
+fn serve(arguments: &ServeArgs, config: Config) -> Result<u8, ServeError> {
+    if config.private {
+        end_with_parent()?;
+    }
+    let wakes = Wakes::take_signals().map_err(|error| ServeError::internal("wait for signals", &error))?;
+    let group = find_group(&config.server.group)?;
+    let admission = Admission::new(&config.server.allowed_uids, group);
+    let Listening { listener, name, file } = socket::listen(&Request {
+        stdin: arguments.listen_stdin,
+        passed: ListenVariables::of_process(),
+        path: Some(config.server.socket.clone()).filter(|path| !path.as_os_str().is_empty()),
+        usual_path: address::Environment::of_process().listen_path(),
+        group,
+    })?;
+    let limits = Limits { connections_max: config.server.connections_max, ..Limits::default() };
+    let drain_patience = Duration::from_millis(config.server.drain_timeout_ms);
+    let private = config.private;
+
+    let daemon = Daemon::start(config).map_err(|error| ServeError {
+        code: exit::UNREACHABLE,
+        message: error.message,
+        hint: error.hint,
+    })?;
+    let sender = wakes.sender();
+    let ended = move || {
+        // The main thread is the one that waits; it is there as long as the process is.
+        let _ = sender.send(Wake::ControlEnded);
+    };
+    let backend = Arc::clone(&daemon);
+    let control = Control::start(listener, backend, admission, limits, ended)
+        .map_err(|error| ServeError::internal("start the control thread", &error))?;
+    log::info!("dagd {} serves at {name}", env!("CARGO_PKG_VERSION"));
+    service::ready(&format!("serves at {name}"));
+
+    let code = match wakes.wait() {
+        Wake::Signal(signal) => {
+            service::stopping("lets runs end");
+            // Whoever started a private daemon waits for nothing any more.
+            let patience = if private { Duration::ZERO } else { drain_patience };
+            stop(&daemon, &wakes, signal, patience);
+            exit::OK
+        }
+        Wake::Drained | Wake::ControlEnded => {
+            service::stopping("ends after a mistake of its own");
+            daemon.shutdown(ShutdownMode::Now);
+            exit::INTERNAL
+        }
+    };
+    // Answers under way, such as the last events of a run, still go out.
+    control.stop();
+    drop(daemon);
+    drop(file);
+    log::info!("ended");
+    Ok(code)
+}
+
+/// Lets runs end for as long as `patience`, then cancels them; a second signal ends the patience.
+fn stop(daemon: &Arc<Daemon>, wakes: &Wakes, signal: Signal, patience: Duration) {
+    if patience.is_zero() {
+        log::info!("{signal}: ending");
+        daemon.shutdown(ShutdownMode::Now);
+        return;
+    }
+    log::info!("{signal}: runs may end within {} s; another signal cancels them", patience.as_secs_f64());
+    let draining = Arc::clone(daemon);
+    let sender = wakes.sender();
+    let drain = std::thread::Builder::new().name("drain".to_owned()).spawn(move || {
+        draining.shutdown(ShutdownMode::Drain);
+        // Nobody waits if the patience ended first.
+        let _ = sender.send(Wake::Drained);
+    });
+    let give_up = Instant::now() + patience;
+    let drained = drain.is_ok() && wait_for_drain(wakes, give_up);
+    if !drained {
+        log::warn!("cancelling the runs that are still under way");
+        daemon.shutdown(ShutdownMode::Now);
+    }
+}
+
+/// Waits until every run has ended; false if the patience ends first, or a second signal does not want to wait.
+fn wait_for_drain(wakes: &Wakes, give_up: Instant) -> bool {
+    loop {
+        match wakes.wait_for(give_up.saturating_duration_since(Instant::now())) {
+            Some(Wake::Drained) => return true,
+            // Nobody can reach the daemon, but the runs may still end.
+            Some(Wake::ControlEnded) => (),
+            Some(Wake::Signal(_)) | None => return false,
+        }
+    }
+}
+
+/// Has the kernel send SIGTERM when the process that started this one ends.
+fn end_with_parent() -> Result<(), ServeError> {
+    let parent = getppid();
+    prctl::set_pdeathsig(Signal::SIGTERM)
+        .map_err(|error| ServeError::internal("be told of the parent's end", &error.into()))?;
+    if getppid() != parent {
+        // It ended between the two calls, and the kernel had nobody to tell.
+        return Err(ServeError {
+            code: exit::UNREACHABLE,
+            message: "the process that started this private daemon has ended".to_owned(),
+            hint: String::new(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Sockets as they really are: files with modes, left behind, in use, passed on.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use nix::unistd::Gid;
+
+use super::{ListenVariables, Listening, Request, SocketError, listen};
+
+fn at(path: &Path) -> Result<Listening, SocketError> {
+    listen(&Request { path: Some(path.to_owned()), ..Request::default() })
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn the_socket_is_private_from_its_first_instant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deeper/dagd.sock");
+    // A watcher that looks as fast as it can while the socket is made over and over sees no other mode.
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut seen = std::collections::BTreeSet::new();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                if let Ok(found) = std::fs::symlink_metadata(&path) {
+                    seen.insert(found.permissions().mode() & 0o777);
+                }
+            }
+            seen
+        });
+        for _ in 0..200 {
+            let listening = at(&path).unwrap();
+            assert_eq!(mode(&path), 0o600);
+            drop(listening);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        watcher.join().unwrap()
+    });
+    assert!(seen.iter().all(|mode| *mode == 0o600), "{seen:?}");
+    assert_eq!(mode(path.parent().unwrap()), 0o700, "the folder it made");
+}
+
+#[test]
+fn a_group_is_let_in_when_the_configuration_names_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dagd.sock");
+    let own_group = Gid::current();
+    let request = Request { path: Some(path.clone()), group: Some(own_group), ..Request::default() };
+    let _listening = listen(&request).unwrap();
+    assert_eq!(mode(&path), 0o660);
+    assert_eq!(std::fs::metadata(&path).unwrap().gid(), own_group.as_raw());
+}
+
+#[test]
+fn a_socket_left_behind_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dagd.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a dead daemon leaves it");
+    let listening = at(&path).unwrap();
+    UnixStream::connect(&path).unwrap();
+    drop(listening);
+    assert!(!path.exists(), "removed at the end");
+}
+
+#[test]
+fn a_live_one_is_left_alone_and_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dagd.sock");
+    let first = at(&path).unwrap();
+    let error = at(&path).unwrap_err();
+    assert!(error.message.contains("listens at") && error.message.contains("already"), "{error}");
+    UnixStream::connect(&path).unwrap();
+    drop(first);
+}
+
+#[test]
+fn of_many_daemons_that_start_at_once_one_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dagd.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| at(&path))).collect();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    UnixStream::connect(&path).unwrap();
+}
+
+#[test]
+fn a_successors_file_is_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dagd.sock");
+    let listening = at(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let _successor = UnixListener::bind(&path).unwrap();
+    drop(listening);
+    assert!(path.exists());
+}
+
+#[test]
+fn what_is_no_socket_is_never_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dagd.sock");
+    std::fs::write(&path, "precious").unwrap();
+    let error = at(&path).unwrap_err();
+    assert!(error.message.contains("no socket"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn paths_that_cannot_be_are_explained() {
+    let error = at(Path::new(&format!("/tmp/{}", "x".repeat(200)))).unwrap_err();
+    assert!(error.message.contains("too long") && error.message.contains("205"), "{error}");
+    let error = at(Path::new("/no/such/folder/dagd.sock")).unwrap_err();
+    assert!(error.message.contains("/no/such/folder"), "{error}");
+    let error = listen(&Request::default()).unwrap_err();
+    assert!(error.message.contains("XDG_RUNTIME_DIR") && error.hint.contains("--socket"), "{error}");
+}
+
+#[test]
+fn an_abstract_address_leaves_no_file() {
+    let name = format!("@dagd-test-{}", std::process::id());
+    let listening = at(Path::new(&name)).unwrap();
+    assert!(listening.file.is_none());
+    let error = at(Path::new(&name)).unwrap_err();
+    assert!(error.message.contains("already"), "{error}");
+}
+
+#[test]
+fn variables_meant_for_another_process_are_not_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dagd.sock");
+    let passed = ListenVariables { pid: Some("1".to_owned()), count: Some("1".to_owned()) };
+    let listening = listen(&Request { path: Some(path.clone()), passed, ..Request::default() }).unwrap();
+    assert!(listening.file.is_some());
+    assert!(std::fs::symlink_metadata(&path).unwrap().file_type().is_socket());
+}
+
+#[test]
+fn several_passed_sockets_are_one_too_many() {
+    let own = std::process::id().to_string();
+    let passed = ListenVariables { pid: Some(own), count: Some("2".to_owned()) };
+    let error = listen(&Request { passed, ..Request::default() }).unwrap_err();
+    assert!(error.message.contains("2 sockets"), "{error}");
+}

@@ -1,0 +1,234 @@
+//! Runs, their node states, reports and logs, in SQLite.
+//!
+//! One thread owns the writing connection ([`writer`]). It commits what has gathered in one transaction with one sync
+//! (`synchronous = FULL`), so many submits at once share it. [`Store::insert_run`] returns after that commit: an
+//! acknowledged run survives a power cut. [`Store::update_state`] and [`Store::finish_run`] return at once, and reading
+//! sees what they said from that moment on: what is not on disk yet is read from memory ([`pending`]).
+//!
+//! A row that cannot be read is logged and left out: it stands in nobody's way, neither in a list nor at start-up. A file
+//! that is no database, or a damaged one, is set aside under another name and a new one begun; a file of a later version
+//! is refused and left alone.
+//!
+//! Two daemons on one folder would call each other's runs interrupted, so the folder is locked (`flock` on the folder
+//! itself, which leaves no lock file and dies with the process).
+#![forbid(unsafe_code)]
+
+mod pending;
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::{LogLine, LogList, RunDetail, RunFilter, RunState, RunSummary, Submission};
+
+use pending::Pending;
+use read::Readers;
+use writer::{Job, Writer};
+
+/// Name of the database in the state directory.
+pub const FILE_NAME: &str = "dagd.sqlite";
+
+/// Where a store keeps its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// In memory, for a private daemon and for tests.
+    Memory,
+    /// In this folder, which is made if it is missing.
+    Directory(PathBuf),
+}
+
+/// A run as it is accepted.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// What lists show of it; state `queued`.
+    pub summary: RunSummary,
+    /// What was submitted, kept so that it can be run again.
+    pub submission: Submission,
+}
+
+/// Why the store could not do something.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// There is a run of this id.
+    #[error("there is already a run with the id {0:?}")]
+    IdTaken(String),
+    /// The folder is used by another daemon.
+    #[error("another daemon keeps its runs in {}; end it, or choose another [server] state_directory", .0.display())]
+    InUse(PathBuf),
+    /// The database was written by a later version.
+    #[error(
+        "{} was written by a later version of dagd (layout {found}, this one knows up to {known}); use that version, or \
+         another [server] state_directory", .path.display()
+    )]
+    TooNew {
+        /// The database.
+        path: PathBuf,
+        /// Its layout.
+        found: i64,
+        /// The latest layout known here.
+        known: i64,
+    },
+    /// The folder or the file cannot be used.
+    #[error("cannot {attempt}: {reason}")]
+    Failed {
+        /// What was tried, on what.
+        attempt: String,
+        /// Why it failed.
+        reason: String,
+        /// Whether the reason is that the file is no sound database.
+        damaged: bool,
+    },
+}
+
+impl StoreError {
+    fn sqlite(attempt: impl Into<String>, error: &rusqlite::Error) -> StoreError {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let damaged = matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase));
+        StoreError::Failed { attempt: attempt.into(), reason: error.to_string(), damaged }
+    }
+
+    fn io(attempt: impl Into<String>, error: &std::io::Error) -> StoreError {
+        StoreError::Failed { attempt: attempt.into(), reason: error.to_string(), damaged: false }
+    }
+}
+
+/// How much of the ended runs is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// How many; 0 for all.
+    pub keep_count: u64,
+    /// For how many days; 0 for ever.
+    pub keep_days: u64,
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct Store {
+    // Dropped in this order: the writer's thread ends, then the readers close, then the folder's lock goes.
+    writer: Writer,
+    readers: Readers,
+    pending: Arc<Pending>,
+    file: Option<PathBuf>,
+    _lock: Option<schema::DirectoryLock>,
+}
+
+impl Store {
+    /// Opens the store, making or migrating the database as needed; `log_lines_max` bounds the log of one run.
+    pub fn open(location: &Location, log_lines_max: u64) -> Result<Store, StoreError> {
+        let pending = Arc::new(Pending::default());
+        match location {
+            Location::Memory => {
+                let connection = Arc::new(std::sync::Mutex::new(schema::open_in_memory()?));
+                Ok(Store {
+                    writer: Writer::start(Arc::clone(&connection), Arc::clone(&pending), log_lines_max)?,
+                    readers: Readers::shared(connection),
+                    pending,
+                    file: None,
+                    _lock: None,
+                })
+            }
+            Location::Directory(directory) => {
+                let lock = schema::lock_directory(directory)?;
+                let file = directory.join(FILE_NAME);
+                let connection = Arc::new(std::sync::Mutex::new(schema::open_file(&file)?));
+                Ok(Store {
+                    writer: Writer::start(connection, Arc::clone(&pending), log_lines_max)?,
+                    readers: Readers::of_file(file.clone()),
+                    pending,
+                    file: Some(file),
+                    _lock: Some(lock),
+                })
+            }
+        }
+    }
+
+    /// The database's file; none in memory.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Registers a run. Durable when it returns.
+    pub fn insert_run(&self, run: NewRun) -> Result<(), StoreError> {
+        self.writer.ask(|reply| Job::Insert { run: Box::new(run), reply })
+    }
+
+    /// Says where a run stands now. Returns at once; a failure to write it is logged.
+    pub fn update_state(&self, summary: RunSummary) {
+        self.pending.put_summary(summary.clone());
+        self.writer.tell(Job::Update { summary: Box::new(summary) });
+    }
+
+    /// Keeps a run's report. Returns at once; a failure to write it is logged, and the report then stays in memory.
+    pub fn finish_run(&self, detail: RunDetail) {
+        let detail = Arc::new(detail);
+        self.pending.put_detail(Arc::clone(&detail));
+        self.writer.tell(Job::Finish { detail });
+    }
+
+    /// Adds lines to a run's log. Returns at once; only the newest lines are kept, up to the store's limit.
+    pub fn append_logs(&self, id: &str, lines: Vec<LogLine>) {
+        if !lines.is_empty() {
+            self.writer.tell(Job::Logs { id: id.to_owned(), lines });
+        }
+    }
+
+    /// Runs, newest first.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        let overlay = self.pending.summaries();
+        self.readers.with(|connection| read::runs(connection, filter, &overlay))
+    }
+
+    /// Everything known about a run.
+    pub fn run(&self, id: &str) -> Result<Option<RunDetail>, StoreError> {
+        if let Some(detail) = self.pending.detail(id) {
+            return Ok(Some(RunDetail::clone(&detail)));
+        }
+        let mut detail = self.readers.with(|connection| read::run(connection, id))?;
+        if let (Some(detail), Some(summary)) = (&mut detail, self.pending.summary(id)) {
+            detail.summary = summary;
+        }
+        Ok(detail)
+    }
+
+    /// What was submitted as this run.
+    pub fn submission(&self, id: &str) -> Result<Option<Submission>, StoreError> {
+        self.readers.with(|connection| read::submission(connection, id))
+    }
+
+    /// Lines of a run's log, from number `from` on; none if there is no such run.
+    pub fn logs(&self, id: &str, from: u64) -> Result<Option<LogList>, StoreError> {
+        // Lines on their way to the disk count as written.
+        self.flush()?;
+        self.readers.with(|connection| read::logs(connection, id, from))
+    }
+
+    /// Marks every run that had not ended as interrupted, and returns them. To be called once, before new runs come.
+    pub fn interrupted_on_start(&self, now_us: i64) -> Result<Vec<RunSummary>, StoreError> {
+        let mut interrupted = Vec::new();
+        for state in [RunState::Queued, RunState::Running] {
+            let filter = RunFilter { state: Some(state), limit: Some(u32::MAX) };
+            interrupted.extend(self.runs(&filter)?);
+        }
+        for summary in &mut interrupted {
+            read::interrupt(summary, now_us);
+            self.update_state(summary.clone());
+        }
+        // Rows whose summary cannot be read are marked by their column alone.
+        self.writer.ask(|reply| Job::Interrupt { now_us, reply })?;
+        Ok(interrupted)
+    }
+
+    /// Forgets ended runs beyond the retention; returns how many.
+    pub fn prune(&self, retention: Retention, now_us: i64) -> Result<usize, StoreError> {
+        self.writer.ask(|reply| Job::Prune { retention, now_us, reply })
+    }
+
+    /// Waits until everything said so far is on disk.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.writer.ask(|reply| Job::Flush { reply })
+    }
+}

@@ -1,0 +1,347 @@
+//! The store keeps what it acknowledged, and stands in nobody's way.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use protocol::{
+    DatasetDetail, Failure, FailureKind, LogLine, LogSource, NodeCounts, NodeDetail, NodeState, RunDetail, RunFilter,
+    RunState, RunSummary, SourceText, Submission,
+};
+
+use super::{FILE_NAME, Location, NewRun, Retention, Store, StoreError};
+
+const LOG_LINES_MAX: u64 = 5;
+
+fn summary(id: &str, state: RunState, submitted_us: i64) -> RunSummary {
+    RunSummary {
+        id: id.to_owned(),
+        pipeline: "flights".to_owned(),
+        state,
+        generation: 1,
+        submitted_us,
+        started_us: None,
+        finished_us: state.is_final().then_some(submitted_us + 1),
+        counts: NodeCounts { total: 2, waiting: 2, ..NodeCounts::default() },
+        cause: None,
+    }
+}
+
+fn submission() -> Submission {
+    Submission { pipeline: SourceText::new("p.toml", "name = \"flights\""), ..Submission::default() }
+}
+
+fn insert(store: &Store, id: &str, submitted_us: i64) {
+    let summary = summary(id, RunState::Queued, submitted_us);
+    store.insert_run(NewRun { summary, submission: submission() }).unwrap();
+}
+
+fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
+    let node = NodeDetail {
+        name: "clean".to_owned(),
+        call: "flights::clean".to_owned(),
+        state: NodeState::Succeeded,
+        attempts: 1,
+        worker: Some(0),
+        started_us: Some(1),
+        finished_us: Some(2),
+        progress: None,
+        failure: None,
+        skipped_because: None,
+    };
+    let dataset = DatasetDetail {
+        name: "flights".to_owned(),
+        storage: "memory".to_owned(),
+        path: None,
+        producer: Some("clean".to_owned()),
+        is_output: true,
+        bytes: Some(7),
+        metadata: serde_json::json!({ "rows": 3 }),
+        load_us: None,
+        save_us: None,
+    };
+    RunDetail {
+        summary: summary(id, state, submitted_us),
+        nodes: vec![NodeDetail { name: "a".to_owned(), ..node.clone() }, node],
+        datasets: vec![dataset],
+        failures: vec![Failure::new(FailureKind::Panic, "boom")],
+    }
+}
+
+fn line(number: u64) -> LogLine {
+    LogLine {
+        number,
+        time_us: 0,
+        level: "info".to_owned(),
+        source: LogSource::Log,
+        node: None,
+        plugin: None,
+        worker: None,
+        target: String::new(),
+        message: format!("line {number}"),
+    }
+}
+
+fn open(directory: &Path) -> Store {
+    Store::open(&Location::Directory(directory.to_owned()), LOG_LINES_MAX).unwrap()
+}
+
+fn memory() -> Store {
+    Store::open(&Location::Memory, LOG_LINES_MAX).unwrap()
+}
+
+fn ids(store: &Store, state: Option<RunState>, limit: Option<u32>) -> Vec<String> {
+    store.runs(&RunFilter { state, limit }).unwrap().into_iter().map(|run| run.id).collect()
+}
+
+/// Another connection, to look and to spoil.
+fn raw(directory: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(directory.join(FILE_NAME)).unwrap()
+}
+
+#[test]
+fn an_acknowledged_run_is_on_disk_for_others_to_see() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    insert(&store, "r1", 10);
+    let state: String = raw(folder.path()).query_row("SELECT state FROM runs", [], |row| row.get(0)).unwrap();
+    assert_eq!(state, "queued");
+    assert_eq!(store.submission("r1").unwrap(), Some(submission()));
+    assert_eq!(store.submission("r2").unwrap(), None);
+}
+
+#[test]
+fn the_disk_is_synced_at_every_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = super::schema::open_file(&folder.path().join(FILE_NAME)).unwrap();
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(pragma("journal_mode"), "wal");
+    let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+    assert_eq!(synchronous, 2, "2 is FULL");
+    connection.transaction().unwrap();
+}
+
+#[test]
+fn an_id_is_taken_once() {
+    let store = memory();
+    insert(&store, "r1", 1);
+    let again = NewRun { summary: summary("r1", RunState::Queued, 2), submission: submission() };
+    assert!(matches!(store.insert_run(again), Err(StoreError::IdTaken(id)) if id == "r1"));
+}
+
+#[test]
+fn a_report_is_read_at_once_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = detail("r1", RunState::Succeeded, 10);
+    {
+        let store = open(folder.path());
+        insert(&store, "r1", 10);
+        store.update_state(summary("r1", RunState::Running, 10));
+        assert_eq!(store.run("r1").unwrap().unwrap().summary.state, RunState::Running);
+        store.finish_run(expected.clone());
+        assert_eq!(store.run("r1").unwrap().unwrap(), expected, "at once");
+        assert_eq!(ids(&store, Some(RunState::Succeeded), None), ["r1"]);
+        assert_eq!(ids(&store, Some(RunState::Queued), None), [""; 0]);
+        // Dropping the store writes what was handed over.
+    }
+    let store = open(folder.path());
+    assert_eq!(store.run("r1").unwrap().unwrap(), expected);
+    assert_eq!(store.run("r2").unwrap(), None);
+}
+
+#[test]
+fn what_is_on_disk_is_let_go_from_memory() {
+    let store = memory();
+    for n in 0..20 {
+        let id = format!("r{n}");
+        insert(&store, &id, n);
+        store.update_state(summary(&id, RunState::Running, n));
+        store.finish_run(detail(&id, RunState::Succeeded, n));
+    }
+    store.flush().unwrap();
+    // The answer to the flush comes after those to everything before it.
+    assert!(store.pending.summaries().is_empty());
+}
+
+#[test]
+fn runs_are_listed_newest_first() {
+    let store = memory();
+    for n in 0..5 {
+        insert(&store, &format!("r{n}"), n);
+    }
+    store.finish_run(detail("r3", RunState::Failed, 3));
+    assert_eq!(ids(&store, None, None), ["r4", "r3", "r2", "r1", "r0"]);
+    assert_eq!(ids(&store, None, Some(2)), ["r4", "r3"]);
+    assert_eq!(ids(&store, Some(RunState::Queued), Some(2)), ["r4", "r2"]);
+    assert_eq!(ids(&store, None, Some(0)), [""; 0]);
+}
+
+#[test]
+fn unfinished_runs_are_marked_interrupted_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = open(folder.path());
+        for id in ["queued", "running", "done"] {
+            insert(&store, id, 1);
+        }
+        store.update_state(summary("running", RunState::Running, 1));
+        store.finish_run(detail("done", RunState::Succeeded, 1));
+    }
+    let store = open(folder.path());
+    let mut interrupted: Vec<String> = store.interrupted_on_start(99).unwrap().into_iter().map(|run| run.id).collect();
+    interrupted.sort();
+    assert_eq!(interrupted, ["queued", "running"]);
+    assert_eq!(store.interrupted_on_start(100).unwrap(), []);
+    let run = store.run("running").unwrap().unwrap().summary;
+    assert_eq!((run.state, run.finished_us), (RunState::Interrupted, Some(99)));
+    let cause = run.cause.unwrap();
+    assert_eq!(cause.kind, FailureKind::Interrupted);
+    assert!(!cause.hints.is_empty());
+    assert_eq!(run.counts.waiting, 0);
+}
+
+#[test]
+fn damaged_rows_are_left_out_and_block_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = open(folder.path());
+        for id in ["good", "broken", "blob", "partly"] {
+            insert(&store, id, 1);
+        }
+        store.finish_run(detail("partly", RunState::Failed, 1));
+    }
+    let connection = raw(folder.path());
+    connection.execute("UPDATE runs SET summary = '{\"id\":' WHERE id = 'broken'", []).unwrap();
+    connection.execute("UPDATE runs SET summary = CAST(x'ff' AS TEXT) WHERE id = 'blob'", []).unwrap();
+    connection.execute("UPDATE nodes SET body = '[]' WHERE position = 0", []).unwrap();
+    drop(connection);
+
+    let store = open(folder.path());
+    assert_eq!(store.interrupted_on_start(5).unwrap().len(), 1);
+    store.flush().unwrap();
+    assert_eq!(ids(&store, None, None), ["partly", "good"]);
+    assert_eq!(store.run("broken").unwrap(), None);
+    let partly = store.run("partly").unwrap().unwrap();
+    assert_eq!(partly.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["clean"]);
+    let connection = raw(folder.path());
+    let left: i64 = connection
+        .query_row("SELECT count(*) FROM runs WHERE state IN ('queued', 'running')", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0, "also those that cannot be read are over");
+    insert(&store, "new", 9);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE_NAME), b"this is not a database, and long enough to tell".repeat(100))
+        .unwrap();
+    let store = open(folder.path());
+    insert(&store, "r1", 1);
+    assert_eq!(ids(&store, None, None), ["r1"]);
+    let aside = std::fs::read_dir(folder.path())
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter(|name| name.contains(".damaged-"))
+        .count();
+    assert_eq!(aside, 1);
+}
+
+#[test]
+fn a_database_of_a_later_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    raw(folder.path()).pragma_update(None, "user_version", super::schema::VERSION + 1).unwrap();
+    let error = Store::open(&Location::Directory(folder.path().to_owned()), 1).unwrap_err();
+    assert!(matches!(error, StoreError::TooNew { .. }), "{error}");
+    assert!(error.to_string().contains("later version"), "{error}");
+}
+
+#[test]
+fn an_empty_file_is_brought_to_the_latest_layout() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE_NAME), b"").unwrap();
+    insert(&open(folder.path()), "r1", 1);
+    let version: i64 = raw(folder.path()).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, super::schema::VERSION);
+}
+
+#[test]
+fn two_daemons_do_not_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path());
+    let location = Location::Directory(folder.path().to_owned());
+    let error = Store::open(&location, 1).unwrap_err();
+    assert!(matches!(error, StoreError::InUse(_)), "{error}");
+    drop(first);
+    Store::open(&location, 1).unwrap();
+}
+
+#[test]
+fn the_state_is_nobody_elses_business() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("deep/state");
+    let _store = open(&directory);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    assert_eq!(mode(&directory.join(FILE_NAME)), 0o600);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let error = Store::open(&Location::Directory("/proc/no/such".into()), 1).unwrap_err();
+    assert!(error.to_string().contains("/proc/no/such"), "{error}");
+}
+
+#[test]
+fn old_runs_are_forgotten_by_count_and_by_age() {
+    let day = 24 * 60 * 60 * 1_000_000;
+    let store = memory();
+    for n in 0..6 {
+        insert(&store, &format!("r{n}"), n * day);
+        if n != 0 {
+            store.finish_run(detail(&format!("r{n}"), RunState::Succeeded, n * day));
+        }
+    }
+    let keep = |keep_count, keep_days| Retention { keep_count, keep_days };
+    assert_eq!(store.prune(keep(0, 0), 100 * day).unwrap(), 0, "0 keeps all");
+    assert_eq!(store.prune(keep(0, 4), 6 * day).unwrap(), 1);
+    assert_eq!(ids(&store, None, None), ["r5", "r4", "r3", "r2", "r0"], "r0 has not ended");
+    assert_eq!(store.prune(keep(2, 0), 6 * day).unwrap(), 2);
+    assert_eq!(ids(&store, None, None), ["r5", "r4", "r0"]);
+    assert!(store.run("r3").unwrap().is_none());
+}
+
+#[test]
+fn the_newest_lines_of_a_log_are_kept() {
+    let store = memory();
+    insert(&store, "r1", 1);
+    assert_eq!(store.logs("r2", 0).unwrap(), None);
+    let empty = store.logs("r1", 0).unwrap().unwrap();
+    assert_eq!((empty.lines.len(), empty.next, empty.missed), (0, 1, 0));
+    store.append_logs("r1", (1..=3).map(line).collect());
+    store.append_logs("r1", (4..=8).map(line).collect());
+    store.append_logs("unknown", vec![line(1)]);
+    let list = store.logs("r1", 0).unwrap().unwrap();
+    let numbers: Vec<u64> = list.lines.iter().map(|line| line.number).collect();
+    assert_eq!((numbers, list.next, list.missed), (vec![4, 5, 6, 7, 8], 9, 3));
+    let list = store.logs("r1", 8).unwrap().unwrap();
+    assert_eq!((list.lines.len(), list.next, list.missed), (1, 9, 0));
+}
+
+#[test]
+fn many_writers_share_commits_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..25 {
+                    insert(store, &format!("r{thread}-{n}"), n);
+                }
+            });
+        }
+    });
+    assert_eq!(ids(&store, None, Some(1000)).len(), 200);
+}

@@ -1,0 +1,14 @@
+//! Every raw system call of the daemon, thin, each with its proof.
+//!
+//! `nix` and `memmap2` where they offer the call; `libc` (through `nix`) where they do not. Nothing here decides
+//! anything: policies live with the callers. All descriptors made here close on `exec`.
+
+pub mod fork;
+pub mod limits;
+pub mod map;
+pub mod memfd;
+pub mod packet;
+pub mod pidfd;
+pub mod process;
+pub mod spawn;
+pub mod wait;

@@ -1,0 +1,150 @@
+//! What a plugin's call sees of this process: inputs mapped from blocks, outputs built into blocks.
+//!
+//! The thunks between this and the plugin's library are `plugin_api::abi`'s; here is only their safe trait, and one
+//! `unsafe` where memory is handed out.
+
+mod inputs;
+mod outputs;
+
+use std::os::fd::OwnedFd;
+
+use plugin_api::abi::{CallHost, Failure, InputBlock, OutputBuffer};
+
+pub use self::outputs::{Claims, Expected};
+
+use self::inputs::Inputs;
+use self::outputs::Outputs;
+use crate::ipc::message::{InputValue, TaskFailure};
+use crate::ipc::page::WorkerPage;
+use crate::zygote::{Plugin, Plugins};
+
+/// The kind of failure that is this program's own fault.
+pub const PROTOCOL: &str = "protocol";
+
+/// Asks for permission to take shared memory.
+pub trait Reserve: Sync {
+    /// Waits for the permission; the error is the reason why not.
+    fn reserve(&self, token: u64, bytes: u64) -> Result<(), String>;
+}
+
+/// Permission for everything: for the hook host, whose outputs are counted when they are adopted.
+pub struct Granted;
+
+impl Reserve for Granted {
+    fn reserve(&self, _token: u64, _bytes: u64) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Around a call: what it is told and where its signs go.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    /// The call's argument, JSON.
+    pub argument: &'a str,
+    /// The task.
+    pub token: u64,
+    /// Its page.
+    pub page: &'a WorkerPage,
+    /// Who grants memory.
+    pub reserve: &'a dyn Reserve,
+}
+
+/// One call, while it lasts. Its mappings go with it, but for what the plugin keeps.
+pub struct CallState<'a> {
+    setting: Setting<'a>,
+    inputs: Inputs,
+    outputs: Outputs<'a>,
+}
+
+impl<'a> CallState<'a> {
+    /// A call about to begin.
+    pub fn new(
+        setting: Setting<'a>,
+        inputs: Vec<InputValue>,
+        descriptors: Vec<OwnedFd>,
+        expected: Expected,
+    ) -> Result<CallState<'a>, Failure> {
+        let inputs = Inputs::new(inputs, descriptors)?;
+        Ok(CallState { inputs, outputs: Outputs::new(expected, setting.token, setting.reserve), setting })
+    }
+
+    /// What the call has made; a failure if that is not what was expected of it.
+    pub fn finish(self) -> Result<Claims, Failure> {
+        self.outputs.finish()
+    }
+}
+
+impl CallHost for CallState<'_> {
+    fn argument(&self) -> &str {
+        self.setting.argument
+    }
+
+    fn input(&self, port: u32) -> Result<Option<InputBlock>, Failure> {
+        self.inputs.get(port)
+    }
+
+    fn allocate(&self, port: u32, capacity: u64) -> Result<OutputBuffer, Failure> {
+        self.outputs.allocate(port, capacity)
+    }
+
+    fn grow(&self, buffer: OutputBuffer, capacity: u64) -> Result<OutputBuffer, Failure> {
+        self.outputs.grow(buffer.id(), capacity)
+    }
+
+    fn discard(&self, id: u64) {
+        self.outputs.discard(id);
+    }
+
+    fn commit(&self, id: u64, length: u64, format: &str, metadata: &str) -> Result<(), Failure> {
+        self.outputs.commit(id, length, format, metadata)
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        self.setting.page.set_progress(done, total);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.setting.page.is_cancelled(self.setting.token)
+    }
+}
+
+/// The plugin of an index.
+pub fn plugin(plugins: &Plugins, index: u32) -> Result<&Plugin, Failure> {
+    plugins.get(index as usize).ok_or_else(|| {
+        Failure::new(PROTOCOL, format!("plugin number {index} was asked for, this process has {}", plugins.len()))
+    })
+}
+
+/// A node, dataset type or hook of an index.
+pub fn entry<'a, T>(plugin: &Plugin, what: &str, entries: &'a [T], index: u32) -> Result<&'a T, Failure> {
+    entries.get(index as usize).ok_or_else(|| {
+        let name = &plugin.description.name;
+        Failure::new(
+            PROTOCOL,
+            format!("{what} number {index} of plugin `{name}` was asked for, it has {}", entries.len()),
+        )
+    })
+}
+
+/// Checks that server and plugin speak of the same outputs.
+pub fn agree(expected: &Expected, count: u32) -> Result<(), Failure> {
+    if expected.count() == count as usize {
+        return Ok(());
+    }
+    let message = format!("the server expects {count} outputs, {} has {}", expected.of(), expected.count());
+    Err(Failure::new(PROTOCOL, message))
+}
+
+/// A failure as it travels to the server.
+pub fn task_failure(failure: Failure) -> TaskFailure {
+    TaskFailure {
+        kind: failure.kind.into(),
+        message: failure.message.into(),
+        place: failure.place.into(),
+        causes: failure.causes.into_iter().map(String::from).collect(),
+        hint: failure.hint.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! The worker: runs load, call and save tasks, one at a time.
+//!
+//! Forked by the zygote, or (start method `spawn`) executed by it as `dagd worker` with a socket as stdin. Either way
+//! [`start`] makes it shed what it does not own, limit itself and tie its life to its parent's; then it [`serve`]s.
+//! It leaves by `_exit`: neither destructors nor `atexit` functions run, none of ours and none of a plugin's.
+#![allow(clippy::result_large_err, reason = "a Failure crosses the plugin boundary as it is, and is rare")]
+
+pub mod abi;
+pub mod journal;
+mod link;
+mod perform;
+pub mod start;
+
+use std::process::ExitCode;
+
+use crate::ipc::channel::{Channel, ChannelError, Received};
+use crate::ipc::message::{FromWorker, Role, ToWorker};
+use crate::ipc::page::WorkerPage;
+use crate::zygote::Plugins;
+
+use self::link::Link;
+use self::perform::{Quarantine, perform};
+
+/// Runs a spawned worker until it is told to leave. `parent` is the process id it was told to die with.
+pub fn main(parent: i32) -> ExitCode {
+    start::spawned(parent, Role::Worker)
+}
+
+/// Performs tasks until told to leave, or until the server has gone.
+pub fn serve(channel: Channel, page: &WorkerPage, plugins: &Plugins) -> Result<(), ChannelError> {
+    let link = Link::new(channel);
+    journal::install(Box::new(link.clone_sender()));
+    link.send(&FromWorker::Ready { pid: std::process::id().cast_signed() }, &[])?;
+    let mut quarantine = Quarantine::default();
+    loop {
+        let Received { message, descriptors } = match link.next() {
+            Err(ChannelError::Closed) => return Ok(()),
+            received => received?,
+        };
+        match message {
+            ToWorker::Task(task) => {
+                perform(&link, page, plugins, task, descriptors, &mut quarantine)?;
+            }
+            ToWorker::Quit => return Ok(()),
+            // An answer that came after its task had ended.
+            ToWorker::Reserved { .. } => {}
+        }
+    }
+}

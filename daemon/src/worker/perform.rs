@@ -1,0 +1,117 @@
+//! One task, from the message that asks for it to the message that answers.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use plugin_api::abi::{Call, Failure, failure_kind, operation};
+
+use super::abi::{self, CallState, Claims, Expected, Setting};
+use super::journal;
+use super::link::Link;
+use crate::ipc::channel::ChannelError;
+use crate::ipc::message::{DatasetOperation, FromWorker, Operation, Task};
+use crate::ipc::page::WorkerPage;
+use crate::sys::map::Guard;
+use crate::zygote::Plugins;
+
+/// Addresses of blocks that were written lately, kept out of use: a plugin that goes on writing to one, in whatever task,
+/// faults instead of changing what is mapped there next. Costs address space and nothing else.
+#[derive(Default)]
+pub(super) struct Quarantine(VecDeque<Guard>);
+
+impl Quarantine {
+    /// A process may have 65,530 mappings; these are few.
+    const GUARDS_MAX: usize = 64;
+
+    fn take(&mut self, guards: Vec<Guard>) {
+        self.0.extend(guards);
+        let surplus = self.0.len().saturating_sub(Quarantine::GUARDS_MAX);
+        self.0.drain(..surplus);
+    }
+}
+
+/// Performs a task and answers. An error means that the server cannot be told; a failed task is no error.
+pub(super) fn perform(
+    link: &Link,
+    page: &WorkerPage,
+    plugins: &Plugins,
+    task: Task,
+    descriptors: Vec<OwnedFd>,
+    quarantine: &mut Quarantine,
+) -> Result<(), ChannelError> {
+    let token = task.token;
+    page.begin(token);
+    journal::set_token(token);
+    let outcome = run(link, page, plugins, task, descriptors);
+    journal::set_token(0);
+    page.begin(0);
+    match outcome {
+        Ok((answer, Claims { claims, files, guards })) => {
+            let borrowed: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
+            let outputs = claims.len();
+            match link.send(&FromWorker::Done { token, outputs: claims, answer }, &borrowed) {
+                Err(ChannelError::TooLarge { size, descriptors }) => {
+                    let message = format!(
+                        "the task's {outputs} outputs do not fit into one message ({size} bytes, {descriptors} large blocks)"
+                    );
+                    fail(link, token, Failure::new(failure_kind::OUTPUT, message))?;
+                }
+                result => result?,
+            }
+            quarantine.take(guards);
+            Ok(())
+        }
+        Err(failure) => fail(link, token, failure),
+    }
+}
+
+fn fail(link: &Link, token: u64, failure: Failure) -> Result<(), ChannelError> {
+    link.send(&FromWorker::Failed { token, failure: abi::task_failure(failure) }, &[])
+}
+
+fn run(
+    link: &Link,
+    page: &WorkerPage,
+    plugins: &Plugins,
+    task: Task,
+    descriptors: Vec<OwnedFd>,
+) -> Result<(String, Claims), Failure> {
+    let plugin = abi::plugin(plugins, task.plugin)?;
+    let setting = Setting { argument: &task.argument, token: task.token, page, reserve: link };
+    match task.operation {
+        Operation::Call { node, inputs, outputs } => {
+            let found = abi::entry(plugin, "node", &plugin.description.nodes, node)?;
+            let expected = Expected::all_of(
+                format!("node `{}::{}`", plugin.description.name, found.name),
+                found.outputs.iter().map(|port| port.name.clone()).collect(),
+            );
+            abi::agree(&expected, outputs)?;
+            let state = CallState::new(setting, inputs, descriptors, expected)?;
+            plugin.module.call_node()(node, Call::new(&state)).into_result()?;
+            Ok((String::new(), state.finish()?))
+        }
+        Operation::Dataset { dataset_type, operation, input } => {
+            let found = abi::entry(plugin, "dataset type", &plugin.description.datasets, dataset_type)?;
+            let outputs = match operation {
+                DatasetOperation::Load => vec!["data".to_owned()],
+                _ => Vec::new(),
+            };
+            let expected =
+                Expected::all_of(format!("dataset type `{}::{}`", plugin.description.name, found.name), outputs);
+            let state = CallState::new(setting, input.into_iter().collect(), descriptors, expected)?;
+            let call = Call::new(&state);
+            let answer = plugin.module.call_dataset()(dataset_type, number(operation), call).into_result()?;
+            Ok((answer.into(), state.finish()?))
+        }
+    }
+}
+
+fn number(operation: DatasetOperation) -> u32 {
+    match operation {
+        DatasetOperation::Load => operation::LOAD,
+        DatasetOperation::Save => operation::SAVE,
+        DatasetOperation::Exists => operation::EXISTS,
+        DatasetOperation::Release => operation::RELEASE,
+        DatasetOperation::Describe => operation::DESCRIBE,
+    }
+}

@@ -1,0 +1,78 @@
+//! Arguments that name a pipeline and say how to run it.
+
+use std::path::PathBuf;
+
+use super::values;
+use protocol::OnFailure;
+
+pub(super) const RUN_EXAMPLES: &str = "\
+Examples:
+  ctl run pipeline.toml
+  ctl run . --params model.alpha=0.5 --params origin=JFK
+  ctl run pipeline.toml --catalog test/catalog.toml --max-workers 1
+  ctl run pipeline.toml --plugins target/debug --json | jq .kind
+
+With --json: a line {\"kind\": \"submitted\", \"run\": …}, then one for each event with its kind, and last
+{\"kind\": \"report\", \"run\": …} with everything known about the run.
+
+Ctrl-C cancels the run; a second Ctrl-C does not wait for its nodes.";
+
+pub(super) const SUBMIT_EXAMPLES: &str = "\
+Examples:
+  ctl submit pipeline.toml
+  ctl submit pipeline.toml --run-id nightly-2024-02-29
+  id=$(ctl submit --detach pipeline.toml)
+
+With --json: the same lines as `ctl run --json`; with --detach one document, the run.
+
+Ctrl-C only stops watching; the run goes on. `ctl cancel RUN` ends it.";
+
+/// Which pipeline, and the files that belong to it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PipelineArgs {
+    /// A pipeline (.toml or .json), a folder with a pipeline.toml, or - for standard input
+    ///
+    /// catalog.toml and parameters.toml beside it belong to it.
+    #[arg(value_name = "PIPELINE")]
+    pub path: PathBuf,
+    /// Files that belong to it.
+    #[command(flatten)]
+    pub filing: Filing,
+}
+
+/// Files and values that complete a pipeline.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Filing {
+    /// Take this catalog instead of the one beside the pipeline; later ones overlay earlier ones
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Vec<PathBuf>,
+    /// Take these parameters instead of those beside the pipeline; later ones overlay earlier ones
+    #[arg(long, value_name = "FILE")]
+    pub parameters: Vec<PathBuf>,
+    /// Set one parameter, as in model.alpha=0.1; may be given several times
+    #[arg(long, short, value_name = "NAME=VALUE", value_parser = values::parameter)]
+    pub params: Vec<(String, String)>,
+}
+
+/// How to run a pipeline.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RunArgs {
+    /// Id for the run, instead of one made up
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+    /// Use at most so many workers at once
+    #[arg(long, value_name = "N", value_parser = values::positive, allow_negative_numbers = true)]
+    pub max_workers: Option<u32>,
+    /// One node after the other, in the plan's order, on one worker
+    #[arg(long)]
+    pub sequential: bool,
+    /// Let readers start from memory while a save is still under way
+    #[arg(long = "async")]
+    pub asynchronous_saves: bool,
+    /// What a failed node means for the others: stop (none starts any more) or continue (what does not need it runs)
+    #[arg(long, value_name = "WHAT", value_parser = values::on_failure())]
+    pub on_failure: Option<OnFailure>,
+    /// Cancel the run when it takes longer: seconds, or with a unit as in 500ms, 90s, 5m, 2h
+    #[arg(long, value_name = "TIME", value_parser = values::seconds, allow_negative_numbers = true)]
+    pub timeout: Option<f64>,
+}

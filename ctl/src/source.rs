@@ -1,0 +1,177 @@
+//! Reads a pipeline and the files that belong to it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use protocol::{SourceText, Submission, Syntax, exit};
+
+use crate::args::{Filing, PipelineArgs, RunArgs};
+use crate::error::{Error, closest};
+
+/// Reads everything a run needs.
+pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, Error> {
+    let (source, folder) = read_pipeline(&pipeline.path)?;
+    let Filing { catalog, parameters, params } = &pipeline.filing;
+    let beside = if pipeline.path.as_os_str() == "-" { None } else { Some(folder.as_path()) };
+    let mut submission = Submission {
+        pipeline: source,
+        catalogs: companions(catalog, beside, "catalog.toml")?,
+        parameters: companions(parameters, beside, "parameters.toml")?,
+        overrides: params.clone(),
+        base_directory: absolute(&folder)?,
+        run_id: run.run_id.clone(),
+        max_workers: run.max_workers,
+        sequential: run.sequential,
+        asynchronous_saves: run.asynchronous_saves,
+        on_failure: run.on_failure,
+        timeout_seconds: run.timeout,
+        ..Submission::default()
+    };
+    submission.environment = mentioned_environment(&submission, |name| std::env::var(name).ok());
+    Ok(submission)
+}
+
+/// Reads the pipeline itself and says in which folder it is.
+fn read_pipeline(path: &Path) -> Result<(SourceText, PathBuf), Error> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|problem| cannot_read("the pipeline", Path::new("standard input"), &problem))?;
+        let mut source = SourceText::new("<stdin>", text);
+        if source.text.trim_start().starts_with('{') {
+            source.syntax = Syntax::Json;
+        }
+        return Ok((source, PathBuf::from(".")));
+    }
+    let file = if path.is_dir() { in_folder(path)? } else { path.to_owned() };
+    let source = read(&file, "the pipeline")?;
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    Ok((source, folder))
+}
+
+fn in_folder(folder: &Path) -> Result<PathBuf, Error> {
+    let file = folder.join("pipeline.toml");
+    if file.exists() {
+        return Ok(file);
+    }
+    let json = folder.join("pipeline.json");
+    if json.exists() {
+        return Ok(json);
+    }
+    Err(Error::new(exit::PROBLEMS, "no-pipeline", format!("the folder {} has no pipeline.toml", folder.display()))
+        .hint_if(other_pipelines(folder)))
+}
+
+fn other_pipelines(folder: &Path) -> Option<String> {
+    let names = names_in(folder);
+    let mut files: Vec<&String> = names
+        .iter()
+        .filter(|name| name.ends_with(".toml") || name.ends_with(".json"))
+        .filter(|name| !["catalog.toml", "parameters.toml", "Cargo.toml"].contains(&name.as_str()))
+        .collect();
+    files.sort();
+    let first = files.first()?;
+    Some(format!("name the file, as in {}", folder.join(first).display()))
+}
+
+/// The files named, or else the one of the usual name beside the pipeline if it is there.
+fn companions(named: &[PathBuf], beside: Option<&Path>, usual: &str) -> Result<Vec<SourceText>, Error> {
+    let what = if usual.starts_with("catalog") { "the catalog" } else { "the parameters" };
+    if !named.is_empty() {
+        return named.iter().map(|path| read(path, what)).collect();
+    }
+    let Some(folder) = beside else { return Ok(Vec::new()) };
+    let path = if folder == Path::new(".") { PathBuf::from(usual) } else { folder.join(usual) };
+    // Anything but "not there" is told: a catalog that cannot be read must not be taken for none.
+    match std::fs::symlink_metadata(&path) {
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        _ => Ok(vec![read(&path, what)?]),
+    }
+}
+
+fn read(path: &Path, what: &str) -> Result<SourceText, Error> {
+    let Some(name) = path.to_str() else {
+        return Err(Error::usage(format!("the name {:?} of {what} is not UTF-8", path.display().to_string()))
+            .hint("problems could not be shown with their place: rename the file"));
+    };
+    let bytes = std::fs::read(path).map_err(|problem| cannot_read(what, path, &problem))?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(SourceText::new(name, text)),
+        Err(problem) => {
+            let good = problem.utf8_error().valid_up_to();
+            let line = problem.as_bytes()[..good].iter().filter(|&&byte| byte == b'\n').count() + 1;
+            Err(Error::new(exit::PROBLEMS, "not-utf8", format!("{what} {name} is not UTF-8: see line {line}"))
+                .hint("save the file as UTF-8; if it is no text, it is the wrong file"))
+        }
+    }
+}
+
+fn cannot_read(what: &str, path: &Path, problem: &io::Error) -> Error {
+    let shown = path.display();
+    match problem.kind() {
+        io::ErrorKind::NotFound => {
+            let is_link = std::fs::symlink_metadata(path).is_ok();
+            let why = if is_link { "the link leads nowhere" } else { "there is no such file" };
+            Error::new(exit::PROBLEMS, "missing-file", format!("cannot read {what} {shown}: {why}"))
+                .hint_if(similar_file(path).map(|name| format!("did you mean {name}?")))
+        }
+        io::ErrorKind::PermissionDenied => {
+            Error::new(exit::PROBLEMS, "unreadable-file", format!("cannot read {what} {shown}: permission denied"))
+                .hint(format!("`ls -l {shown}` shows who may"))
+        }
+        io::ErrorKind::IsADirectory => {
+            Error::new(exit::PROBLEMS, "unreadable-file", format!("cannot read {what} {shown}: it is a folder"))
+                .hint("name a file in it")
+        }
+        io::ErrorKind::InvalidData => Error::new(exit::PROBLEMS, "not-utf8", format!("{what} on {shown} is not UTF-8")),
+        _ => Error::new(exit::PROBLEMS, "unreadable-file", format!("cannot read {what} {shown}")).cause(problem),
+    }
+}
+
+fn similar_file(path: &Path) -> Option<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let names = names_in(folder.unwrap_or(Path::new(".")));
+    let close = closest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(folder.map_or_else(|| close.to_owned(), |folder| folder.join(close).display().to_string()))
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+fn absolute(folder: &Path) -> Result<String, Error> {
+    let full = folder.canonicalize().map_err(|problem| cannot_read("the folder of the pipeline", folder, &problem))?;
+    full.into_os_string().into_string().map_err(|name| {
+        Error::usage(format!("the pipeline's folder {:?} has a name that is not UTF-8", name.to_string_lossy()))
+            .hint("paths in the catalog are relative to it, and travel as text: rename the folder")
+    })
+}
+
+/// Finds the variables that the files ask for as `${env:NAME}`, as far as they are set. No others leave this process.
+fn mentioned_environment(submission: &Submission, lookup: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    let files = std::iter::once(&submission.pipeline)
+        .chain(&submission.catalogs)
+        .chain(&submission.parameters)
+        .map(|source| source.text.as_str())
+        .chain(submission.overrides.iter().map(|(_, value)| value.as_str()));
+    let mut found = BTreeMap::new();
+    for text in files {
+        for rest in text.split("${env:").skip(1) {
+            let Some((name, _)) = rest.split_once('}') else { continue };
+            let plausible = !name.is_empty() && !name.contains(['=', '\0', '\n']);
+            if let Some(value) = plausible.then(|| lookup(name)).flatten() {
+                found.insert(name.to_owned(), value);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

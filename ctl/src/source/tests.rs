@@ -1,0 +1,133 @@
+//! Reading what is there, and saying what is not.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+
+use super::*;
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn args(path: PathBuf) -> PipelineArgs {
+    PipelineArgs { path, filing: Filing::default() }
+}
+
+fn read_all(path: PathBuf) -> Result<Submission, Error> {
+    submission(&args(path), &RunArgs::default())
+}
+
+fn complaint(outcome: Result<Submission, Error>) -> (u8, String, String) {
+    match outcome {
+        Err(Error::Failed(complaint)) => {
+            (complaint.exit, complaint.detail.message.clone(), complaint.detail.hints.join("\n"))
+        }
+        other => panic!("no complaint but {other:?}"),
+    }
+}
+
+#[test]
+fn a_folder_means_its_pipeline_with_what_lies_beside_it() {
+    let folder =
+        folder(&[("pipeline.toml", "p"), ("catalog.toml", "c"), ("parameters.toml", "q"), ("other.toml", "o")]);
+    let read = read_all(folder.path().to_owned()).unwrap();
+    assert_eq!(read.pipeline.text, "p");
+    assert_eq!(read.pipeline.name, folder.path().join("pipeline.toml").to_str().unwrap());
+    assert_eq!((read.catalogs[0].text.as_str(), read.parameters[0].text.as_str()), ("c", "q"));
+    assert_eq!(read.base_directory, folder.path().canonicalize().unwrap().to_str().unwrap());
+    let named = read_all(folder.path().join("other.toml")).unwrap();
+    assert_eq!((named.pipeline.text.as_str(), named.catalogs.len()), ("o", 1));
+}
+
+#[test]
+fn files_named_replace_those_beside() {
+    let folder = folder(&[("p.json", "{}"), ("catalog.toml", "c"), ("a.toml", "a"), ("b.toml", "b")]);
+    let mut args = args(folder.path().join("p.json"));
+    args.filing.catalog = vec![folder.path().join("a.toml"), folder.path().join("b.toml")];
+    let read = submission(&args, &RunArgs::default()).unwrap();
+    assert_eq!(read.pipeline.syntax, Syntax::Json);
+    let texts: Vec<&str> = read.catalogs.iter().map(|source| source.text.as_str()).collect();
+    assert_eq!(texts, ["a", "b"]);
+    assert!(read.parameters.is_empty());
+}
+
+#[test]
+fn a_missing_file_is_guessed() {
+    let folder = folder(&[("pipeline.toml", "")]);
+    let path = folder.path().join("pipline.toml");
+    let (exit, message, hints) = complaint(read_all(path.clone()));
+    assert_eq!(exit, exit::PROBLEMS);
+    assert_eq!(message, format!("cannot read the pipeline {}: there is no such file", path.display()));
+    assert_eq!(hints, format!("did you mean {}?", folder.path().join("pipeline.toml").display()));
+}
+
+#[test]
+fn a_folder_without_a_pipeline_says_so() {
+    let folder = folder(&[("catalog.toml", ""), ("flights.toml", "")]);
+    let (exit, message, hints) = complaint(read_all(folder.path().to_owned()));
+    assert_eq!(exit, exit::PROBLEMS);
+    assert!(message.ends_with("has no pipeline.toml"), "{message}");
+    assert!(hints.ends_with("/flights.toml"), "{hints}");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_not_called_missing() {
+    let folder = folder(&[("pipeline.toml", "")]);
+    std::os::unix::fs::symlink("nowhere", folder.path().join("catalog.toml")).unwrap();
+    let (_, message, _) = complaint(read_all(folder.path().to_owned()));
+    assert!(
+        message.starts_with("cannot read the catalog ") && message.ends_with("the link leads nowhere"),
+        "{message}"
+    );
+}
+
+#[test]
+fn text_that_is_not_utf8_is_placed() {
+    let folder = folder(&[]);
+    fs::write(folder.path().join("p.toml"), b"a\nb\n\xff\n").unwrap();
+    let (exit, message, _) = complaint(read_all(folder.path().join("p.toml")));
+    assert_eq!(exit, exit::PROBLEMS);
+    assert!(message.ends_with("is not UTF-8: see line 3"), "{message}");
+}
+
+#[test]
+fn names_that_are_not_utf8_are_refused_with_a_reason() {
+    let folder = folder(&[]);
+    let path = folder.path().join(OsStr::from_bytes(b"p\xff.toml"));
+    fs::write(&path, "").unwrap();
+    let (exit, message, _) = complaint(read_all(path));
+    assert_eq!(exit, exit::USAGE);
+    assert!(message.contains("is not UTF-8"), "{message}");
+    let inner = folder.path().join(OsStr::from_bytes(b"d\xff"));
+    fs::create_dir(&inner).unwrap();
+    fs::write(inner.join("pipeline.toml"), "").unwrap();
+    assert_eq!(complaint(read_all(inner)).0, exit::USAGE);
+}
+
+#[test]
+fn a_catalog_that_is_a_folder_is_told() {
+    let folder = folder(&[("pipeline.toml", "")]);
+    fs::create_dir(folder.path().join("catalog.toml")).unwrap();
+    let (exit, message, _) = complaint(read_all(folder.path().to_owned()));
+    assert_eq!(exit, exit::PROBLEMS);
+    assert!(message.ends_with("it is a folder"), "{message}");
+}
+
+#[test]
+fn only_variables_that_are_asked_for_are_sent() {
+    let submission = Submission {
+        pipeline: SourceText::new("p", "path = \"${env:DATA}/${env:UNSET}/${env:}/${env:open\""),
+        overrides: vec![("a".into(), "${env:HOME}".into())],
+        ..Submission::default()
+    };
+    let lookup = |name: &str| ["DATA", "HOME", "PASSWORD"].contains(&name).then(|| format!("<{name}>"));
+    let found = mentioned_environment(&submission, lookup);
+    let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(found, [("DATA", "<DATA>"), ("HOME", "<HOME>")]);
+}

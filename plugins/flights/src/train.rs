@@ -1,0 +1,67 @@
+//! A model of one airport's delays.
+
+use arrow_array::RecordBatch;
+use arrow_buffer::BooleanBuffer;
+use plugin_api::prelude::*;
+
+use crate::column::{Codes, present_numbers, project};
+use crate::least_squares::{Dependent, LeastSquares};
+use crate::model::{Model, TARGET};
+use crate::rows::keep;
+
+/// What to learn from.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelOptions {
+    /// The columns that explain the delay.
+    pub features: Vec<String>,
+}
+
+/// Fits the arrival delay of one origin airport by ordinary least squares.
+#[node(outputs = ["model"])]
+pub fn train(table: Table, options: Params<ModelOptions>, origin: Params<String>) -> Result<Json<Model>> {
+    let features = &options.features;
+    ensure!(
+        !features.iter().any(|feature| feature == TARGET),
+        "`{TARGET}` cannot explain itself: remove it from the features"
+    );
+    let rows = at_origin(&table, &origin, features)?;
+    let count = rows.num_rows();
+    ensure!(count > features.len(), "{count} flights from {} are too few for {} features", *origin, features.len());
+
+    let columns = features.iter().map(|feature| present_numbers(&rows, feature)).collect::<Result<Vec<_>>>()?;
+    let target = present_numbers(&rows, TARGET)?;
+    let ones = vec![1.0; count];
+    let mut slices: Vec<&[f64]> = vec![&ones];
+    slices.extend(columns.iter().map(|column| &column.values()[..]));
+    slices.push(target.values());
+    let mut problem = LeastSquares::new(features.len() + 1);
+    problem.add(&slices);
+
+    let solution = problem.solve().map_err(|Dependent(column)| match column.checked_sub(1) {
+        Some(feature) => Error::new(format!(
+            "the feature `{}` follows from the ones before it, so it has no coefficient of its own",
+            features[feature]
+        ))
+        .with_hint("leave it out of the features"),
+        None => Error::new("the features hold values that are no finite numbers"),
+    })?;
+    info!(
+        "{}: {count} flights, {:.1} minutes unexplained (root mean square)",
+        *origin,
+        (solution.residual / count as f64).sqrt()
+    );
+    let coefficients = features.iter().cloned().zip(solution.coefficients[1..].iter().copied()).collect();
+    Ok(Json(Model { intercept: solution.coefficients[0], coefficients, rows: count as u64 }))
+}
+
+/// The features and the target of one airport's flights.
+fn at_origin(table: &Table, origin: &str, features: &[String]) -> Result<RecordBatch> {
+    let batch = table.concat()?;
+    let mut names: Vec<&str> = features.iter().map(String::as_str).collect();
+    names.push(TARGET);
+    let origins = Codes::of(&batch, "origin")?;
+    let code = origins.code(origin);
+    let is_here = |row: usize| code.is_some() && origins.get(row) == code.map(|code| code as usize);
+    keep(&project(&batch, &names)?, BooleanBuffer::collect_bool(batch.num_rows(), is_here))
+}

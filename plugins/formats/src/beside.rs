@@ -1,0 +1,207 @@
+//! Writing a file so that nobody ever sees half of it.
+//!
+//! The content goes into a file beside the target, is brought to the disk, and only then takes the target's name. Where the
+//! file system can do it, the new file has no name at all while it is written (`O_TMPFILE`), so that even a
+//! killed worker leaves nothing behind; elsewhere it has a hidden one, removed when writing fails.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+
+use crate::compression::Compression;
+use crate::problem::{Problem, Result};
+
+/// Replaces the file at `path` by what `write` produces, packed as the path's suffix says. Missing directories are made.
+/// On failure the old file stands and nothing new is left.
+///
+/// A link is followed, and what is no file (a pipe, a device) is written to, not replaced.
+pub fn replace(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let is_special = std::fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    let replaced = if is_special { fill(&target, write) } else { exchange(&target, write) };
+    replaced.map_err(|problem| problem.while_writing(path))
+}
+
+/// Writes into what stands at `path`.
+fn fill(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    content(&mut file, path, write)
+}
+
+fn exchange(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(directory).map_err(|error| {
+        Problem::new(format!("cannot write `{}`: its directory cannot be made", path.display()))
+            .cause(Problem::writing(directory, error))
+    })?;
+    if path.is_dir() {
+        return Err(Problem::writing(path, io::ErrorKind::IsADirectory.into()));
+    }
+    let mut new = NewFile::create(directory, path)?;
+    content(&mut new.file, path, write)?;
+    new.file.sync_all()?;
+    new.take_name(path)?;
+    // The file is whole and has its name. That the name survives a loss of power as well is for the directory to
+    // say; a file system that cannot say it is no reason to call the save a failure.
+    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    Ok(())
+}
+
+fn content(file: &mut File, path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
+    let mut buffer = BufWriter::with_capacity(1 << 16, file);
+    Compression::of(path).write(&mut buffer, write)?;
+    Ok(buffer.flush()?)
+}
+
+/// A file that is not yet what it will be.
+struct NewFile {
+    file: File,
+    directory: PathBuf,
+    /// Its name for now; removed unless taken away.
+    name: Option<PathBuf>,
+}
+
+impl NewFile {
+    fn create(directory: &Path, path: &Path) -> io::Result<Self> {
+        let nameless = OpenOptions::new().write(true).custom_flags(OFlag::O_TMPFILE.bits()).open(directory);
+        let (file, name) = match nameless {
+            Ok(file) => (file, None),
+            // Not every file system has nameless files; these are the ways of saying so.
+            Err(error) if matches!(error.raw_os_error(), Some(code) if is_unsupported(code)) => {
+                let name = beside(directory, path);
+                (OpenOptions::new().write(true).create_new(true).open(&name)?, Some(name))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { file, directory: directory.to_owned(), name })
+    }
+
+    /// Puts the file in the place of the one at `path`.
+    fn take_name(&mut self, path: &Path) -> io::Result<()> {
+        if self.name.is_none() {
+            // A link cannot replace a file, a rename can: so the file gets a name beside for the moment between.
+            let name = beside(&self.directory, path);
+            let nameless = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+            nix::unistd::linkat(AT_FDCWD, &nameless, AT_FDCWD, &name, AtFlags::AT_SYMLINK_FOLLOW)?;
+            self.name = Some(name);
+        }
+        if let Some(name) = &self.name {
+            std::fs::rename(name, path)?;
+        }
+        self.name = None;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(name) = self.name.take() {
+            // Writing has failed already and is being reported; a failure to tidy up adds nothing to that.
+            let _ = std::fs::remove_file(name);
+        }
+    }
+}
+
+fn is_unsupported(code: i32) -> bool {
+    use nix::errno::Errno;
+    [Errno::EOPNOTSUPP, Errno::EISDIR, Errno::EINVAL, Errno::ENOENT].contains(&Errno::from_raw(code))
+}
+
+/// A hidden name in `directory` that no other save uses.
+fn beside(directory: &Path, path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}-{count}.part", std::process::id()));
+    directory.join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).expect("directory");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn text(content: &str) -> impl FnOnce(&mut (dyn Write + Send)) -> Result<()> {
+        move |out| Ok(out.write_all(content.as_bytes())?)
+    }
+
+    #[test]
+    fn replaces_and_makes_directories() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("a/b/file.txt");
+        for content in ["first", "second"] {
+            replace(&path, text(content)).expect(content);
+            assert_eq!(std::fs::read_to_string(&path).expect(content), content);
+        }
+        assert_eq!(listing(path.parent().expect("parent")), ["file.txt"]);
+    }
+
+    #[test]
+    fn a_failed_save_leaves_the_old_file_alone() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("file.txt");
+        replace(&path, text("old")).expect("old");
+        let failed = replace(&path, |out| {
+            out.write_all(&[b'x'; 1 << 20])?;
+            Err(Problem::new("column `a` does not fit"))
+        });
+        let message = failed.expect_err("fails").to_string();
+        assert_eq!(message, format!("cannot write `{}`: column `a` does not fit", path.display()));
+        assert_eq!(std::fs::read_to_string(&path).expect("old"), "old");
+        assert_eq!(listing(directory.path()), ["file.txt"]);
+    }
+
+    #[test]
+    fn a_named_new_file_goes_away_when_writing_fails() {
+        let directory = tempfile::tempdir().expect("directory");
+        let name = beside(directory.path(), Path::new("file.txt"));
+        let file = File::create(&name).expect("file");
+        drop(NewFile { file, directory: directory.path().to_owned(), name: Some(name) });
+        assert!(listing(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_full_disk_is_called_so() {
+        let problem = replace(Path::new("/dev/full"), text("content")).expect_err("full");
+        assert_eq!(problem.to_string(), "cannot write `/dev/full`: the disk is full");
+        assert!(Path::new("/dev/full").metadata().is_ok_and(|found| !found.is_file()));
+    }
+
+    #[test]
+    fn names_what_is_in_the_way() {
+        let directory = tempfile::tempdir().expect("directory");
+        let file = directory.path().join("file");
+        replace(&file, text("")).expect("file");
+        let below = replace(&file.join("below"), text("")).expect_err("a file is no directory");
+        assert!(below.to_string().contains("its directory cannot be made"), "{below}");
+        let onto = replace(directory.path(), text("")).expect_err("a directory");
+        assert!(onto.to_string().contains("is a directory"), "{onto}");
+    }
+
+    #[test]
+    fn follows_a_link() {
+        let directory = tempfile::tempdir().expect("directory");
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        replace(&file, text("old")).expect("file");
+        std::os::unix::fs::symlink(&file, &link).expect("link");
+        replace(&link, text("new")).expect("through the link");
+        assert_eq!(std::fs::read_to_string(&file).expect("file"), "new");
+        assert!(link.is_symlink());
+    }
+}

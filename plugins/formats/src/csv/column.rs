@@ -1,0 +1,161 @@
+//! One column being built, value by value.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_array::builder::{BooleanBuilder, PrimitiveBuilder, StringBuilder};
+use arrow_array::types::{
+    ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_cast::parse::Parser;
+use arrow_schema::TimeUnit;
+
+use super::dictionary::DictionaryColumn;
+use super::kind::{Kind, UTC};
+use super::number;
+
+/// Collects the values of one column.
+pub trait Column {
+    /// Adds a value; false if it is not of the column's type.
+    fn push(&mut self, value: &[u8]) -> bool;
+    /// Adds a missing value.
+    fn push_missing(&mut self);
+    /// Gives what was collected and starts anew.
+    fn finish(&mut self) -> ArrayRef;
+}
+
+/// Makes the collector of a type.
+pub fn column(kind: Kind) -> Box<dyn Column> {
+    fn signed<T: ArrowPrimitiveType<Native: TryFrom<i64>>>(value: &[u8]) -> Option<T::Native> {
+        number::integer(value)?.try_into().ok()
+    }
+    fn unsigned<T: ArrowPrimitiveType<Native: TryFrom<u64>>>(value: &[u8]) -> Option<T::Native> {
+        number::unsigned(value)?.try_into().ok()
+    }
+    match kind {
+        Kind::Boolean => Box::new(BooleanBuilder::new()),
+        Kind::Int8 => primitive::<Int8Type>(signed::<Int8Type>),
+        Kind::Int16 => primitive::<Int16Type>(signed::<Int16Type>),
+        Kind::Int32 => primitive::<Int32Type>(signed::<Int32Type>),
+        Kind::Int64 => primitive::<Int64Type>(number::integer),
+        Kind::UInt8 => primitive::<UInt8Type>(unsigned::<UInt8Type>),
+        Kind::UInt16 => primitive::<UInt16Type>(unsigned::<UInt16Type>),
+        Kind::UInt32 => primitive::<UInt32Type>(unsigned::<UInt32Type>),
+        Kind::UInt64 => primitive::<UInt64Type>(number::unsigned),
+        Kind::Float32 => primitive::<Float32Type>(|value| std::str::from_utf8(value).ok()?.parse().ok()),
+        Kind::Float64 => primitive::<Float64Type>(number::float),
+        Kind::Text => Box::new(StringBuilder::new()),
+        Kind::Dictionary => Box::new(DictionaryColumn::default()),
+        Kind::Date => parsed::<Date32Type>(None),
+        Kind::Timestamp(TimeUnit::Second) => parsed::<TimestampSecondType>(Some(UTC)),
+        Kind::Timestamp(TimeUnit::Millisecond) => parsed::<TimestampMillisecondType>(Some(UTC)),
+        Kind::Timestamp(TimeUnit::Microsecond) => parsed::<TimestampMicrosecondType>(Some(UTC)),
+        Kind::Timestamp(TimeUnit::Nanosecond) => parsed::<TimestampNanosecondType>(Some(UTC)),
+    }
+}
+
+impl Column for BooleanBuilder {
+    fn push(&mut self, value: &[u8]) -> bool {
+        let is_true = value.eq_ignore_ascii_case(b"true") || value == b"1";
+        let is_false = value.eq_ignore_ascii_case(b"false") || value == b"0";
+        if is_true || is_false {
+            self.append_value(is_true);
+        }
+        is_true || is_false
+    }
+
+    fn push_missing(&mut self) {
+        self.append_null();
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(self.finish())
+    }
+}
+
+impl Column for StringBuilder {
+    fn push(&mut self, value: &[u8]) -> bool {
+        let text = std::str::from_utf8(value);
+        if let Ok(text) = text {
+            self.append_value(text);
+        }
+        text.is_ok()
+    }
+
+    fn push_missing(&mut self) {
+        self.append_null();
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(self.finish())
+    }
+}
+
+/// Numbers, each read by `parse`.
+struct Primitive<T: ArrowPrimitiveType, P> {
+    values: PrimitiveBuilder<T>,
+    parse: P,
+}
+
+fn primitive<T: ArrowPrimitiveType>(parse: impl Fn(&[u8]) -> Option<T::Native> + 'static) -> Box<dyn Column> {
+    Box::new(Primitive { values: PrimitiveBuilder::<T>::new(), parse })
+}
+
+impl<T: ArrowPrimitiveType, P: Fn(&[u8]) -> Option<T::Native>> Column for Primitive<T, P> {
+    fn push(&mut self, value: &[u8]) -> bool {
+        let value = (self.parse)(value);
+        if let Some(value) = value {
+            self.values.append_value(value);
+        }
+        value.is_some()
+    }
+
+    fn push_missing(&mut self) {
+        self.values.append_null();
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(self.values.finish())
+    }
+}
+
+/// Dates and moments, read by Arrow's parser. They tend to come in runs, so the last one is remembered.
+struct Parsed<T: ArrowPrimitiveType> {
+    values: PrimitiveBuilder<T>,
+    last: Option<(Vec<u8>, T::Native)>,
+}
+
+fn parsed<T: ArrowPrimitiveType + Parser>(zone: Option<&str>) -> Box<dyn Column> {
+    let data_type = match (T::DATA_TYPE, zone) {
+        (arrow_schema::DataType::Timestamp(unit, _), Some(zone)) => {
+            arrow_schema::DataType::Timestamp(unit, Some(zone.into()))
+        }
+        (other, _) => other,
+    };
+    Box::new(Parsed { values: PrimitiveBuilder::<T>::new().with_data_type(data_type), last: None })
+}
+
+impl<T: ArrowPrimitiveType + Parser> Column for Parsed<T> {
+    fn push(&mut self, value: &[u8]) -> bool {
+        if let Some((text, parsed)) = &self.last
+            && text == value
+        {
+            self.values.append_value(*parsed);
+            return true;
+        }
+        let Some(parsed) = std::str::from_utf8(value).ok().and_then(T::parse) else { return false };
+        self.values.append_value(parsed);
+        self.last = Some((value.to_vec(), parsed));
+        true
+    }
+
+    fn push_missing(&mut self) {
+        self.values.append_null();
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(self.values.finish())
+    }
+}

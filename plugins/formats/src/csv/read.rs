@@ -1,0 +1,189 @@
+//! CSV text to record batches, piece by piece.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{Schema, SchemaRef};
+
+use super::column::{Column, column};
+use super::kind::Kind;
+use super::layout::{Layout, Peek, peek};
+use super::options::Options;
+use super::token::{Cursor, Found, Malformed, Record};
+use crate::problem::{Problem, Result};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A batch is given out at this many rows: few enough that text offsets of 32 bits suffice, many enough that most files
+/// make one batch, which later nodes can use whole.
+const BATCH_ROWS: usize = 1 << 20;
+/// … or at this many bytes of text, whatever comes first.
+const BATCH_BYTES: usize = 1 << 30;
+
+/// Reads a CSV file from its pieces (in order, of any size) and gives the table batch by batch: at least one,
+/// which is empty if the file has no rows.
+pub struct Batches<P> {
+    pieces: P,
+    /// What was read and not yet used.
+    text: Vec<u8>,
+    is_last: bool,
+    cursor: Cursor,
+    rows: Rows,
+    has_given: bool,
+    is_done: bool,
+}
+
+impl<P: Iterator<Item = Result<Vec<u8>>>> Batches<P> {
+    /// Reads as much as tells the columns and their types.
+    pub fn new(mut pieces: P, options: Options) -> Result<Self> {
+        let (mut text, mut is_last) = (Vec::new(), false);
+        let (layout, cursor) = loop {
+            is_last |= !extend(&mut text, &mut pieces)?;
+            if text.starts_with(BYTE_ORDER_MARK) {
+                text.drain(..BYTE_ORDER_MARK.len());
+            }
+            if let Peek::Layout(layout, cursor) = peek(&text, is_last, &options)? {
+                break (layout, cursor);
+            }
+        };
+        let rows = Rows::new(layout, options);
+        Ok(Self { pieces, text, is_last, cursor, rows, has_given: false, is_done: false })
+    }
+
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if self.rows.push(&self.text, self.is_last, &mut self.cursor)? {
+                return self.rows.finish().map(Some);
+            }
+            if self.is_last {
+                self.is_done = true;
+                let is_wanted = self.rows.count > 0 || !self.has_given;
+                return if is_wanted { self.rows.finish().map(Some) } else { Ok(None) };
+            }
+            self.text.drain(..std::mem::take(&mut self.cursor.position));
+            self.is_last = !extend(&mut self.text, &mut self.pieces)?;
+        }
+    }
+}
+
+impl<P: Iterator<Item = Result<Vec<u8>>>> Iterator for Batches<P> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_done {
+            return None;
+        }
+        let batch = self.batch().transpose();
+        self.has_given = true;
+        self.is_done |= matches!(batch, Some(Err(_)));
+        batch
+    }
+}
+
+/// Adds the next piece to the text; false if there is none.
+fn extend(text: &mut Vec<u8>, pieces: &mut impl Iterator<Item = Result<Vec<u8>>>) -> Result<bool> {
+    match pieces.next().transpose()? {
+        Some(piece) if text.is_empty() => *text = piece,
+        Some(piece) => text.extend_from_slice(&piece),
+        None => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// The rows being collected.
+struct Rows {
+    layout: Layout,
+    options: Options,
+    schema: SchemaRef,
+    columns: Vec<Box<dyn Column>>,
+    record: Record,
+    count: usize,
+    bytes: usize,
+}
+
+impl Rows {
+    fn new(layout: Layout, options: Options) -> Self {
+        let columns = layout.wanted.iter().map(|&(_, kind)| column(kind)).collect();
+        let schema: Arc<Schema> = Arc::new(layout.schema());
+        Self { layout, options, schema, columns, record: Record::default(), count: 0, bytes: 0 }
+    }
+
+    /// Takes all whole records of `text`; true if the batch is full before that.
+    fn push(&mut self, text: &[u8], is_last: bool, cursor: &mut Cursor) -> Result<bool> {
+        while self.count < BATCH_ROWS && self.bytes < BATCH_BYTES {
+            let start = cursor.position;
+            if cursor.next(text, is_last, self.options.dialect, &mut self.record)? != Found::Record {
+                return Ok(false);
+            }
+            self.push_record(text)?;
+            self.count += 1;
+            self.bytes += cursor.position - start;
+        }
+        Ok(true)
+    }
+
+    #[inline]
+    fn push_record(&mut self, text: &[u8]) -> Result<()> {
+        let Self { record, layout, columns, options, .. } = self;
+        if record.fields.len() != layout.names.len() {
+            return Err(ragged(record, layout, options));
+        }
+        for (column, &(place, kind)) in columns.iter_mut().zip(&layout.wanted) {
+            let field = record.fields[place];
+            let value = record.bytes(text, field);
+            if !field.quoted && options.is_missing(value) {
+                column.push_missing();
+            } else if !column.push(value) {
+                return Err(mistyped(record.line, &layout.names[place], kind, value, layout, options));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch> {
+        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(|column| column.finish()).collect();
+        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(self.count));
+        (self.count, self.bytes) = (0, 0);
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
+            .map_err(|error| Problem::new("the columns do not make a table").cause(error))
+    }
+}
+
+fn ragged(record: &Record, layout: &Layout, options: &Options) -> Problem {
+    let plural = |count: usize| format!("{count} field{}", if count == 1 { "" } else { "s" });
+    let place = if options.has_header { "the header" } else { "the first line" };
+    Problem::new(format!(
+        "line {}: {} where {place} has {}",
+        record.line,
+        plural(record.fields.len()),
+        layout.names.len()
+    ))
+    .hint(format!(
+        "correct the line, or set `delimiter` or `quote` if the file is written with others than `{}` and `{}`",
+        char::from(options.dialect.delimiter),
+        char::from(options.dialect.quote)
+    ))
+}
+
+fn mistyped(line: u64, name: &str, kind: Kind, value: &[u8], layout: &Layout, options: &Options) -> Problem {
+    if std::str::from_utf8(value).is_err() {
+        return Problem::new(format!("line {line}, column `{name}`: the text is not UTF-8"));
+    }
+    let shown: String = String::from_utf8_lossy(value).chars().take(80).collect();
+    let problem = Problem::new(format!("line {line}, column `{name}`: {shown:?} is no {}", kind.name()));
+    if layout.is_guessed && !options.types.contains_key(name) {
+        problem.hint(format!(
+            "the type was guessed from the first {} rows: declare it, as in `types = {{ {name} = \"string\" }}`, \
+             or add the value to `null_values` if it stands for a missing one",
+            options.infer_rows
+        ))
+    } else {
+        problem.hint("correct the line, declare another type in `types`, or add the value to `null_values`")
+    }
+}
+
+impl From<Malformed> for Problem {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(format!("line {}: {}", malformed.line, malformed.message))
+    }
+}

@@ -1,0 +1,143 @@
+//! Parquet files as tables.
+
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+use plugin_api::Table;
+use plugin_api::dataset::{Dataset, LoadRequest, SaveRequest};
+use plugin_api::manifest::OptionManifest;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::beside;
+use crate::problem::{Problem, Result};
+use crate::source;
+
+/// A table in a Parquet file.
+#[derive(Default)]
+pub struct Parquet;
+
+impl Dataset for Parquet {
+    const NAME: &'static str = "parquet";
+    const DOC: &'static str = "A table in a Parquet file.";
+    const LOADS: &'static [&'static str] = &["table"];
+    const SAVES: &'static [&'static str] = &["table"];
+
+    fn options() -> Vec<OptionManifest> {
+        vec![
+            OptionManifest::new("columns", "all", "the columns to load, in the file's order"),
+            OptionManifest::new("compression", "\"snappy\"", "how pages are packed on save: none, snappy, zstd"),
+        ]
+    }
+
+    fn load(&self, request: &LoadRequest) -> plugin_api::Result<()> {
+        let (schema, batches) = load(request.path()?, &request.options()?).map_err(Problem::into_error)?;
+        request.give(Table::new(schema, batches)?)
+    }
+
+    fn save(&self, request: &SaveRequest) -> plugin_api::Result<()> {
+        let table: Table = request.take()?;
+        save(request.path()?, &request.options()?, table.schema(), table.batches()).map_err(Problem::into_error)
+    }
+}
+
+/// Rows given out as one batch, so that most files make one.
+const BATCH_ROWS: usize = 1 << 20;
+
+/// The `options` of a Parquet dataset.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    /// The columns to load; all if absent.
+    columns: Option<Vec<String>>,
+    compression: Packing,
+}
+
+/// How pages are packed when saving. (Loading takes whatever the file has.)
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Packing {
+    None,
+    #[default]
+    Snappy,
+    Zstd,
+}
+
+/// Reads the file at `path`: its schema and its rows.
+pub fn load(path: &Path, options: &Value) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    let options: Options = crate::options::parse("parquet", options)?;
+    read(path, &options).map_err(|problem| problem.while_reading(path))
+}
+
+fn read(path: &Path, options: &Options) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    let broken = |error| Problem::new("it is no sound Parquet file").cause(error);
+    let file = source::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(Problem::reading(path, std::io::ErrorKind::IsADirectory.into()));
+    }
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(broken)?.with_batch_size(BATCH_ROWS);
+    if let Some(columns) = &options.columns {
+        let schema = builder.schema();
+        for column in columns {
+            schema.index_of(column).map_err(|_| {
+                let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+                Problem::new(format!("there is no column `{column}`"))
+                    .hint(format!("the columns are {}", names.join(", ")))
+            })?;
+        }
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(String::as_str));
+        builder = builder.with_projection(mask);
+    }
+    let reader = builder.build().map_err(broken)?;
+    let schema = arrow_array::RecordBatchReader::schema(&reader);
+    let batches = reader
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|error| Problem::new("it is no sound Parquet file").cause(error))?;
+    Ok((schema, batches))
+}
+
+/// Replaces the file at `path` by a table.
+pub fn save(path: &Path, options: &Value, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<()> {
+    let options: Options = crate::options::parse("parquet", options)?;
+    let properties = properties(schema, &options);
+    beside::replace(path, |out| {
+        let failed = |error| Problem::new("the table does not fit into Parquet").cause(error);
+        let mut writer = ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map_err(failed)?;
+        for batch in batches {
+            writer.write(batch).map_err(failed)?;
+        }
+        writer.close().map_err(failed)?;
+        Ok(())
+    })
+}
+
+/// Text repeats and numbers seldom do, so only text columns get a dictionary: trying it on the others costs more time than
+/// it saves space.
+fn properties(schema: &SchemaRef, options: &Options) -> WriterProperties {
+    let compression = match options.compression {
+        Packing::None => Compression::UNCOMPRESSED,
+        Packing::Snappy => Compression::SNAPPY,
+        Packing::Zstd => Compression::ZSTD(parquet::basic::ZstdLevel::default()),
+    };
+    let mut properties = WriterProperties::builder().set_compression(compression).set_dictionary_enabled(false);
+    for field in schema.fields() {
+        let is_text =
+            |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let repeats = match field.data_type() {
+            DataType::Dictionary(..) => true,
+            other => is_text(other),
+        };
+        if repeats {
+            let column = ColumnPath::new(vec![field.name().clone()]);
+            properties = properties.set_column_dictionary_enabled(column, true);
+        }
+    }
+    properties.build()
+}

@@ -1,0 +1,182 @@
+//! Tests that hold for every format of tables.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
+use plugin_api::{Bytes, Json, Table, Text, testing};
+use serde_json::{Value, json};
+
+use crate::bytes::BytesFile;
+use crate::csv::Csv;
+use crate::json::JsonFile;
+use crate::problem::Result;
+use crate::text::TextFile;
+use crate::{arrow_file, ndjson, parquet};
+
+type Load = fn(&Path, &Value) -> Result<(SchemaRef, Vec<RecordBatch>)>;
+type Save = fn(&Path, &Value, &SchemaRef, &[RecordBatch]) -> Result<()>;
+
+const TYPED: [(&str, Load, Save); 2] =
+    [("t.parquet", parquet::load, parquet::save), ("t.arrow", arrow_file::load, arrow_file::save)];
+
+fn batch() -> RecordBatch {
+    let origin: DictionaryArray<Int32Type> = [Some("EWR"), None, Some("JFK"), Some("EWR")].into_iter().collect();
+    let columns: [(&str, ArrayRef); 5] = [
+        ("text", Arc::new(StringArray::from(vec![Some("a"), Some(""), None, Some("é")]))),
+        ("float", Arc::new(Float64Array::from(vec![Some(0.1), None, Some(-0.0), Some(1e300)]))),
+        ("integer", Arc::new(Int64Array::from(vec![Some(i64::MIN), None, Some(0), Some(7)]))),
+        ("boolean", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false), Some(true)]))),
+        ("origin", Arc::new(origin)),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("batch")
+}
+
+fn united(schema: &SchemaRef, batches: &[RecordBatch]) -> RecordBatch {
+    arrow_select::concat::concat_batches(schema, batches).expect("one batch")
+}
+
+#[test]
+fn what_is_saved_loads_equal_with_its_schema() {
+    let directory = tempfile::tempdir().expect("directory");
+    let whole = batch();
+    let cases = [vec![whole.clone()], vec![whole.slice(0, 1), whole.slice(1, 3)], vec![whole.slice(0, 0)], vec![]];
+    for (name, load, save) in TYPED {
+        let path = directory.path().join(name);
+        for batches in &cases {
+            save(&path, &Value::Null, &whole.schema(), batches).expect(name);
+            let (schema, loaded) = load(&path, &Value::Null).expect(name);
+            assert_eq!(schema, whole.schema(), "{name}");
+            assert_eq!(united(&schema, &loaded), united(&schema, batches), "{name}");
+        }
+    }
+}
+
+#[test]
+fn batches_with_different_dictionaries_become_one_file() {
+    let directory = tempfile::tempdir().expect("directory");
+    let origin = |value: &str| -> RecordBatch {
+        let column: DictionaryArray<Int32Type> = [value].into_iter().collect();
+        RecordBatch::try_from_iter([("origin", Arc::new(column) as ArrayRef)]).expect("batch")
+    };
+    let batches = [origin("EWR"), origin("JFK")];
+    for (name, load, save) in TYPED {
+        let path = directory.path().join(name);
+        save(&path, &Value::Null, &batches[0].schema(), &batches).expect(name);
+        let (schema, loaded) = load(&path, &Value::Null).expect(name);
+        assert_eq!(united(&schema, &loaded).num_rows(), 2, "{name}");
+    }
+}
+
+#[test]
+fn a_file_of_another_format_is_named() {
+    let directory = tempfile::tempdir().expect("directory");
+    for (name, load, _) in TYPED {
+        let path = directory.path().join(name);
+        for content in ["", "a,b\n1,2\n", "ARROW1", "PAR1PAR1"] {
+            std::fs::write(&path, content).expect("file");
+            let problem = load(&path, &Value::Null).expect_err("another format");
+            assert!(problem.to_string().contains(name), "{problem}");
+        }
+        let missing = load(&directory.path().join("none"), &Value::Null).expect_err("missing");
+        assert!(missing.to_string().ends_with("there is no such file"), "{missing}");
+        let directory = load(directory.path(), &Value::Null).expect_err("a directory");
+        assert!(directory.to_string().ends_with("it is a directory"), "{directory}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_called_so_whoever_writes() {
+    let whole = batch();
+    for (name, _, save) in TYPED {
+        let problem = save(Path::new("/dev/full"), &Value::Null, &whole.schema(), std::slice::from_ref(&whole));
+        assert_eq!(problem.expect_err(name).to_string(), "cannot write `/dev/full`: the disk is full");
+    }
+    let problem = ndjson::save(Path::new("/dev/full"), &Value::Null, &[whole]).expect_err("full");
+    assert_eq!(problem.to_string(), "cannot write `/dev/full`: the disk is full");
+}
+
+#[test]
+fn parquet_loads_only_the_wanted_columns() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("t.parquet");
+    parquet::save(&path, &json!({ "compression": "zstd" }), &batch().schema(), &[batch()]).expect("saved");
+    let (schema, _) = parquet::load(&path, &json!({ "columns": ["integer", "text"] })).expect("loaded");
+    assert_eq!(schema.fields().len(), 2);
+    let problem = parquet::load(&path, &json!({ "columns": ["nothing"] })).expect_err("no such column");
+    assert!(problem.to_string().contains("there is no column `nothing`"), "{problem}");
+}
+
+#[test]
+fn ndjson_round_trips_and_names_the_broken_line() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("t.ndjson.gz");
+    let batch = batch().project(&[0, 1, 2, 3]).expect("without the dictionary");
+    ndjson::save(&path, &Value::Null, std::slice::from_ref(&batch)).expect("saved");
+    let (schema, loaded) = ndjson::load(&path, &Value::Null).expect("loaded");
+    let loaded = united(&schema, &loaded);
+    for (index, field) in batch.schema().fields().iter().enumerate() {
+        assert_eq!(loaded.column_by_name(field.name()).expect("column"), batch.column(index));
+    }
+
+    let path = directory.path().join("t.ndjson");
+    let check = |text: &str, options: Value, expected: &str| {
+        std::fs::write(&path, text).expect("file");
+        let message = ndjson::load(&path, &options).expect_err(expected).to_string();
+        assert!(message.contains("t.ndjson") && message.contains(expected), "{message}");
+    };
+    check("{\"a\":1}\n\n{\"a\":}\n", json!(null), "line 3 is not JSON");
+    check("{\"a\":1}\n[1]\n", json!(null), "line 2 is no JSON object");
+    check("{\"a\":1}\n", json!({ "types": { "a": "number" } }), "unknown type `number`");
+    std::fs::write(&path, "").expect("file");
+    let (schema, batches) = ndjson::load(&path, &json!({ "types": { "a": "date" } })).expect("empty");
+    assert_eq!((schema.fields().len(), united(&schema, &batches).num_rows()), (1, 0));
+}
+
+#[test]
+fn csv_goes_through_the_dataset_type() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("made/t.csv.gz");
+    let dataset = testing::dataset::<Csv>().path(&path).options(json!({ "types": { "origin": "dictionary" } }));
+    assert!(!dataset.exists().expect("looked"));
+    let batch = batch();
+    let table = Table::from(batch.project(&[4, 1, 2]).expect("columns"));
+    dataset.save(table.clone()).expect("saved");
+    assert!(dataset.exists().expect("looked"));
+    assert_eq!(dataset.load::<Table>().expect("loaded").concat().expect("rows"), table.concat().expect("rows"));
+
+    let wrong = dataset.options(json!({ "types": { "nothing": "int8" } })).load_block().expect_err("no such column");
+    assert!(wrong.to_string().contains("there is no column `nothing`"), "{wrong}");
+    assert!(wrong.hint.contains("the columns are"), "{}", wrong.hint);
+}
+
+#[test]
+fn json_text_and_bytes_go_through_their_dataset_types() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("file.gz");
+    let json = testing::dataset::<JsonFile>().path(&path);
+    json.save(Json(json!({ "a": [1, 2.5] }))).expect("saved");
+    assert_eq!(json.load::<Json<Value>>().expect("loaded").0, json!({ "a": [1, 2.5] }));
+    json.save(7_i64).expect("a scalar is JSON");
+    assert_eq!(json.load::<i64>().expect("loaded"), 7);
+
+    let text = testing::dataset::<TextFile>().path(&path);
+    text.save(Text::from("é\n")).expect("saved");
+    assert_eq!(&*text.load::<Text>().expect("loaded"), "é\n");
+    let bytes = testing::dataset::<BytesFile>().path(&path);
+    assert_eq!(&bytes.load::<Bytes>().expect("loaded")[..], "é\n".as_bytes());
+    bytes.save(Text::from("any text is bytes")).expect("saved");
+    bytes.save(Bytes::from(vec![b'\n', 0xff])).expect("saved");
+    let failure = text.load_block().expect_err("not UTF-8");
+    assert!(format!("{failure}").contains("line 2 is not UTF-8"), "{failure}");
+    let failure = text.options(json!({ "header": true })).load_block().expect_err("no options");
+    assert!(format!("{failure}").contains("unknown field `header`"), "{failure}");
+}
+
+#[test]
+fn a_dataset_without_a_path_says_so() {
+    let failure = testing::dataset::<Csv>().named("flights").load_block().expect_err("no path");
+    assert!(failure.to_string().contains("the dataset `flights` has no path"), "{failure}");
+}

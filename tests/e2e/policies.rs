@@ -1,0 +1,180 @@
+//! What a pipeline may ask for: retries, time-outs, going on after a failure, cancelling, workers side by side.
+
+use std::collections::BTreeMap;
+
+use protocol::{FailureKind, NodeState, RunDetail, RunState};
+use serde_json::Value;
+use tests::{Scene, wait};
+
+use crate::pipelines::{Gate, single};
+use crate::service::events_of;
+
+#[track_caller]
+fn node_states(run: &RunDetail) -> BTreeMap<&str, NodeState> {
+    run.nodes.iter().map(|node| (node.name.as_str(), node.state)).collect()
+}
+
+#[test]
+fn a_crash_is_tried_again_as_often_as_asked() {
+    let scene = Scene::with(&["faults"]).build();
+    let mut daemon = scene.start();
+    let pipeline = "name = \"p\"\nparameters = { attempt = 3 }\n[[node]]\nname = \"flaky\"\ncall = \"faults::crashes_until\"\n\
+                    inputs = { attempt = \"params:attempt\" }\noutputs = [\"x\"]\nretries = 2\nretry_backoff_seconds = 0.01\n";
+    daemon.submit(pipeline).expect_success();
+    let run = daemon.newest_run();
+    assert_eq!((run.nodes[0].state, run.nodes[0].attempts), (NodeState::Succeeded, 3));
+    let retried = events_of(&scene, &run.summary.id, 0).into_iter().filter(|event| event["kind"] == "node_failed");
+    let signals: Vec<Value> = retried.map(|event| event["failure"]["signal"].clone()).collect();
+    assert_eq!(signals, [11, 11]);
+    daemon.expect_healthy();
+}
+
+#[test]
+fn retries_end() {
+    let scene = Scene::with(&["faults"]).build();
+    let daemon = scene.start();
+    let pipeline = "name = \"p\"\nparameters = { attempt = 9 }\n[[node]]\nname = \"flaky\"\ncall = \"faults::fails_until\"\n\
+                    inputs = { attempt = \"params:attempt\" }\noutputs = [\"x\"]\nretries = 1\nretry_backoff_seconds = 0.01\n";
+    daemon.submit(pipeline).expect_code(1).expect_said(&["flaky", "attempt 2 of 9 is too early"]);
+    let run = daemon.newest_run();
+    assert_eq!((run.nodes[0].state, run.nodes[0].attempts, run.failures.len()), (NodeState::Failed, 2, 1));
+}
+
+/// `bad` fails, `after` needs it, `other` and `last` do not.
+const FORKED: &str = r#"
+    name = "forked"
+    [[node]]
+    name = "bad"
+    call = "faults::fails"
+    outputs = ["x"]
+    [[node]]
+    name = "after"
+    call = "faults::noop"
+    inputs = ["x"]
+    outputs = ["y"]
+    [[node]]
+    name = "other"
+    call = "faults::noop"
+    outputs = ["z"]
+    [[node]]
+    name = "last"
+    call = "faults::noop"
+    inputs = ["z"]
+    outputs = ["end"]
+"#;
+
+#[test]
+fn going_on_runs_all_that_needs_nothing_failed() {
+    let scene = Scene::with(&["faults"]).build();
+    let daemon = scene.start();
+    let path = scene.write("pipeline.toml", FORKED);
+    daemon.ctl(["submit", path.to_str().unwrap(), "--on-failure", "continue"]).expect_code(1).expect_said(&["bad"]);
+    let run = daemon.newest_run();
+    assert_eq!(
+        node_states(&run),
+        BTreeMap::from([
+            ("bad", NodeState::Failed),
+            ("after", NodeState::Skipped),
+            ("other", NodeState::Succeeded),
+            ("last", NodeState::Succeeded)
+        ])
+    );
+    let because = run.nodes.iter().find_map(|node| node.skipped_because.clone()).unwrap_or_default();
+    assert!(because.contains("bad"), "{because}");
+}
+
+#[test]
+fn stopping_starts_nothing_more() {
+    let scene = Scene::with(&["faults"]).build();
+    let daemon = scene.start();
+    let path = scene.write("pipeline.toml", FORKED);
+    daemon.ctl(["submit", path.to_str().unwrap(), "--sequential"]).expect_code(1);
+    let run = daemon.newest_run();
+    let states = node_states(&run);
+    assert_eq!((states["bad"], states["after"], states["last"]), (NodeState::Failed, NodeState::Skipped, NodeState::Skipped));
+    let counts = run.summary.counts;
+    assert_eq!(counts.succeeded + counts.failed + counts.skipped, 4, "{counts:?}");
+}
+
+#[test]
+fn cancelling_stops_a_polite_node() {
+    check_cancel("faults::waits_for_cancel");
+}
+
+#[test]
+fn cancelling_stops_a_node_that_does_not_listen() {
+    check_cancel("faults::loops");
+}
+
+#[track_caller]
+fn check_cancel(call: &str) {
+    let scene = Scene::with(&["faults"]).set("workers.cancel_grace_ms", 100).build();
+    let mut daemon = scene.start();
+    let path = scene.write("pipeline.toml", single("endless", call));
+    let follower = scene.start_ctl(["submit", path.to_str().unwrap(), "--run-id", "endless-1"]);
+    wait::until_true("the run to be known", || daemon.get("/v1/runs/endless-1").status == 200);
+    daemon.wait_until_running("endless-1", "endless");
+
+    daemon.ctl(["cancel", "endless-1"]).expect_success();
+    follower.finish().expect_code(5);
+    let run = daemon.wait("endless-1");
+    assert_eq!((run.summary.state, run.nodes[0].state), (RunState::Cancelled, NodeState::Cancelled), "{run:#?}");
+    daemon.expect_healthy();
+}
+
+#[test]
+fn a_run_that_takes_too_long_is_stopped() {
+    let scene = Scene::with(&["faults"]).build();
+    let mut daemon = scene.start();
+    let path = scene.write("pipeline.toml", single("endless", "faults::waits_for_cancel"));
+    daemon.ctl(["submit", path.to_str().unwrap(), "--timeout", "300ms"]).expect_code(1).expect_said(&["0.3 s"]);
+    let run = daemon.newest_run();
+    assert_eq!((run.summary.state, run.summary.cause.map(|cause| cause.kind)), (RunState::Failed, Some(FailureKind::Timeout)));
+    assert_eq!(run.nodes[0].state, NodeState::Cancelled);
+    daemon.expect_healthy();
+}
+
+const MEETING: &str = r#"
+    name = "meeting"
+    parameters = { folder = "FOLDER", count = 2 }
+    [[node]]
+    name = "meets_{who}"
+    matrix = { who = ["ada", "grace"] }
+    call = "faults::meets"
+    inputs = { folder = "params:folder", count = "params:count" }
+    outputs = ["met_{who}"]
+"#;
+
+#[test]
+fn two_workers_work_at_the_same_time() {
+    for start_method in ["fork", "spawn"] {
+        let scene = Scene::with(&["faults"]).set("workers.start_method", format!("{start_method:?}")).build();
+        let pipeline = MEETING.replace("FOLDER", scene.path("meeting").to_str().unwrap());
+        scene.run(&pipeline).expect_success();
+    }
+}
+
+#[test]
+fn one_worker_at_a_time_is_what_a_run_may_ask_for() {
+    let scene = Scene::with(&["faults"]).build();
+    let daemon = scene.start();
+    let pipeline = MEETING.replace("FOLDER", scene.path("meeting").to_str().unwrap());
+    let path = scene.write("pipeline.toml", pipeline);
+    // The first never sees the second come, until the run's time is up.
+    daemon.ctl(["submit", path.to_str().unwrap(), "--max-workers", "1", "--timeout", "1s"]).expect_code(1);
+    assert_eq!(std::fs::read_dir(scene.path("meeting")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_run_waits_while_another_holds_all_workers() {
+    let scene = Scene::with(&["faults"]).set("workers.count", 1).build();
+    let daemon = scene.start();
+    let gate = Gate::new(&scene);
+    let first = daemon.begin(&gate.pipeline());
+    daemon.wait_until_running(&first, "waits");
+    let second = daemon.begin(&single("waits_its_turn", "faults::noop"));
+    assert_eq!(daemon.run(&second).summary.counts.succeeded, 0);
+    gate.open();
+    assert_eq!(daemon.wait(&second).summary.state, RunState::Succeeded);
+    assert_eq!(daemon.wait(&first).summary.state, RunState::Succeeded);
+}

@@ -1,0 +1,53 @@
+//! Nodes for the end-to-end tests: every way a node can misbehave, and a few that behave and report what they see.
+//!
+//! What is wrong here is wrong on purpose. Each `unsafe` block says which condition it breaks, in place of a proof.
+
+use plugin_api::prelude::*;
+
+mod deaths;
+mod hangs;
+mod late_write;
+mod memory;
+mod pages;
+mod plain;
+mod results;
+mod tables;
+
+plugin! {
+    nodes: [
+        deaths::panics,
+        deaths::segfaults,
+        deaths::aborts,
+        deaths::exits,
+        deaths::overflows_stack,
+        deaths::crashes_until,
+        hangs::loops,
+        hangs::waits_for_cancel,
+        hangs::waits_for_file,
+        hangs::meets,
+        hangs::sleeps,
+        late_write::keeps_pointer,
+        late_write::writes_late,
+        memory::allocates,
+        memory::big,
+        memory::length,
+        pages::producer,
+        pages::consumer,
+        pages::meeting_consumer,
+        pages::holds,
+        plain::noop,
+        plain::add,
+        plain::constant,
+        plain::text,
+        plain::shout,
+        plain::worker_pid,
+        plain::prints,
+        plain::logs,
+        plain::progresses,
+        plain::append,
+        results::fails,
+        results::fails_until,
+        tables::rows,
+        tables::pass,
+    ]
+}

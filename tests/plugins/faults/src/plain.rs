@@ -1,0 +1,77 @@
+//! Nodes that behave: small steps for pipelines whose point lies elsewhere.
+
+use std::fs::File;
+use std::io::Write as _;
+
+use plugin_api::prelude::*;
+
+/// Gives what it was given, or nothing's number, 0.
+#[node(outputs = ["value"])]
+pub fn noop(value: Option<i64>) -> i64 {
+    value.unwrap_or(0)
+}
+
+/// The sum of two numbers.
+#[node(outputs = ["sum"])]
+pub fn add(left: i64, right: i64) -> i64 {
+    left + right
+}
+
+/// A number from the parameters.
+#[node(outputs = ["value"])]
+pub fn constant(value: Params<i64>) -> i64 {
+    *value
+}
+
+/// A text from the parameters.
+#[node(outputs = ["text"])]
+pub fn text(text: Params<String>) -> Text {
+    Text::from(text.as_str())
+}
+
+/// The text in capitals.
+#[node(outputs = ["text"])]
+pub fn shout(text: Text) -> Text {
+    Text::from(text.to_uppercase())
+}
+
+/// The process that runs this node.
+#[node(outputs = ["pid"])]
+pub fn worker_pid() -> i64 {
+    i64::from(std::process::id())
+}
+
+/// Writes to standard output and error, which are not its own.
+#[node(outputs = ["value"])]
+pub fn prints() -> i64 {
+    println!("a line on standard output");
+    eprintln!("a line on standard error");
+    1
+}
+
+/// Logs at every level.
+#[node(outputs = ["value"])]
+pub fn logs(ctx: &Context) -> i64 {
+    log::error!("an error of {}", ctx.node());
+    log::warn!("a warning");
+    log::info!("a notice");
+    log::debug!("a detail");
+    1
+}
+
+/// Says how far it is, step by step.
+#[node(outputs = ["value"])]
+pub fn progresses(steps: Params<i64>, ctx: &Context) -> i64 {
+    for step in 1..=steps.unsigned_abs() {
+        ctx.progress(step, steps.unsigned_abs());
+    }
+    *steps
+}
+
+/// Adds a line with its name to a file: what ran, and how often.
+#[node(outputs = ["value"])]
+pub fn append(file: Params<String>, ctx: &Context) -> Result<i64> {
+    let mut file = File::options().append(true).create(true).open(file.as_str())?;
+    writeln!(file, "{}", ctx.node())?;
+    Ok(1)
+}

@@ -231,7 +231,7 @@ impl LastWords {
 
     fn text(&self) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().cloned().collect::<Vec<_>>().join("\n")
+        lines.iter().cloned().collect::<Vec<_>>().join("\n").trim().to_owned()
     }
 }
 

@@ -31,7 +31,7 @@
 //! # fn main() { it_counts_lines() }
 //! ```
 //!
-//! Reading order: [`node`] for functions, [`Table`], [`Text`], [`Bytes`], [`Json`], [`Params`], [`Array`] and scalars for
+//! Reading order: [`mod@node`] for functions, [`Table`], [`Text`], [`Bytes`], [`Json`], [`Params`], [`Array`] and scalars for
 //! their ports, [`Context`] for what a running node may ask, [`Error`] for how it fails, [`Dataset`] and [`Hook`] for the
 //! two other things that a plugin can offer, [`testing`] to run all of them without a daemon. [`abi`] and [`manifest`] are
 //! what the daemon sees.

@@ -18,41 +18,41 @@ struct Case {
 }
 
 const CASES: [Case; 17] = [
-    Case { name: "empty_file", pipeline: "", says: &["pipeline.toml"] },
+    Case { name: "empty_file", pipeline: "", says: &["no nodes"] },
     Case { name: "no_nodes", pipeline: "name = \"p\"\n", says: &["node"] },
     Case { name: "not_toml", pipeline: "name = \"p\"\n[[node]\nname = 1", says: &["pipeline.toml:2"] },
     Case {
         name: "unknown_key",
         pipeline: "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"faults::noop\"\noutput = [\"x\"]\n",
-        says: &["output", "outputs", "pipeline.toml:5"],
+        says: &["output", "outputs"],
     },
     Case {
         name: "unknown_node",
         pipeline: "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"faults::nop\"\noutputs = [\"x\"]\n",
-        says: &["nop", "noop", "pipeline.toml:4"],
+        says: &["nop", "noop"],
     },
     Case {
         name: "unknown_plugin",
         pipeline: "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"fault::noop\"\noutputs = [\"x\"]\n",
-        says: &["fault", "faults", "pipeline.toml:4"],
+        says: &["fault", "faults"],
     },
     Case {
         name: "bad_call",
         pipeline: "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"noop\"\noutputs = [\"x\"]\n",
-        says: &["plugin::node", "pipeline.toml:4"],
+        says: &["plugin::node"],
     },
     Case {
         name: "wrong_port",
         pipeline: "name = \"p\"\n[[node]]\nname = \"a\"\ncall = \"faults::noop\"\noutputs = [\"x\"]\n\
                    [[node]]\nname = \"b\"\ncall = \"faults::add\"\ninputs = { left = \"x\", write = \"x\" }\noutputs = [\"y\"]\n",
-        says: &["write", "right", "pipeline.toml:9"],
+        says: &["write", "right"],
     },
     Case {
         name: "type_mismatch",
         pipeline: "name = \"p\"\n[parameters]\nt = \"words\"\n[[node]]\nname = \"a\"\ncall = \"faults::text\"\n\
                    inputs = { text = \"params:t\" }\noutputs = [\"x\"]\n\
                    [[node]]\nname = \"b\"\ncall = \"faults::noop\"\ninputs = [\"x\"]\noutputs = [\"y\"]\n",
-        says: &["text", "integer", "pipeline.toml:11"],
+        says: &["text", "integer"],
     },
     Case {
         name: "two_producers",
@@ -77,24 +77,24 @@ const CASES: [Case; 17] = [
         name: "missing_parameter",
         pipeline: "name = \"p\"\n[parameters]\nvalues = 1\n[[node]]\nname = \"n\"\ncall = \"faults::constant\"\n\
                    inputs = { value = \"params:value\" }\noutputs = [\"x\"]\n",
-        says: &["value", "pipeline.toml:7"],
+        says: &["value"],
     },
     Case {
         name: "missing_input_dataset",
         pipeline: "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"faults::shout\"\ninputs = [\"lyrics\"]\noutputs = [\"x\"]\n",
-        says: &["lyrics", "pipeline.toml:5"],
+        says: &["lyrics"],
     },
     Case {
         name: "unknown_dataset_type",
         pipeline: "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"faults::shout\"\ninputs = [\"lyrics\"]\noutputs = [\"x\"]\n\
                    [catalog.lyrics]\ntype = \"txt\"\npath = \"lyrics.txt\"\n",
-        says: &["txt", "text", "pipeline.toml:8"],
+        says: &["txt", "text"],
     },
     Case {
         name: "not_supported_yet",
         pipeline: "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"faults::shout\"\ninputs = [\"lyrics\"]\noutputs = [\"x\"]\n\
                    [catalog.lyrics]\ntype = \"text\"\npath = \"lyrics.txt\"\nversioned = true\n",
-        says: &["versioned", "pipeline.toml:10"],
+        says: &["versioned"],
     },
     Case {
         name: "many_problems_at_once",
@@ -137,7 +137,7 @@ const SHOUT: &str = r#"
 #[test]
 fn a_missing_input_file_is_named() {
     let scene = Scene::with(&["faults", "formats"]).build();
-    let outcome = scene.run(SHOUT).expect_code(1).expect_said(&["lyrics", "lyrics.txt", "No such file"]);
+    let outcome = scene.run(SHOUT).expect_code(1).expect_said(&["lyrics", "lyrics.txt", "no such file"]);
     assert!(!scene.work("out/loud.txt").exists(), "{outcome}");
 }
 
@@ -162,7 +162,7 @@ fn an_unreadable_input_is_named() {
         }
         ctl.uid(65534).gid(65534);
     }
-    command::run(&mut ctl).expect_code(1).expect_said(&["lyrics", "lyrics.txt", "Permission denied"]);
+    command::run(&mut ctl).expect_code(1).expect_said(&["lyrics", "lyrics.txt", "permission denied"]);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_ragged_line_is_named_with_file_and_line() {
         [catalog]
         flights = { type = "csv", path = "in.csv" }
     "#;
-    scene.run(pipeline).expect_code(1).expect_said(&["flights", "in.csv:3", "expected 2", "found 3"]);
+    scene.run(pipeline).expect_code(1).expect_said(&["flights", "in.csv", "line 3", "3 fields", "has 2"]);
 }
 
 #[test]
@@ -221,19 +221,16 @@ fn a_pipeline_that_is_no_utf8_is_named() {
 #[test]
 fn names_that_are_no_utf8_are_answered() {
     let scene = Scene::with(&["faults", "formats"]).build();
-    // A file of such a name works: its name is only shown.
+    // Problems are shown with the file's name, so it must be one that can be shown.
     let name = OsStr::from_bytes(b"pipe\xffline.toml");
     fs::write(scene.work("x").with_file_name(name), crate::pipelines::single("n", "faults::noop")).unwrap();
-    scene.ctl([OsStr::new("run"), name]).expect_success();
-    // A folder of such a name cannot be said in the API's JSON: refused, and named as well as can be.
+    scene.ctl([OsStr::new("run"), name]).expect_code(i32::from(exit::USAGE)).expect_stderr(&["UTF-8"]);
+    // Nor can a folder of such a name be said in the API's JSON.
     let folder = scene.work("x").with_file_name(OsStr::from_bytes(b"fold\xffer"));
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("pipeline.toml"), crate::pipelines::single("n", "faults::noop")).unwrap();
     let outcome = scene.ctl([OsStr::new("run"), folder.as_os_str()]);
-    assert!(outcome.code == i32::from(exit::PROBLEMS) || outcome.code == 0, "{outcome}");
-    if outcome.code != 0 {
-        outcome.expect_stderr(&["UTF-8"]);
-    }
+    outcome.expect_code(i32::from(exit::USAGE)).expect_stderr(&["UTF-8"]);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_full_disk_leaves_the_old_file() {
         eprintln!("skipped: no private mount namespace here: {}", outcome.stderr.trim());
         return;
     }
-    outcome.expect_code(1).expect_said(&["data", "disk/data.bin", "No space left"]);
+    outcome.expect_code(1).expect_said(&["data", "disk/data.bin", "the disk is full"]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn every_event_is_heard_once_and_in_order_under_both_start_methods() {
         assert_eq!(
             heard(&scene),
             [
-                "Recorder 1 after_catalog_created lyrics,louder",
+                "Recorder 1 after_catalog_created lyrics,loud,louder",
                 "Recorder 2 before_pipeline_run song",
                 "Recorder 3 before_dataset_loaded lyrics",
                 "Recorder 4 after_dataset_loaded lyrics",
@@ -83,7 +83,7 @@ fn failures_are_heard_too() {
     daemon.submit(&single("bad", "faults::fails")).expect_code(1);
     daemon.submit(PIPELINE).expect_code(1); // Its input file is missing.
     let heard = heard(&scene).join("\n");
-    for line in ["on_node_error bad", "on_pipeline_error bad", "on_dataset_error lyrics", "after_pipeline_run failed"] {
+    for line in ["on_node_error bad", "on_pipeline_error bad", "on_dataset_error lyrics", "on_pipeline_error song"] {
         assert!(heard.contains(line), "{line} was not heard:\n{heard}");
     }
 }

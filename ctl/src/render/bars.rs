@@ -36,7 +36,9 @@ impl Bars {
         match &event.kind {
             EventKind::NodeStarted { node, worker, attempt } => self.node_started(node, *worker, *attempt),
             EventKind::NodeProgress { node, done, total } => self.node_progress(node, *done, *total),
-            EventKind::NodeFinished { node, .. } | EventKind::NodeFailed { node, .. } => self.node_ended(node),
+            EventKind::NodeFinished { node, .. }
+            | EventKind::NodeFailed { node, .. }
+            | EventKind::NodeSkipped { node, .. } => self.node_ended(node),
             _ => {}
         }
         let line = self.tally.line(event, self.paint);

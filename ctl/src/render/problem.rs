@@ -14,14 +14,11 @@ pub fn complaint(complaint: &Complaint, paint: Paint) -> String {
         text.push_str(&problem(one, &complaint.sources, paint));
         text.push('\n');
     }
-    let message = harmless(&detail.message);
-    text.push_str(&format!("{}: {message}", paint.bad("error")));
-    // A daemon that counts its problems itself is not corrected.
-    let number = detail.problems.len() as u64;
-    if number > 0 && !message.contains("problem") {
-        text.push_str(&format!(" ({})", count(number, "problem")));
-    }
-    text.push('\n');
+    let message = match detail.problems.len() as u64 {
+        0 => harmless(&detail.message).into_owned(),
+        number => format!("the pipeline has {}", count(number, "problem")),
+    };
+    text.push_str(&format!("{}: {message}\n", paint.bad("error")));
     notes(&mut text, "  ", &detail.causes, &detail.hints, paint);
     text
 }
@@ -230,7 +227,6 @@ error: no daemon answers at /run/x.sock
         failed.detail.problems = vec![at(1, 1)];
         failed.detail.causes.clear();
         failed.detail.hints.clear();
-        failed.detail.message = "nothing ran".into();
-        assert!(complaint(&failed, PLAIN()).ends_with("\n\nerror: nothing ran (1 problem)\n"));
+        assert!(complaint(&failed, PLAIN()).ends_with("\n\nerror: the pipeline has 1 problem\n"));
     }
 }

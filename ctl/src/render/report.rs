@@ -101,10 +101,11 @@ pub fn headline(failure: &Failure) -> String {
     harmless(&format!("{what}{}", reason(failure))).into_owned()
 }
 
-/// How it failed. The kind is named unless it is a plain error, or the message says it already.
+/// How it failed. The kind is named unless the message is sure to say it: a signal or an exit is always named there.
 pub fn reason(failure: &Failure) -> String {
+    use FailureKind::{Error, Exit, Protocol, Signal, Unknown};
     let kind = failure.kind.as_str();
-    let plain = matches!(failure.kind, FailureKind::Error | FailureKind::Protocol | FailureKind::Unknown);
+    let plain = matches!(failure.kind, Error | Protocol | Signal | Exit | Unknown);
     let message = harmless(&failure.message);
     if plain || message.to_lowercase().contains(kind) { message.into_owned() } else { format!("{kind}: {message}") }
 }

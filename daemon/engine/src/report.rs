@@ -32,7 +32,7 @@ pub struct NodeCounts {
     pub total: u32,
     /// Not started yet.
     pub waiting: u32,
-    /// Dispatched, running, being saved, or waiting for a retry.
+    /// Running, being saved, or waiting for a retry.
     pub running: u32,
     /// Ended well.
     pub finished: u32,

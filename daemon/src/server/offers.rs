@@ -40,7 +40,7 @@ fn plugin(generation: &Generation, plugin: &PluginDescription) -> PluginInfo {
         name: plugin.name.clone(),
         version: plugin.version.clone(),
         path: library.map(|library| library.path.display().to_string()).unwrap_or_default(),
-        sha256: library.map(|library| library.sha256.clone()).unwrap_or_default(),
+        sha256: library.map(|library| library.sha256().to_owned()).unwrap_or_default(),
         nodes: plugin.nodes.iter().map(|node| node.name.clone()).collect(),
         dataset_types: plugin.datasets.iter().map(dataset_type).collect(),
         hooks: plugin.hooks.iter().map(|hook| hook.name.clone()).collect(),

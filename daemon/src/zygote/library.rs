@@ -36,7 +36,16 @@ impl Reason {
 
 impl From<OpenError> for Reason {
     fn from(problem: OpenError) -> Reason {
-        Reason::new(problem.to_string(), problem.hint())
+        let hint = problem.hint();
+        match problem {
+            // The whole comparison fills pages: it goes to the daemon's log, its outcome into the reason.
+            OpenError::OtherLayout { message } => {
+                eprintln!("{message}");
+                let differences = differences(&message);
+                Reason::new(OpenError::OtherLayout { message: differences }.to_string(), hint)
+            }
+            problem => Reason::new(problem.to_string(), hint),
+        }
     }
 }
 
@@ -68,6 +77,33 @@ pub fn open(file: &OwnedFd, entering: impl Fn(LoadingPhase)) -> Result<(PluginMo
     entering(LoadingPhase::Describing);
     let description = describe(module)?;
     Ok((module, description))
+}
+
+/// What abi_stable found to differ, in a line; at its end each difference stands as `Error: …`, `Expected: …`,
+/// `Found: …`, on lines of their own.
+fn differences(message: &str) -> String {
+    const SHOWN: usize = 3;
+    let one_line = |text: &str| {
+        let words: Vec<_> = text.split_whitespace().collect();
+        let line = words.join(" ");
+        if line.chars().count() > 100 { line.chars().take(100).chain(['…']).collect() } else { line }
+    };
+    let all: Vec<_> = message
+        .split("\nError:")
+        .skip(1)
+        .filter_map(|difference| {
+            let (what, rest) = difference.split_once("\nExpected:")?;
+            let (expected, found) = rest.split_once("\nFound:")?;
+            let found = found.split("\n\n").next().unwrap_or(found);
+            Some(format!("{}: expected {}, found {}", one_line(what), one_line(expected), one_line(found)))
+        })
+        .collect();
+    let text = all.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match all.len() {
+        0 => one_line(message),
+        count if count > SHOWN => format!("{text}; and {} more", count - SHOWN),
+        _ => text,
+    }
 }
 
 fn check_file(file: &OwnedFd) -> Result<(), Reason> {
@@ -214,6 +250,16 @@ mod tests {
             .unwrap();
         let Reason { reason, .. } = refused(&std::fs::read(libc).unwrap());
         assert!(reason.contains("no dagd plugin"), "{reason}");
+    }
+
+    #[test]
+    fn differences_of_layout_are_told_in_a_line() {
+        let message = "Compared <this>:\n   much\nTo <other>:\n   more\n1 error(s)inside:\n\nError:mismatched package\n\
+                       Expected:\n    plugin-api\nFound:\n    other\n";
+        assert_eq!(differences(message), "mismatched package: expected plugin-api, found other");
+        let many = message.repeat(5);
+        assert!(differences(&many).ends_with("; and 2 more"));
+        assert!(differences(&"x ".repeat(500)).chars().count() <= 101);
     }
 
     #[test]

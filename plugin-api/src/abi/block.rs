@@ -36,7 +36,7 @@ pub mod format {
 pub struct InputBlock {
     /// The payload; usually a mapping of shared memory.
     pub bytes: SharedBytes,
-    /// One of [`format`].
+    /// One of [`mod@format`].
     pub format: RString,
     /// A JSON object, or nothing.
     pub metadata: RString,

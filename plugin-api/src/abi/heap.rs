@@ -49,8 +49,9 @@ impl HeapBuffers {
         let mut state = self.lock();
         let (_, memory) = state.buffers.get_mut(&buffer.id()).ok_or_else(|| unknown(buffer.id()))?;
         let mut grown = larger.hand_out(buffer.id());
-        let kept = buffer.capacity().min(grown.capacity());
-        grown.as_mut_slice()[..kept].copy_from_slice(&buffer.as_slice()[..kept]);
+        let written = (*memory).as_ref();
+        let kept = written.len().min(grown.capacity());
+        grown.as_mut_slice()[..kept].copy_from_slice(&written[..kept]);
         *memory = larger;
         Ok(grown)
     }

@@ -15,10 +15,6 @@ const MARGIN: f64 = 20.0;
 const PLOT: f64 = 560.0;
 /// Room for a figure beside a bar.
 const FIGURE: f64 = 48.0;
-/// A letter of a label. A guess on the wide side, as nobody knows the viewer's font; labels end at the bars, so what is too much
-/// shows as margin and nothing is cut off.
-const LETTER: f64 = 7.6;
-
 /// Light by default, dark where the viewer prefers it. Orange and blue can be told apart by people who do not see red and green.
 const STYLE: &str = "\
     text { font: 13px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2328; }\n\
@@ -67,7 +63,7 @@ pub fn delay_chart(carrier_delays: Table) -> Result<Text> {
 }
 
 fn draw(bars: &[Bar<'_>]) -> String {
-    let label = bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0) as f64 * LETTER;
+    let label = bars.iter().map(|bar| text_width(bar.label)).fold(0.0, f64::max);
     let left = MARGIN + label + 12.0 + FIGURE;
     let width = left + PLOT + FIGURE + MARGIN;
     let height = TOP + bars.len().max(1) as f64 * ROW + BOTTOM;
@@ -101,8 +97,9 @@ fn draw(bars: &[Bar<'_>]) -> String {
             TOP - 6.0
         ));
         line(format_args!(
-            r#"<text class="tick" text-anchor="middle" x="{at:.1}" y="{:.1}">{tick:+}</text>"#,
-            bottom + 18.0
+            r#"<text class="tick" text-anchor="middle" x="{at:.1}" y="{:.1}">{}</text>"#,
+            bottom + 18.0,
+            axis.label(tick)
         ));
     }
     for (row, bar) in bars.iter().enumerate() {
@@ -169,10 +166,28 @@ impl Axis {
         if value.is_finite() { (value - self.first) / (self.last - self.first) } else { 0.0 }
     }
 
+    /// A tick's figure, with as many decimals as tell it from its neighbours.
+    fn label(&self, tick: f64) -> String {
+        let decimals = (-self.step.log10().floor()).clamp(0.0, 9.0) as usize;
+        if tick == 0.0 { "0".to_owned() } else { format!("{tick:+.decimals$}") }
+    }
+
     fn ticks(&self) -> impl Iterator<Item = f64> {
         let (from, to) = ((self.first / self.step).round() as i64, (self.last / self.step).round() as i64);
         (from..=to).map(|count| count as f64 * self.step)
     }
+}
+
+/// How wide a label is at most. A guess on the wide side, as nobody knows the viewer's font: labels end at the bars, so what is
+/// too much shows as margin and nothing is cut off.
+fn text_width(text: &str) -> f64 {
+    let letter = |letter: char| match letter {
+        'M' | 'W' | 'm' | 'w' | '@' | '%' => 13.5,
+        'A'..='Z' | '&' => 10.0,
+        ' '..='~' => 8.0,
+        _ => 14.0,
+    };
+    text.chars().map(letter).sum()
 }
 
 /// A count with its thousands apart.
@@ -206,6 +221,8 @@ mod tests {
         check(&[-700.0, -5.0], &[-700.0, -600.0, -500.0, -400.0, -300.0, -200.0, -100.0, 0.0]);
         assert!(Axis::around([f64::NAN].into_iter()).share(0.0).is_finite());
         assert!(Axis::around(std::iter::empty()).share(0.0).is_finite());
+        let axis = Axis::around([0.7].into_iter());
+        assert_eq!(axis.ticks().map(|tick| axis.label(tick)).collect::<Vec<_>>()[..4], ["0", "+0.1", "+0.2", "+0.3"]);
     }
 
     #[test]

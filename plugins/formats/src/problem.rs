@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use plugin_api::abi::{Failure, failure_kind};
+
 /// Says what failed, on what, and what may help.
 #[derive(Debug)]
 pub struct Problem {
@@ -44,14 +46,17 @@ impl Problem {
         self.hint.as_deref()
     }
 
-    /// The same as plugin-api has it. (It cannot be `From`: every standard error is an `Error` already, without the hint.)
-    pub fn into_error(mut self) -> plugin_api::Error {
-        let hint = self.hint.take();
-        let error = plugin_api::Error::from(self);
-        match hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
+    /// The same as plugin-api has it. It goes through a [`Failure`] and not through `?` to keep the hint, and to carry no place
+    /// in this plugin's source: what is wrong is in the file, and a line of ours would only distract from it.
+    pub fn into_error(self) -> plugin_api::Error {
+        let mut failure = Failure::new(failure_kind::ERROR, self.to_string());
+        failure.hint = self.hint.as_deref().unwrap_or_default().into();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            failure.causes.push(error.to_string().into());
+            cause = error.source();
         }
+        failure.into()
     }
 
     /// Adds the file that was being read.

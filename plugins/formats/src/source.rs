@@ -33,7 +33,7 @@ pub enum Pieces {
     /// Read as they are asked for.
     Here(Box<dyn Read + Send>, PathBuf),
     /// Unpacked by a thread that runs ahead.
-    Ahead(Receiver<Result<Vec<u8>>>),
+    Ahead(Receiver<Option<Result<Vec<u8>>>>),
 }
 
 impl Pieces {
@@ -48,8 +48,10 @@ impl Pieces {
         }
         let (sender, receiver) = sync_channel(PIECES_AHEAD);
         let unpack = move || {
-            for piece in here {
-                let is_failed = piece.is_err();
+            let pieces = here.map(Some);
+            // The end is sent too: a channel that merely closes must not pass for the end of the file.
+            for piece in pieces.chain(std::iter::once(None)) {
+                let is_failed = matches!(piece, Some(Err(_)));
                 // The receiver is gone when parsing has failed.
                 if sender.send(piece).is_err() || is_failed {
                     return;
@@ -69,7 +71,9 @@ impl Iterator for Pieces {
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Here(reader, path) => piece(reader).map_err(|error| Problem::reading(path, error)).transpose(),
-            Self::Ahead(receiver) => receiver.recv().ok(),
+            Self::Ahead(receiver) => receiver.recv().unwrap_or_else(|_| {
+                Some(Err(Problem::new("the thread that unpacks the file ended before the file did")))
+            }),
         }
     }
 }

@@ -206,8 +206,8 @@ fn plain_lines_while_a_run_goes_on() {
         "Running flights (3 nodes) as r-1",
         "  info  train: fitted",
         "Completed node clean (1 of 3) in 12 ms",
-        "Retrying node train in 500 ms: attempt 1 failed: signal: killed by SIGSEGV",
-        "Failed node train: signal: killed by SIGSEGV",
+        "Retrying node train in 500 ms: attempt 1 failed: killed by SIGSEGV",
+        "Failed node train: killed by SIGSEGV",
         "Skipped node chart: train failed",
         "(7 events went by too fast to be shown)",
     ];

@@ -109,8 +109,8 @@ impl NodeCounts {
     fn add(&mut self, state: NodeState) {
         self.total += 1;
         let count = match state {
-            NodeState::Waiting => &mut self.waiting,
-            NodeState::Ready | NodeState::Running | NodeState::Retrying | NodeState::Saving => &mut self.running,
+            NodeState::Waiting | NodeState::Ready => &mut self.waiting,
+            NodeState::Running | NodeState::Retrying | NodeState::Saving => &mut self.running,
             NodeState::Finished => &mut self.finished,
             NodeState::Failed => &mut self.failed,
             NodeState::Skipped(_) => &mut self.skipped,

@@ -33,7 +33,7 @@ pub(super) async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
         }
         return Err(too_large(announced));
     }
-    match timeout(BODY_PATIENCE, collect(body)).await {
+    match timeout(BODY_PATIENCE, collect(body, announced)).await {
         Ok(result) => result,
         Err(_) => Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -43,8 +43,10 @@ pub(super) async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
     }
 }
 
-async fn collect(mut body: Body) -> Result<Vec<u8>, ApiError> {
-    let mut bytes = Vec::new();
+async fn collect(mut body: Body, announced: Option<u64>) -> Result<Vec<u8>, ApiError> {
+    // What is reserved and never sent costs no memory: the kernel gives pages when they are written.
+    let reserved = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(BODY_BYTES_MAX);
+    let mut bytes = Vec::with_capacity(reserved);
     while let Some(data) = next(&mut body).await? {
         if bytes.len() + data.len() > BODY_BYTES_MAX {
             drop(bytes);

@@ -67,6 +67,8 @@ pub(super) async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_patience)
         .max_buf_size(HEAD_BYTES_MAX)
+        // A client that has said all it wants to say still gets its answer.
+        .half_close(true)
         // Who is refused gets one answer.
         .keep_alive(admitted)
         .serve_connection(TokioIo::new(stream), service);

@@ -3,9 +3,10 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
@@ -17,28 +18,23 @@ use crate::sys::memfd;
 pub struct Library {
     /// Where it was found.
     pub path: PathBuf,
-    /// SHA-256 of its bytes, in hexadecimal.
-    pub sha256: String,
-    file: OwnedFd,
+    file: File,
+    sha256: OnceLock<String>,
 }
 
 impl Library {
-    /// Copies and hashes a library. The hash is taken of the copy, so it names the very bytes that are loaded.
+    /// Copies a library.
     pub fn copy(path: &Path) -> io::Result<Library> {
         let file = File::from(memfd::immutable_copy(path, memfd::Purpose::Library)?);
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 256 * 1024];
-        let mut offset = 0;
-        loop {
-            let length = file.read_at(&mut buffer, offset)?;
-            if length == 0 {
-                break;
-            }
-            hash.update(&buffer[..length]);
-            offset += length as u64;
-        }
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Library { path: path.to_owned(), sha256, file: file.into() })
+        Ok(Library { path: path.to_owned(), file, sha256: OnceLock::new() })
+    }
+
+    /// SHA-256 of the copy in hexadecimal: it names the very bytes that are loaded, since they cannot change any more.
+    ///
+    /// Taken when somebody first asks, for people do and runs do not: hashing would be most of the time a private daemon
+    /// takes to start.
+    pub fn sha256(&self) -> &str {
+        self.sha256.get_or_init(|| hash(&self.file).unwrap_or_default())
     }
 
     /// The file's name, for messages.
@@ -48,12 +44,23 @@ impl Library {
 
     /// How the zygote is told of it.
     pub fn to_message(&self) -> (LibraryCopy, BorrowedFd<'_>) {
-        let copy = LibraryCopy {
-            name: self.name(),
-            path: self.path.to_string_lossy().into_owned(),
-            sha256: self.sha256.clone(),
-        };
+        let sha256 = self.sha256.get().cloned().unwrap_or_default();
+        let copy = LibraryCopy { name: self.name(), path: self.path.to_string_lossy().into_owned(), sha256 };
         (copy, self.file.as_fd())
+    }
+}
+
+fn hash(file: &File) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut offset = 0;
+    loop {
+        let length = file.read_at(&mut buffer, offset)?;
+        if length == 0 {
+            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        hash.update(&buffer[..length]);
+        offset += length as u64;
     }
 }
 
@@ -63,11 +70,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_that_of_the_bytes() {
+    fn the_hash_is_that_of_the_bytes_that_were_copied() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
         let library = Library::copy(file.path()).unwrap();
-        assert_eq!(library.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        std::fs::write(file.path(), "xyz").unwrap();
+        assert_eq!(library.sha256(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(Library::copy(Path::new("/nonexistent")).is_err());
     }
 }

@@ -212,6 +212,7 @@ struct Keeper<'a> {
 
 struct Waiting {
     started: Option<Sender<Result<Started, String>>>,
+    since: Instant,
     ended: Sender<ProcessEnd>,
 }
 
@@ -266,10 +267,13 @@ impl Keeper<'_> {
         loop {
             let mut watched = vec![running.channel.as_fd(), self.inbox.bell.as_fd()];
             watched.extend(running.output.watched());
-            let ready = match wait::readable(&watched, None) {
+            let ready = match wait::readable(&watched, self.patience()) {
                 Ok(ready) => ready,
                 Err(error) => return Over::Lost(format!("cannot wait for it: {error}")),
             };
+            if !ready.contains(&true) {
+                return Over::Lost("it did not start a process in time".to_owned());
+            }
             if ready.get(2) == Some(&true) {
                 for line in running.output.read() {
                     log::info!(target: "plugin", "{line}");
@@ -296,11 +300,18 @@ impl Keeper<'_> {
         }
     }
 
+    /// How long the zygote may still take to start what it was asked to start; for ever if that is nothing.
+    fn patience(&self) -> Option<Duration> {
+        let oldest =
+            self.processes.values().filter(|waiting| waiting.started.is_some()).map(|waiting| waiting.since).min()?;
+        Some(self.settings.timeout.saturating_sub(oldest.elapsed()))
+    }
+
     fn on_start(&mut self, running: &Running, request: StartRequest) -> Result<(), Over> {
         self.last_number += 1;
         let number = self.last_number;
         let StartRequest { role, limits, channel, page, output, started, ended } = request;
-        self.processes.insert(number, Waiting { started: Some(started), ended });
+        self.processes.insert(number, Waiting { started: Some(started), since: Instant::now(), ended });
         let descriptors = StartDescriptors { channel: channel.as_fd(), page: page.as_fd(), output: output.as_fd() };
         running.channel.start(number, role, limits, descriptors).map_err(|error| Over::Lost(error.to_string()))
     }

@@ -16,6 +16,9 @@ use crate::sys::wait;
 /// How long a hook host that closed its channel may take to be reported dead.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What the host is said to have done when its deadline is over.
+pub const TOO_LATE: &str = "did not answer in time";
+
 /// A hook host that takes events.
 #[derive(Debug)]
 pub struct Host {
@@ -153,7 +156,7 @@ impl Host {
                     }
                 }
             } else if left.is_zero() {
-                return Err("did not answer in time".to_owned());
+                return Err(TOO_LATE.to_owned());
             }
         }
     }

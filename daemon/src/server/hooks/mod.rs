@@ -32,7 +32,7 @@ pub use event::{EventSet, HookEventName};
 use host::{Fault, Host, Said};
 use order::Registered;
 
-/// A hook that took the host down so often is not called any more.
+/// A hook that took the host down so often, and may be ignored, is not called any more.
 const CRASHES_MAX: u32 = 3;
 
 /// The hooks of one generation.
@@ -203,7 +203,8 @@ impl Hooks {
                 state.host = None;
                 if let Some(crashes) = state.crashes.get_mut(index) {
                     *crashes += 1;
-                    if *crashes >= CRASHES_MAX {
+                    // One that must not fail goes on failing runs: going on without it is what its policy forbids.
+                    if *crashes >= CRASHES_MAX && registered.settings.on_error == HookErrorPolicy::Ignore {
                         hook.is_off.store(true, Ordering::Relaxed);
                         log::error!(
                             "hook {} took the hook host down {CRASHES_MAX} times and is off from now on",
@@ -211,11 +212,13 @@ impl Hooks {
                         );
                     }
                 }
-                let mut failure = lost(format!("the hook host {reason}"));
+                let mut failure = lost(match reason.as_str() {
+                    host::TOO_LATE => format!("no answer within {} ms", registered.settings.deadline_ms),
+                    reason => format!("the hook host {reason}"),
+                });
                 failure.hints.push(format!(
-                    "the hook host was started anew and lost what hooks had kept; set on_error = \"ignore\" in \
-                     [hooks.settings.\"{}\"] to let runs go on without this hook",
-                    registered.name
+                    "the hook host was started anew and lost what hooks had kept; {}",
+                    go_on_without(registered)
                 ));
                 Err(failure)
             }
@@ -284,8 +287,11 @@ fn reported(registered: &Registered, event: HookEventName, said: TaskFailure) ->
         hook_failure(registered, format!("hook {} failed at {}: {}", registered.name, event.word(), said.message));
     failure.place = said.place;
     failure.causes = said.causes;
-    if !said.hint.is_empty() {
-        failure.hints.push(said.hint);
-    }
+    failure.hints.push(if said.hint.is_empty() { go_on_without(registered) } else { said.hint });
     failure
+}
+
+fn go_on_without(registered: &Registered) -> String {
+    let name = &registered.name;
+    format!("set on_error = \"ignore\" in [hooks.settings.\"{name}\"] to let runs go on without this hook")
 }

@@ -4,16 +4,17 @@
 //! and must be seen in one order; what is to be done is done after it was let go (`perform`).
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use engine::action::{Action, Happening, RunState};
 use engine::event::Event;
 use engine::failure::Failure;
-use engine::id::{Attempt, DatasetId, Id as _, TaskId, Time};
+use engine::id::{Attempt, DatasetId, Id as _, NodeId, TaskId, Time};
 use engine::plan::{Plan, TaskKind};
 use engine::policy::RunPolicy;
-use protocol::{EventKind, LogLine, LogSource, RunDetail, RunSummary};
+use protocol::{EventKind, LogLine, LogSource, Progress, RunDetail, RunSummary};
 
 use crate::block::Block;
 use crate::server::budget::Charge;
@@ -63,6 +64,8 @@ pub struct Run {
     services: Arc<Services>,
     submitted_us: i64,
     hook_events: AtomicU64,
+    /// What nodes under way last said of their progress.
+    progress: Mutex<BTreeMap<NodeId, Progress>>,
     state: Mutex<State>,
     datasets: Box<[Mutex<Cell>]>,
 }
@@ -112,6 +115,7 @@ impl Run {
             services,
             submitted_us: settings.submitted_us,
             hook_events: AtomicU64::new(0),
+            progress: Mutex::default(),
             state: Mutex::new(State {
                 engine: engine::run::Run::new(Arc::clone(&settings.plan), settings.policy),
                 armed: None,
@@ -185,6 +189,13 @@ impl Run {
         if let Some(kind) = convert::happening(&self.plan, happening, &facts, duration_us, None) {
             self.feed.publish(self.services.clock.unix_us(now), kind);
         }
+    }
+
+    /// Tells how far a node says it is.
+    pub fn tell_progress(&self, node: NodeId, progress: Progress) {
+        let name = self.plan.node(node).map_or("", |node| node.name).to_owned();
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).insert(node, progress);
+        self.publish(EventKind::NodeProgress { node: name, done: progress.done, total: progress.total });
     }
 
     /// Publishes an event that is none of the engine's.
@@ -313,7 +324,10 @@ impl Run {
             let state = self.lock();
             (state.engine.report(), self.run_facts(&state), state.verdict.clone())
         };
-        let mut detail = convert::detail(&self.plan, &report, &facts, &|dataset| self.facts(dataset), &|_| None);
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut detail = convert::detail(&self.plan, &report, &facts, &|dataset| self.facts(dataset), &|node| {
+            progress.get(&node).copied()
+        });
         judge(&mut detail.summary, verdict.as_ref());
         if let Some(verdict) = &verdict {
             detail.failures.insert(0, convert::failure(verdict));

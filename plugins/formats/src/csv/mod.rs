@@ -172,6 +172,23 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_packed_file_is_no_shorter_table() {
+        let directory = tempfile::tempdir().expect("directory");
+        let batch = RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from_iter_values(0..100_000)) as ArrayRef)]);
+        let batch = batch.expect("batch");
+        for name in ["t.csv.gz", "t.csv.zst"] {
+            let path = directory.path().join(name);
+            save(&path, &json!(null), &batch.schema(), std::slice::from_ref(&batch)).expect(name);
+            let whole = std::fs::read(&path).expect(name);
+            for length in [whole.len() / 2, whole.len() - 1] {
+                std::fs::write(&path, &whole[..length]).expect(name);
+                let problem = table(&path, &json!(null)).expect_err("cut short");
+                assert!(problem.to_string().contains(name), "{problem}");
+            }
+        }
+    }
+
+    #[test]
     fn one_column_with_missing_values_and_no_rows_at_all_survive() {
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("t.csv");

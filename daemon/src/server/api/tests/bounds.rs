@@ -75,7 +75,8 @@ fn a_body_of_a_gibibyte_is_refused_with_the_reason() {
     let answer = read_answer(&mut stream);
     assert_eq!((answer.status, answer.code().as_str()), (413, "body-too-large"));
     let grown = memory_peak_kib() - before;
-    assert!(grown < 256 * 1024, "it was not kept: the process grew by {grown} KiB");
+    // Other tests run beside this one and have bodies of their own; a kept one would show all the same.
+    assert!(grown < 900 * 1024, "it was kept: the process grew by {grown} KiB");
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn short_requests_pass_long_ones_by() {
             let (served, tell) = (&served, tell.clone());
             scope.spawn(move || tell.send(served.ask("POST", "/v1/runs", submission).status));
         }
-        // With many plans under way, the median of these is an answer's own time.
+        // All plans are under way and none can end: were one of them in the way, the first of these would never come back.
         let mut took: Vec<Duration> = (0..50)
             .map(|_| {
                 let started = Instant::now();
@@ -172,7 +173,8 @@ fn short_requests_pass_long_ones_by() {
         served.pretend.hang_planning(false);
         let answered: Vec<u16> = told.iter().take(32).collect();
         assert!(answered.iter().all(|status| *status == 201), "{answered:?}");
-        assert!(median < Duration::from_millis(10), "{median:?}");
+        // 10 ms are promised of an idle machine (the bench measures it); tests share theirs with compilers.
+        assert!(median < Duration::from_millis(500), "{median:?}");
     });
 }
 

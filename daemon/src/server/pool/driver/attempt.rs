@@ -154,7 +154,7 @@ impl Driver {
             token,
             subject,
             origin: Origin { node: Some(work.name()), plugin: &subject.plugin, worker: Some(self.number) },
-            node: work.node().map(|_| work.name()),
+            node: work.node(),
         };
         let claims = self.converse(&topic, allowance)?;
         self.adopt(&work.outputs(), claims, subject, allowance)

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use engine::action::AbortReason;
 use engine::failure::{Failure, FailureKind};
+use engine::id::NodeId;
 use nix::sys::signal::Signal;
-use protocol::{EventKind, LogSource};
+use protocol::{LogSource, Progress};
 
 use super::failure::Subject;
 use super::ladder::{Ladder, Push};
@@ -35,7 +36,7 @@ pub struct Topic<'a> {
     /// Whose lines the log lines are.
     pub origin: Origin<'a>,
     /// The node whose progress is told, for a call.
-    pub node: Option<&'a str>,
+    pub node: Option<NodeId>,
 }
 
 /// How a conversation ended, for the worker.
@@ -224,6 +225,6 @@ fn tell_progress(worker: &Worker, topic: &Topic<'_>, told: &mut Option<(u64, u64
     let progress = page.progress();
     if let Some((done, total)) = progress.filter(|_| progress != *told) {
         *told = progress;
-        topic.job.run.publish(EventKind::NodeProgress { node: node.to_owned(), done, total });
+        topic.job.run.tell_progress(node, Progress { done, total });
     }
 }

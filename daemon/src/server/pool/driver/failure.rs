@@ -38,7 +38,9 @@ impl Subject {
         failure.causes = reported.causes;
         failure.hints = Some(reported.hint).filter(|hint| !hint.is_empty()).into_iter().collect();
         if kind == FailureKind::Panic && failure.hints.is_empty() {
-            failure.hints.push(format!("a panic is a defect of the plugin {}; the place is in its source", self.plugin));
+            failure
+                .hints
+                .push(format!("a panic is a defect of the plugin {}; the place is in its source", self.plugin));
         }
         failure
     }

@@ -47,4 +47,4 @@ wait "$daemon"
 trap - EXIT
 
 headline "Look further"
-echo "open $2/delay_chart.svg in a browser, and $2/*.trace.json in https://ui.perfetto.dev"
+echo "open $2/delay_chart.svg in a browser, and $2/trace_*.json in https://ui.perfetto.dev"

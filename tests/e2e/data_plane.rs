@@ -1,6 +1,6 @@
 //! Blocks: read where they were written, never changed once sealed, and gone with their holders.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt;
@@ -142,6 +142,29 @@ fn descriptors_do_not_pile_up() {
     }
     // A few may be open at any moment (a connection, a block about to be dropped); twenty would be one a run.
     wait::until_true("descriptors to be closed", || open() < before + 10);
+}
+
+#[test]
+fn a_worker_holds_no_descriptor_but_its_own() {
+    let scene = Scene::with(&["faults", "formats"]).build();
+    let daemon = scene.start();
+    let gate = Gate::new(&scene);
+    let id = daemon.begin(&gate.pipeline());
+    daemon.wait_until_running(&id, "waits");
+    for worker in daemon.status().workers {
+        let mut held = BTreeMap::<String, usize>::new();
+        for entry in fs::read_dir(format!("/proc/{}/fd", worker.pid)).unwrap().flatten() {
+            let target = fs::read_link(entry.path()).unwrap().to_string_lossy().into_owned();
+            let kind = target.split([':', ' ']).next().unwrap_or_default().to_owned();
+            *held.entry(kind).or_default() += 1;
+        }
+        // Nothing to read from, its channel, the pipe of what it prints (twice), its page; no listening socket, no store.
+        let own = BTreeMap::from([("/dev/null", 1), ("/memfd", 1), ("pipe", 2), ("socket", 1)]);
+        let most = |kind: &str| own.get(kind).copied().unwrap_or(0);
+        assert!(held.iter().all(|(kind, count)| *count <= most(kind)), "worker {} holds {held:?}", worker.number);
+    }
+    gate.open();
+    daemon.wait(&id);
 }
 
 /// Which process is killed.

@@ -91,7 +91,10 @@ fn stopping_starts_nothing_more() {
     daemon.ctl(["submit", path.to_str().unwrap(), "--sequential"]).expect_code(1);
     let run = daemon.newest_run();
     let states = node_states(&run);
-    assert_eq!((states["bad"], states["after"], states["last"]), (NodeState::Failed, NodeState::Skipped, NodeState::Skipped));
+    assert_eq!(
+        (states["bad"], states["after"], states["last"]),
+        (NodeState::Failed, NodeState::Skipped, NodeState::Skipped)
+    );
     let counts = run.summary.counts;
     assert_eq!(counts.succeeded + counts.failed + counts.skipped, 4, "{counts:?}");
 }
@@ -129,7 +132,10 @@ fn a_run_that_takes_too_long_is_stopped() {
     let path = scene.write("pipeline.toml", single("endless", "faults::waits_for_cancel"));
     daemon.ctl(["submit", path.to_str().unwrap(), "--timeout", "300ms"]).expect_code(1).expect_said(&["0.3 s"]);
     let run = daemon.newest_run();
-    assert_eq!((run.summary.state, run.summary.cause.map(|cause| cause.kind)), (RunState::Failed, Some(FailureKind::Timeout)));
+    assert_eq!(
+        (run.summary.state, run.summary.cause.map(|cause| cause.kind)),
+        (RunState::Failed, Some(FailureKind::Timeout))
+    );
     assert_eq!(run.nodes[0].state, NodeState::Cancelled);
     daemon.expect_healthy();
 }

@@ -22,7 +22,6 @@ use crate::wait;
 pub struct SceneBuilder {
     plugins: Vec<String>,
     settings: BTreeMap<String, String>,
-    environment: BTreeMap<String, String>,
 }
 
 impl SceneBuilder {
@@ -32,17 +31,11 @@ impl SceneBuilder {
         self
     }
 
-    /// Sets an environment variable of every program of the scene.
-    pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
     /// Lays the folder out.
     #[track_caller]
     pub fn build(self) -> Scene {
         let folder = tempfile::Builder::new().prefix("dagd-").tempdir().expect("a temporary folder");
-        let scene = Scene { folder, environment: self.environment };
+        let scene = Scene { folder };
         for name in ["bin/plugins", "home", "run", "state", "work"] {
             fs::create_dir_all(scene.path(name)).unwrap();
         }
@@ -61,17 +54,12 @@ impl SceneBuilder {
 /// A folder of one's own; goes away with everything in it, and fails the test when a process is left behind.
 pub struct Scene {
     folder: TempDir,
-    environment: BTreeMap<String, String>,
 }
 
 impl Scene {
     /// Starts describing a scene that offers these plugins (`"formats"` is `libformats.so`).
     pub fn with(plugins: &[&str]) -> SceneBuilder {
-        SceneBuilder {
-            plugins: plugins.iter().map(|&name| name.to_owned()).collect(),
-            settings: BTreeMap::new(),
-            environment: BTreeMap::new(),
-        }
+        SceneBuilder { plugins: plugins.iter().map(|&name| name.to_owned()).collect(), settings: BTreeMap::new() }
     }
 
     /// A path inside the folder.
@@ -127,8 +115,7 @@ impl Scene {
             .env("HOME", self.path("home"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("XDG_STATE_HOME", self.path("state"))
-            .env("XDG_CONFIG_HOME", self.path("home"))
-            .envs(&self.environment);
+            .env("XDG_CONFIG_HOME", self.path("home"));
         command
     }
 

@@ -34,7 +34,7 @@ pub fn text(graph: &Graph, layers: bool, paint: Paint) -> String {
             let (port, what) = match binding {
                 GraphBinding::Dataset { port, dataset } => (port, described(dataset, &datasets, paint)),
                 GraphBinding::Parameter { port, parameter, value } => {
-                    let shown = format!("params:{} = {value}", harmless(parameter));
+                    let shown = format!("{} = {value}", harmless(parameter));
                     (port, paint.faint(&clip(&shown)))
                 }
             };
@@ -203,7 +203,7 @@ mod tests {
                         dataset("table", "tidy"),
                         GraphBinding::Parameter {
                             port: "options".into(),
-                            parameter: "model".into(),
+                            parameter: "params:model".into(),
                             value: json!({ "alpha": 1 }),
                         },
                     ],

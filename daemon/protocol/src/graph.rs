@@ -60,7 +60,7 @@ pub enum GraphBinding {
     Parameter {
         /// The port.
         port: String,
-        /// The parameter's dotted name.
+        /// The parameter as a pipeline writes it: `params:model.depth`, or `parameters` for all of them.
         parameter: String,
         /// Its value.
         value: Value,

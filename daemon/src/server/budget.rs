@@ -308,6 +308,20 @@ impl Allowance {
         })
     }
 
+    /// Takes a request back that waits; says whether there was one.
+    pub fn withdraw(&mut self) -> bool {
+        let Some(pending) = self.pending.take() else { return false };
+        let mut state = self.budget.lock();
+        state.waiting.retain(|waiter| waiter.ticket != pending.ticket);
+        self.budget.waiting_count.store(state.waiting.len(), Ordering::SeqCst);
+        drop(state);
+        // It may have been granted between the last look and now; then it is given back with the rest.
+        if let Some(Ok(())) = pending.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.held += pending.bytes;
+        }
+        true
+    }
+
     /// Turns held bytes into the charge of a finished block; bytes beyond what is held are charged on top.
     pub fn settle_block(&mut self, bytes: u64) -> Charge {
         let from_held = self.held.min(bytes);
@@ -321,16 +335,7 @@ impl Allowance {
 
 impl Drop for Allowance {
     fn drop(&mut self) {
-        if let Some(pending) = self.pending.take() {
-            let mut state = self.budget.lock();
-            state.waiting.retain(|waiter| waiter.ticket != pending.ticket);
-            self.budget.waiting_count.store(state.waiting.len(), Ordering::SeqCst);
-            drop(state);
-            // It may have been granted between the last look and now.
-            if let Some(Ok(())) = pending.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                self.held += pending.bytes;
-            }
-        }
+        self.withdraw();
         if self.held > 0 {
             self.budget.give_back(self.held, 0);
         }

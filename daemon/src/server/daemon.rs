@@ -264,7 +264,7 @@ impl Daemon {
 
     /// Log lines of a run from a line number on.
     pub fn logs(&self, id: &str, from: u64) -> Option<protocol::LogList> {
-        match self.registry.find(id) {
+        match self.registry.find_records(id) {
             Some(run) => Some(run.log.read(from)),
             None => self.store.logs(id, from).unwrap_or_else(|error| {
                 log::error!("the log of run {id} cannot be read: {error}");
@@ -275,7 +275,7 @@ impl Daemon {
 
     /// Events of a run that follow sequence number `from`; of a run that ended long ago, its end.
     pub fn events(&self, id: &str, from: u64) -> Option<Subscription> {
-        if let Some(run) = self.registry.find(id) {
+        if let Some(run) = self.registry.find_records(id) {
             return Some(run.feed.subscribe(from));
         }
         let summary = self.stored(id)?.summary;

@@ -11,7 +11,7 @@ use proc_macro::TokenStream;
 
 /// Makes a function a node of a plugin: ports, their types and docs are derived from its signature.
 ///
-/// ```ignore
+/// ```text
 /// /// Fits arrival delay of one origin airport. (The node's doc.)
 /// #[node(outputs = ["model"])]
 /// fn train(

@@ -39,7 +39,7 @@ impl Config {
         directories.extend(self.plugins.directories.iter().cloned());
         if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
             directories.push(beside.join("plugins"));
-            directories.push(beside.join("../lib/dagd/plugins"));
+            directories.extend(beside.parent().map(|prefix| prefix.join("lib/dagd/plugins")));
         }
         if let Some(home) = directory_variable("HOME") {
             directories.push(home.join(".local/lib/dagd/plugins"));

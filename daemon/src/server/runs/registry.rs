@@ -1,4 +1,4 @@
-//! Finds runs by id: those under way, and the last few that ended, whose events and logs late readers still want.
+//! Finds runs by id: those under way, and of the last few that ended what late readers still want.
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, VecDeque};
@@ -6,9 +6,29 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Run;
+use crate::server::feed::Feed;
+use crate::server::logs::RunLog;
 
-/// How many ended runs are kept in memory. A client that submits and then follows finds even the shortest run.
-const ENDED_KEPT_MAX: usize = 32;
+/// Of how many ended runs events and log are kept in memory: a client that submits and then follows finds even the
+/// shortest run. Everything else about an ended run is in the store.
+const ENDED_KEPT_MAX: usize = 16;
+
+/// What readers want of a run while it is under way and shortly after.
+#[derive(Debug, Clone)]
+pub struct Records {
+    /// Its id.
+    pub id: String,
+    /// Its events.
+    pub feed: Arc<Feed>,
+    /// Its log.
+    pub log: Arc<RunLog>,
+}
+
+impl Records {
+    fn of(run: &Run) -> Records {
+        Records { id: run.id.clone(), feed: Arc::clone(&run.feed), log: Arc::clone(&run.log) }
+    }
+}
 
 /// Why a run was not added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +49,7 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct State {
     active: BTreeMap<String, Arc<Run>>,
-    ended: VecDeque<Arc<Run>>,
+    ended: VecDeque<Records>,
     ended_count: u64,
     is_closed: bool,
 }
@@ -58,21 +78,28 @@ impl Registry {
     /// Moves a run to those that ended.
     pub fn end(&self, run: &Arc<Run>) {
         let mut state = self.lock();
-        state.active.remove(&run.id);
-        state.ended.push_back(Arc::clone(run));
+        let ended = state.active.remove(&run.id);
+        state.ended.push_back(Records::of(run));
         state.ended_count += 1;
         let forgotten = (state.ended.len() > ENDED_KEPT_MAX).then(|| state.ended.pop_front());
         drop(state);
         self.changed.notify_all();
-        // Dropped outside the lock: it may be the last handle.
-        drop(forgotten);
+        // Dropped outside the lock: they may be the last handles of much memory.
+        drop((ended, forgotten));
     }
 
-    /// The run of this id.
+    /// The run of this id, if it is under way.
     pub fn find(&self, id: &str) -> Option<Arc<Run>> {
+        self.lock().active.get(id).cloned()
+    }
+
+    /// Events and log of a run that is under way or ended lately.
+    pub fn find_records(&self, id: &str) -> Option<Records> {
         let state = self.lock();
-        let active = state.active.get(id).cloned();
-        active.or_else(|| state.ended.iter().rev().find(|run| run.id == id).cloned())
+        match state.active.get(id) {
+            Some(run) => Some(Records::of(run)),
+            None => state.ended.iter().rev().find(|run| run.id == id).cloned(),
+        }
     }
 
     /// The runs under way.

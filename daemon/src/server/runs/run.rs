@@ -60,7 +60,7 @@ pub struct Run {
     /// Its events.
     pub feed: Arc<Feed>,
     /// Its log.
-    pub log: RunLog,
+    pub log: Arc<RunLog>,
     services: Arc<Services>,
     submitted_us: i64,
     hook_events: AtomicU64,
@@ -111,7 +111,7 @@ impl Run {
             generation: settings.generation,
             base_directory: settings.base_directory,
             feed: Feed::new(usize::try_from(settings.events_max).unwrap_or(usize::MAX)),
-            log: RunLog::new(settings.log_lines_max),
+            log: Arc::new(RunLog::new(settings.log_lines_max)),
             services,
             submitted_us: settings.submitted_us,
             hook_events: AtomicU64::new(0),

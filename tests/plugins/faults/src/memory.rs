@@ -13,7 +13,7 @@ pub fn allocates() -> Result<i64> {
     while hoard.len() * STEP < END {
         hoard.push(vec![1; STEP]);
     }
-    bail!("no limit stopped me at {} MiB", std::hint::black_box(&hoard).len() * STEP >> 20)
+    bail!("no limit stopped me at {} MiB", (std::hint::black_box(&hoard).len() * STEP) >> 20)
 }
 
 /// A large output, written in place: its bytes count up from 0 to 250 and again.

@@ -57,8 +57,11 @@ impl Driver {
         };
         let mut ladder = None;
         let end = self.listen(&mut worker, topic, allowance, &mut ladder);
-        // What was printed until now belongs to this task.
+        // What was printed until now belongs to this task, a line without an end too.
         log_output(&mut worker, topic);
+        if let Some(line) = worker.process.output.end_partial_line() {
+            topic.job.run.log_line(&topic.origin, LogSource::Output, "info", String::new(), line);
+        }
         let result = match end {
             End::Idle(result) => {
                 worker.process.output.forget_tail();
@@ -122,6 +125,12 @@ impl Driver {
                     && let Some(reason) = self.wanted_stop()
                 {
                     worker.process.page.cancel(topic.token);
+                    // It cannot look at the flag while it waits for memory.
+                    if allowance.withdraw()
+                        && let Err(error) = worker.channel.refuse(topic.token, "the task was told to stop".to_owned())
+                    {
+                        return channel_end(error, topic);
+                    }
                     *ladder = Some(Ladder::start(reason, self.settings.cancel_grace, Instant::now()));
                 }
             }

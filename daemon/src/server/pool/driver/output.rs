@@ -59,6 +59,15 @@ impl OutputLines {
         lines
     }
 
+    /// The line that was begun and has no end yet, as if it had one.
+    pub fn end_partial_line(&mut self) -> Option<String> {
+        let mut lines = Vec::new();
+        if !self.partial.is_empty() {
+            self.end_line(&mut lines);
+        }
+        lines.pop()
+    }
+
     /// The last lines there were.
     pub fn tail(&self) -> Vec<String> {
         self.tail.iter().cloned().collect()
@@ -106,12 +115,14 @@ mod tests {
         assert!(output.read().is_empty());
         write.write_all(b"one\r\ntw").unwrap();
         assert_eq!(output.read(), ["one"]);
+        assert_eq!(output.end_partial_line().as_deref(), Some("tw"));
+        assert_eq!(output.end_partial_line(), None);
         write.write_all(b"o\n\xff").unwrap();
-        assert_eq!(output.read(), ["two"]);
+        assert_eq!(output.read(), ["o"]);
         drop(write);
         assert_eq!(output.read(), ["\u{fffd}"]);
         assert!(output.watched().is_none() && output.read().is_empty());
-        assert_eq!(output.tail().len(), 3);
+        assert_eq!(output.tail().len(), 4);
     }
 
     #[test]

@@ -10,6 +10,9 @@ pipeline=$(realpath "$(dirname "$0")/../plugins/flights/pipeline.toml")
 config=$(realpath "$(dirname "$0")/../plugins/flights/demo.toml")
 export DAGD_TRACE_DIRECTORY=$output
 
+# Traces carry their run's name, so those of earlier demonstrations would pile up.
+rm -f "$output"/trace_*.json
+
 # Only the plugins of the demonstration, whatever else was built.
 plugins=$output/.plugins
 mkdir -p "$plugins"

@@ -136,7 +136,9 @@ fn a_body_of_a_gigabyte_is_refused_without_being_kept() {
     for head in ["content-length: 1073741824", "transfer-encoding: chunked"] {
         let chunked = head.starts_with("transfer");
         let mut stream = http::connect(&scene.socket()).unwrap();
-        let head = format!("POST /v1/runs HTTP/1.1\r\nhost: dagd\r\ncontent-type: application/json\r\n{head}\r\n\r\n");
+        let head = format!(
+            "POST /v1/runs HTTP/1.1\r\nhost: dagd\r\nconnection: close\r\ncontent-type: application/json\r\n{head}\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).unwrap();
         let piece = vec![b' '; 1 << 20];
         for _ in 0..1024 {

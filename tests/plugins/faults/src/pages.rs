@@ -28,7 +28,12 @@ pub fn consumer(block: Bytes) -> Result<Json<Value>> {
 
 /// Reports like [`consumer`], after as many nodes as `count` have come: each in a process of its own.
 #[node(outputs = ["report"])]
-pub fn meeting_consumer(block: Bytes, folder: Params<String>, count: Params<i64>, ctx: &Context) -> Result<Json<Value>> {
+pub fn meeting_consumer(
+    block: Bytes,
+    folder: Params<String>,
+    count: Params<i64>,
+    ctx: &Context,
+) -> Result<Json<Value>> {
     hangs::meet(&folder, *count, ctx)?;
     Ok(Json(mapping_of(block.as_ptr().addr())?))
 }

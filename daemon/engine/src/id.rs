@@ -177,7 +177,7 @@ impl<I: Id, T> Lists<I, T> {
             return &[];
         };
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.items[start as usize..end as usize]
+        self.items.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// Counts the lists.
@@ -240,9 +240,11 @@ impl<I: Id> Names<I> {
         Self { text: String::new(), ends: Vec::new(), of: PhantomData }
     }
 
-    /// Appends the name of the next id.
+    /// Appends the name of the next id. Plans are bounded far below the 4 GiB that fit; beyond them a name is lost, not torn.
     pub fn push(&mut self, name: &str) -> I {
-        self.text.push_str(name);
+        if self.text.len() + name.len() <= u32::MAX as usize {
+            self.text.push_str(name);
+        }
         self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
         I::from_index(self.ends.len() - 1)
     }
@@ -254,7 +256,7 @@ impl<I: Id> Names<I> {
             return "";
         };
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.text[start as usize..end as usize]
+        self.text.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// Counts the names.
@@ -297,6 +299,19 @@ mod tests {
         assert_eq!(each, ["one", "", "three", "", ""]);
         let items: IdVec<TaskId, u8> = IdVec::new(vec![7]);
         assert_eq!((items.get(TaskId(0)), items.get(TaskId(1)), items.get(TaskId(u32::MAX))), (Some(&7), None, None));
+    }
+
+    #[test]
+    fn torn_names_and_lists_are_empty() {
+        // The second ends within a letter, the third before it starts, the rest beyond the text.
+        let names: Names<NodeId> =
+            Names { text: "aéb".to_owned(), ends: vec![1, 2, 1, u32::MAX, u32::MAX, 4], of: PhantomData };
+        let each: Vec<&str> = (0..7).map(|id| names.get(NodeId(id))).collect();
+        assert_eq!(each, ["a", "", "", "", "", "", ""]);
+        let lists: Lists<NodeId, u8> =
+            Lists { ends: vec![1, 0, u32::MAX, u32::MAX, 2], items: vec![7, 8], of: PhantomData };
+        let each: Vec<&[u8]> = (0..6).map(|id| lists.get(NodeId(id))).collect();
+        assert_eq!(each, [&[7][..], &[], &[], &[], &[], &[]]);
     }
 
     #[test]

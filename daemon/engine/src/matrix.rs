@@ -50,17 +50,33 @@ impl<'s, 'a> Combination<'s, 'a> {
         }
         let mut filled = String::with_capacity(text.len() + 8);
         let mut rest = text;
-        while let Some(brace) = rest.find(['{', '}']) {
-            let (before, from) = rest.split_at(brace);
+        while let Some((before, name, after)) = placeholder(rest)? {
             filled.push_str(before);
-            let inner = from.strip_prefix('{').ok_or(FillError::Unbalanced)?;
-            let (name, after) = inner.split_once('}').ok_or(FillError::Unbalanced)?;
             filled.push_str(&self.value(name).ok_or(FillError::Unknown(name))?.text);
             rest = after;
         }
         filled.push_str(rest);
         Ok(Cow::Owned(filled))
     }
+}
+
+/// Finds the first placeholder of a text: what stands before it, its name, and what stands after it.
+fn placeholder(text: &str) -> Result<Option<(&str, &str, &str)>, FillError<'_>> {
+    let Some(brace) = text.find(['{', '}']) else { return Ok(None) };
+    let (before, from) = text.split_at(brace);
+    let inner = from.strip_prefix('{').ok_or(FillError::Unbalanced)?;
+    let (name, after) = inner.split_once('}').ok_or(FillError::Unbalanced)?;
+    Ok(Some((before, name, after)))
+}
+
+/// Walks over the names in a text's placeholders, up to a brace that has no partner.
+pub fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (_, name, after) = placeholder(rest).ok()??;
+        rest = after;
+        Some(name)
+    })
 }
 
 /// What is wrong with a text that holds placeholders.

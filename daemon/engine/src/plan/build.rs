@@ -6,6 +6,7 @@ use crate::plan::draft::Draft;
 use crate::plan::{InputBinding, Plan, PlanOptions, freeze, kinds, ports, storage};
 use crate::problem::{Problem, Problems};
 use crate::signature::Manifest;
+use crate::source::Site;
 use crate::spec::Spec;
 
 /// Checks a spec against the plugins and gives a frozen plan.
@@ -30,7 +31,8 @@ pub(super) fn plan_with(
     let mut found = Problems::default();
     let mut draft = Draft::new(spec, manifest, &mut found);
     if spec.nodes.is_empty() && !spec.unread.nodes {
-        draft.problems.add("empty-pipeline", None, || {
+        // The pipeline is the first text: the problem is told at its start.
+        draft.problems.add("empty-pipeline", Some(Site::default()), || {
             Problem::new("empty-pipeline", format!("pipeline `{}` has no nodes", spec.name))
                 .hint("add a node:\n[[node]]\ncall = \"plugin::node\"\ninputs = [\"dataset\"]\noutputs = [\"result\"]")
         });

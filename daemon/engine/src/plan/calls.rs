@@ -3,6 +3,10 @@
 use crate::problem::{Problem, did_you_mean, list, nearest};
 use crate::signature::{DatasetTypeSignature, Manifest, NodeSignature, PluginSignature};
 
+/// The plugin that most catalogs need, and its dataset types.
+const FORMATS: &str = "formats";
+const FORMATS_TYPES: &[&str] = &["csv", "parquet", "json", "ndjson", "text", "bytes", "arrow"];
+
 /// Finds the node that `plugin::node` names.
 ///
 /// # Errors
@@ -71,7 +75,9 @@ pub(super) fn find_type<'m>(
             let types: Vec<&str> = types.chain(["memory"]).collect();
             let hint = did_you_mean(wanted, types.iter().copied())
                 .unwrap_or_else(|| format!("the loaded plugins have {}", list(types.iter().copied())));
-            Err(Problem::new("unknown-type", format!("no plugin has a dataset type `{name}`")).hint(hint))
+            Err(Problem::new("unknown-type", format!("no plugin has a dataset type `{name}`"))
+                .hint_if(from_formats(manifest, wanted_plugin, wanted))
+                .hint(hint))
         }
         several => {
             let names: Vec<String> =
@@ -80,6 +86,18 @@ pub(super) fn find_type<'m>(
                 .hint(format!("write which: {}", list(names.iter().map(String::as_str)))))
         }
     }
+}
+
+/// Says that a type comes from the plugin `formats`, where that is what is missing.
+fn from_formats(manifest: &Manifest, wanted_plugin: Option<&str>, wanted: &str) -> Option<String> {
+    let is_meant = wanted_plugin.is_none_or(|plugin| plugin == FORMATS) && FORMATS_TYPES.contains(&wanted);
+    let is_loaded = manifest.plugins.iter().any(|plugin| plugin.name == FORMATS);
+    (is_meant && !is_loaded).then(|| {
+        format!(
+            "`{wanted}` comes from the plugin `{FORMATS}`, which is not loaded; \
+             `ctl plugins` tells of those that were refused"
+        )
+    })
 }
 
 fn unknown_plugin(manifest: &Manifest, name: &str) -> Problem {

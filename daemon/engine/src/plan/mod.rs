@@ -3,6 +3,7 @@
 mod build;
 mod calls;
 mod draft;
+mod fan_out;
 mod freeze;
 mod kinds;
 mod ports;

@@ -10,6 +10,7 @@ use crate::id::{CallId, DatasetId, NodeId, ParameterId};
 use crate::interpolate::{look_up, missing_parameter};
 use crate::matrix::{Combination, FillError, NODES_MAX, count};
 use crate::plan::draft::{Draft, DraftNode, Producer, number};
+use crate::plan::fan_out::{self, FAN_OUT_BYTES_MAX};
 use crate::plan::{InputBinding, NONE, Parameter, slots};
 use crate::policy::NodePolicy;
 use crate::problem::{Problem, did_you_mean, list};
@@ -19,6 +20,7 @@ use crate::spec::NodeSpec;
 /// Draws every node of the pipeline, one for each combination of its matrix.
 pub(super) fn draw_nodes(draft: &mut Draft<'_, '_>) {
     let mut caches = Caches::default();
+    let mut written_out = 0;
     for (spec_number, spec) in (0u32..).zip(&draft.spec.nodes) {
         let room = NODES_MAX - draft.nodes.len();
         let Some(count) = count(&spec.matrix).filter(|&count| count <= room) else {
@@ -30,8 +32,29 @@ pub(super) fn draw_nodes(draft: &mut Draft<'_, '_>) {
             continue;
         };
         draft.doubtful |= count == 0;
-        Drawing::new(draft, &mut caches, spec, spec_number).draw(count);
+        let drawing = Drawing::new(draft, &mut caches, spec, spec_number);
+        let bytes = fan_out::bytes(spec, drawing.port_count(), count);
+        if bytes <= FAN_OUT_BYTES_MAX - written_out {
+            written_out += bytes;
+            drawing.draw(count);
+            continue;
+        }
+        draft.doubtful = true;
+        draft.problems.add("too-large", Some(spec.site), || tell_too_large(count, bytes, written_out));
     }
+}
+
+fn tell_too_large(count: usize, bytes: u64, written_out: u64) -> Problem {
+    let message = format!(
+        "the names, bindings and tags of the {count} nodes of this matrix have {bytes} bytes; \
+         a pipeline's matrices may write out at most {FAN_OUT_BYTES_MAX}"
+    );
+    let problem = Problem::new("too-large", message);
+    let problem = match written_out {
+        0 => problem,
+        _ => problem.cause(format!("matrices before it write out {written_out} bytes")),
+    };
+    problem.hint("give the matrix of this node fewer values, or write shorter names")
 }
 
 /// What was looked up before. Hash maps are asked, never walked, so their order does not matter.
@@ -69,6 +92,13 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
         let outputs =
             slots::slots(draft, spec, &spec.outputs, signature.map(|signature| &*signature.outputs), "output");
         Self { draft, caches, spec, spec_number, call, signature, inputs, outputs, first: true }
+    }
+
+    /// Counts the ports of each of its nodes, bound or not.
+    fn port_count(&self) -> usize {
+        let written = [&self.spec.inputs, &self.spec.outputs].map(|ports| ports.bindings.len());
+        let declared = self.signature.map(|signature| [signature.inputs.len(), signature.outputs.len()]);
+        declared.unwrap_or(written).into_iter().sum()
     }
 
     fn draw(mut self, count: usize) {
@@ -390,7 +420,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
 }
 
 /// Gives the path of `params:a.b`, and the empty path for `parameters`, which is all of them.
-fn parameter_path(name: &str) -> Option<&str> {
+pub(super) fn parameter_path(name: &str) -> Option<&str> {
     match name {
         "parameters" => Some(""),
         _ => name.strip_prefix("params:").filter(|path| !path.is_empty()),

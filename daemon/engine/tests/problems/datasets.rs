@@ -1,6 +1,6 @@
 //! Datasets: who makes them, who reads them, and what the catalog says.
 
-use super::check;
+use super::{check, support};
 
 #[test]
 fn two_producers() {
@@ -475,4 +475,32 @@ error[same-path]: datasets `first` and `second` are both saved to /project/out.j
    = hint: give them paths of their own in the catalog
 "###,
     );
+}
+
+#[test]
+fn a_type_of_a_plugin_that_is_not_loaded() {
+    let catalog = "[a]\ntype = \"csv\"\n[b]\ntype = \"formats::json\"\n[c]\ntype = \"other::text\"\n";
+    let pipeline = "[[node]]\ncall = \"t::join\"\ninputs = [\"a\", \"b\", \"c\"]\noutputs = [\"d\"]\n";
+    let manifest = support::manifest("t::join(left: json, right: json, extra: json) -> (out: json)");
+    let sources = support::sources(&[("pipeline.toml", pipeline), ("catalog.toml", catalog)]);
+    let problems = engine::plan::check(&sources, &manifest, &engine::plan::PlanOptions::default()).unwrap_err();
+    let expected = r###"
+error[unknown-type]: no plugin has a dataset type `csv`
+  --> catalog.toml:2:8
+   = in the catalog entry of dataset `a`
+   = hint: `csv` comes from the plugin `formats`, which is not loaded; `ctl plugins` tells of those that were refused
+   = hint: the loaded plugins have `memory`
+
+error[unknown-type]: no plugin has a dataset type `formats::json`
+  --> catalog.toml:4:8
+   = in the catalog entry of dataset `b`
+   = hint: `json` comes from the plugin `formats`, which is not loaded; `ctl plugins` tells of those that were refused
+   = hint: the loaded plugins have `memory`
+
+error[unknown-type]: no plugin has a dataset type `other::text`
+  --> catalog.toml:6:8
+   = in the catalog entry of dataset `c`
+   = hint: the loaded plugins have `memory`
+"###;
+    assert_eq!(support::rendered(&problems), expected.trim_start_matches('\n'));
 }

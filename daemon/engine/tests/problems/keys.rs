@@ -182,6 +182,7 @@ fn empty_pipeline() {
         )],
         r###"
 error[empty-pipeline]: pipeline `nothing` has no nodes
+  --> pipeline.toml:1:1
    = hint: add a node:
      [[node]]
      call = "plugin::node"
@@ -218,6 +219,51 @@ fn too_many_nodes() {
 error[too-many-nodes]: the pipeline would have more than 4000000 nodes
   --> pipeline.toml:1:1
    = hint: give the matrix of this node fewer values
+"###,
+    );
+}
+
+/// Each is a few lines; written out they would be gigabytes.
+#[test]
+fn too_much_written_out() {
+    let values: Vec<String> = (0..2_000).map(|value| value.to_string()).collect();
+    let matrix = format!("matrix = {{ a = [{0}], b = [{0}] }}", values.join(","));
+    let long = "n".repeat(1_000);
+    // Of 4,000,000 nodes: 1,000 letters, the marks, 6.89 digits where both numbers stand, 8 for the port.
+    for (node, bytes) in [
+        (format!("name = \"{long}_{{a}}_{{b}}\"\noutputs = [\"d{{a}}_{{b}}\"]"), 4_103_120_000u64),
+        (format!("outputs = [\"{long}{{a}}_{{b}}\"]"), 4_123_120_000),
+        (format!("outputs = [\"{{a}}_{{b}}\"]\ntags = [\"{long}\"]"), 4_123_120_000),
+    ] {
+        let text = format!("[[node]]\ncall = \"t::source\"\n{node}\n{matrix}\n");
+        let expected = format!(
+            r###"
+error[too-large]: the names, bindings and tags of the 4000000 nodes of this matrix have {bytes} bytes; a pipeline's matrices may write out at most 536870912
+  --> pipeline.toml:1:1
+   = hint: give the matrix of this node fewer values, or write shorter names
+"###
+        );
+        check("too_much_written_out", &[("pipeline.toml", &text)], &expected);
+    }
+}
+
+#[test]
+fn too_much_written_out_by_several() {
+    let values: Vec<String> = (0..300).map(|value| value.to_string()).collect();
+    let (values, long) = (values.join(","), "n".repeat(1_000_000));
+    let node = |output: &str| {
+        format!(
+            "[[node]]\ncall = \"t::copy\"\ninputs = [\"{long}\"]\noutputs = [\"{output}{{a}}\"]\nmatrix = {{ a = [{values}] }}\n"
+        )
+    };
+    check(
+        "too_much_written_out_by_several",
+        &[("pipeline.toml", &(node("o") + &node("p")))],
+        r###"
+error[too-large]: the names, bindings and tags of the 300 nodes of this matrix have 300008180 bytes; a pipeline's matrices may write out at most 536870912
+  --> pipeline.toml:6:1
+   = matrices before it write out 300008180 bytes
+   = hint: give the matrix of this node fewer values, or write shorter names
 "###,
     );
 }

@@ -1,5 +1,7 @@
 //! Columns by name, in the one type a node works with, whatever the dataset's file made of them.
 
+use std::collections::HashMap;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampSecondType};
 use arrow_array::{Array, ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray};
@@ -52,9 +54,9 @@ pub fn moments(batch: &RecordBatch, name: &str) -> Result<arrow_array::Primitive
 
 /// A column of text in which each different value has a code.
 pub struct Codes {
-    /// The code of each row; null where the text is missing.
+    /// The code of each row; null where the text is missing. Rows of equal text have equal codes.
     pub rows: Int32Array,
-    /// The text of each code.
+    /// The text of each code; one that no row has may repeat another's.
     pub values: StringArray,
 }
 
@@ -64,7 +66,8 @@ impl Codes {
         let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         let column = cast(batch, name, &dictionary, "text")?;
         let column = column.as_dictionary::<Int32Type>();
-        Ok(Self { rows: column.keys().clone(), values: column.values().as_string::<i32>().clone() })
+        let values = column.values().as_string::<i32>();
+        Ok(Self { rows: distinct(column.keys(), values), values: values.clone() })
     }
 
     /// The code of a text, if any row could have it.
@@ -76,6 +79,18 @@ impl Codes {
     pub fn get(&self, row: usize) -> Option<usize> {
         self.rows.is_valid(row).then(|| self.rows.value(row) as usize)
     }
+}
+
+/// The keys, with those of a repeated value led to its first copy: a dictionary may hold a value twice, as those do that
+/// Arrow has put together out of several batches'.
+fn distinct(keys: &Int32Array, values: &StringArray) -> Int32Array {
+    let mut first: HashMap<&str, i32, ahash::RandomState> = HashMap::default();
+    let codes: Vec<Option<i32>> =
+        (0..).zip(values).map(|(code, text)| Some(*first.entry(text?).or_insert(code))).collect();
+    if (0..).zip(&codes).all(|(code, known)| *known == Some(code)) {
+        return keys.clone();
+    }
+    keys.iter().map(|key| codes[key? as usize]).collect()
 }
 
 fn cast(batch: &RecordBatch, name: &str, to: &DataType, expected: &str) -> Result<ArrayRef> {

@@ -38,10 +38,7 @@ fn exchange(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    std::fs::create_dir_all(directory).map_err(|error| {
-        Problem::new(format!("cannot write `{}`: its directory cannot be made", path.display()))
-            .cause(Problem::writing(directory, error))
-    })?;
+    std::fs::create_dir_all(directory).map_err(|error| Problem::making_directory(path, directory, error))?;
     if path.is_dir() {
         return Err(Problem::writing(path, io::ErrorKind::IsADirectory.into()));
     }
@@ -76,8 +73,9 @@ impl NewFile {
             Ok(file) => (file, None),
             // Not every file system has nameless files; these are the ways of saying so.
             Err(error) if matches!(error.raw_os_error(), Some(code) if is_unsupported(code)) => {
-                let name = beside(directory, path);
-                (OpenOptions::new().write(true).create_new(true).open(&name)?, Some(name))
+                let create = |name: &Path| OpenOptions::new().write(true).create_new(true).open(name);
+                let (file, name) = with_free_name(directory, path, create)?;
+                (file, Some(name))
             }
             Err(error) => return Err(error),
         };
@@ -88,10 +86,10 @@ impl NewFile {
     fn take_name(&mut self, path: &Path) -> io::Result<()> {
         if self.name.is_none() {
             // A link cannot replace a file, a rename can: so the file gets a name beside for the moment between.
-            let name = beside(&self.directory, path);
             let nameless = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
-            nix::unistd::linkat(AT_FDCWD, &nameless, AT_FDCWD, &name, AtFlags::AT_SYMLINK_FOLLOW)?;
-            self.name = Some(name);
+            let link =
+                |name: &Path| Ok(nix::unistd::linkat(AT_FDCWD, &nameless, AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)?);
+            self.name = Some(with_free_name(&self.directory, path, link)?.1);
         }
         if let Some(name) = &self.name {
             std::fs::rename(name, path)?;
@@ -115,7 +113,19 @@ fn is_unsupported(code: i32) -> bool {
     [Errno::EOPNOTSUPP, Errno::EISDIR, Errno::EINVAL, Errno::ENOENT].contains(&Errno::from_raw(code))
 }
 
-/// A hidden name in `directory` that no other save uses.
+/// Makes something under a hidden name in `directory`. A name that is taken (by what a killed worker that had this process's
+/// number left behind) makes way for the next.
+fn with_free_name<T>(directory: &Path, path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(T, PathBuf)> {
+    loop {
+        let name = beside(directory, path);
+        match make(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return Ok((made?, name)),
+        }
+    }
+}
+
+/// A hidden name in `directory` that no other save of this process uses.
 fn beside(directory: &Path, path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -177,6 +187,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_worker_left_is_not_in_the_way() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("file.txt");
+        let next = beside(directory.path(), &path).display().to_string();
+        let (stem, count) = next.trim_end_matches(".part").rsplit_once('-').expect("a count");
+        let count: u64 = count.parse().expect("a count");
+        // Other tests count on meanwhile.
+        let left: Vec<String> = (count + 1..count + 50).map(|count| format!("{stem}-{count}.part")).collect();
+        left.iter().for_each(|name| std::fs::write(name, "left").expect("left"));
+        replace(&path, text("new")).expect("replaced");
+        assert_eq!(std::fs::read_to_string(&path).expect("file"), "new");
+        let create = |name: &Path| OpenOptions::new().write(true).create_new(true).open(name);
+        let (_, name) = with_free_name(directory.path(), &path, create).expect("a free name");
+        assert!(!left.contains(&name.display().to_string()));
+        assert!(left.iter().all(|name| std::fs::read(name).is_ok_and(|content| content == b"left")));
+    }
+
+    #[test]
     fn a_full_disk_is_called_so() {
         let problem = replace(Path::new("/dev/full"), text("content")).expect_err("full");
         assert_eq!(problem.to_string(), "cannot write `/dev/full`: the disk is full");
@@ -189,7 +217,8 @@ mod tests {
         let file = directory.path().join("file");
         replace(&file, text("")).expect("file");
         let below = replace(&file.join("below"), text("")).expect_err("a file is no directory");
-        assert!(below.to_string().contains("its directory cannot be made"), "{below}");
+        assert!(below.to_string().ends_with("cannot be made: a part of its path is a file"), "{below}");
+        assert!(below.hint_text().is_some());
         let onto = replace(directory.path(), text("")).expect_err("a directory");
         assert!(onto.to_string().contains("is a directory"), "{onto}");
     }

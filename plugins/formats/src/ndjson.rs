@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_json::reader::{ReaderBuilder, infer_json_schema};
 use arrow_json::writer::{LineDelimited, WriterBuilder};
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use plugin_api::Table;
 use plugin_api::dataset::{Dataset, LoadRequest, SaveRequest};
 use plugin_api::manifest::OptionManifest;
@@ -32,7 +32,7 @@ impl Dataset for Ndjson {
     fn options() -> Vec<OptionManifest> {
         vec![
             OptionManifest::new("types", "{}", &format!("column types, the others are guessed: {}", Kind::names())),
-            OptionManifest::new("infer_rows", "1000", "how many rows to guess types from"),
+            OptionManifest::new("infer_rows", "all", "how many rows to guess columns and types from"),
         ]
     }
 
@@ -50,18 +50,13 @@ impl Dataset for Ndjson {
 const BATCH_ROWS: usize = 1 << 20;
 
 /// The `options` of an NDJSON dataset.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Options {
     /// Declared column types, by the names CSV has for them; the others are guessed.
     types: std::collections::BTreeMap<String, String>,
-    infer_rows: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { types: std::collections::BTreeMap::new(), infer_rows: 1000 }
-    }
+    /// How many rows to guess from. All unless it is said: a guess from a few is refused by a later row that differs.
+    infer_rows: Option<usize>,
 }
 
 /// Reads the file at `path`: its schema and its rows.
@@ -73,15 +68,88 @@ pub fn load(path: &Path, options: &Value) -> Result<(SchemaRef, Vec<RecordBatch>
 
 fn table(content: &[u8], options: &Options) -> Result<(SchemaRef, Vec<RecordBatch>)> {
     let (guessed, _) =
-        infer_json_schema(Cursor::new(content), Some(options.infer_rows)).map_err(|error| broken(content, error))?;
+        infer_json_schema(Cursor::new(content), options.infer_rows).map_err(|error| broken(content, None, error))?;
     let schema = Arc::new(declared(&guessed, options)?);
-    let mut reader = ReaderBuilder::new(Arc::clone(&schema))
-        .with_batch_size(BATCH_ROWS)
+    check_whole(content, &schema, options)?;
+    let batches = rows(content, &schema, BATCH_ROWS)?.collect::<std::result::Result<Vec<_>, _>>();
+    Ok((Arc::clone(&schema), batches.map_err(|error| broken(content, Some(&schema), error))?))
+}
+
+type Rows<'a> = arrow_json::Reader<Cursor<&'a [u8]>>;
+
+/// Reads the rows. A key that is no column is an error: it would else be lost without a word.
+fn rows<'a>(content: &'a [u8], schema: &SchemaRef, batch_rows: usize) -> Result<Rows<'a>> {
+    ReaderBuilder::new(Arc::clone(schema))
+        .with_batch_size(batch_rows)
+        .with_strict_mode(true)
         .build(Cursor::new(content))
-        .map_err(|error| Problem::new("its columns have types that JSON cannot give").cause(error))?;
-    let batches =
-        reader.by_ref().collect::<std::result::Result<Vec<_>, _>>().map_err(|error| broken(content, error))?;
-    Ok((schema, batches))
+        .map_err(|error| Problem::new("its columns have types that JSON cannot give").cause(error))
+}
+
+/// The lines that are not blank, with their numbers.
+fn lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let lines = content.split(|&byte| byte == b'\n').enumerate().map(|(index, line)| (index + 1, line));
+    lines.filter(|(_, line)| !line.trim_ascii().is_empty())
+}
+
+/// Refuses fractions in columns of whole numbers, which Arrow's reader would cut off: it takes 1.9 for the integer 1.
+///
+/// A guess from all rows has seen that there are none; so only declared columns need a look, or a guess from a few rows.
+fn check_whole(content: &[u8], schema: &Schema, options: &Options) -> Result<()> {
+    let needs_look = |field: &&FieldRef| {
+        let is_declared = options.types.contains_key(field.name());
+        (is_declared && is_whole(field.data_type())) || (!is_declared && options.infer_rows.is_some())
+    };
+    let fields: Vec<&FieldRef> = schema.fields().iter().filter(needs_look).collect();
+    if fields.is_empty() {
+        return Ok(());
+    }
+    for (number, line) in lines(content) {
+        // What is no object at all, Arrow's reader refuses.
+        let Ok(Value::Object(row)) = serde_json::from_slice::<Value>(line) else { continue };
+        for field in &fields {
+            let Some(fraction) = row.get(field.name()).and_then(|value| fraction(value, field.data_type())) else {
+                continue;
+            };
+            let column = field.name();
+            let declared = options.types.get(column);
+            let kind = declared.map_or("int64", String::as_str);
+            let problem = Problem::new(format!("line {number}, column `{column}`: {fraction} is no {kind}"));
+            return Err(problem.hint(match declared {
+                Some(_) => format!("correct the line, or declare `{column}` as float64 in `types`"),
+                None => {
+                    "the type was guessed from the first `infer_rows` rows: leave that out to guess from all".to_owned()
+                }
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a number of this type has no fraction.
+fn is_whole(data_type: &DataType) -> bool {
+    data_type.is_integer() || data_type.is_temporal()
+}
+
+/// The first number in `value` that a column of whole numbers does not hold. 2.0 is whole, as some programs write it so.
+fn fraction<'a>(value: &'a Value, data_type: &DataType) -> Option<&'a serde_json::Number> {
+    /// Beyond this a float is no 64-bit integer.
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    match (value, data_type) {
+        (Value::Number(number), whole) if is_whole(whole) => {
+            let is_held = number.is_i64()
+                || (number.is_u64() && *whole == DataType::UInt64)
+                || number.as_f64().is_some_and(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < LIMIT);
+            (!is_held).then_some(number)
+        }
+        (Value::Array(values), DataType::List(item)) => {
+            values.iter().find_map(|value| fraction(value, item.data_type()))
+        }
+        (Value::Object(object), DataType::Struct(fields)) => {
+            fields.iter().find_map(|field| fraction(object.get(field.name())?, field.data_type()))
+        }
+        _ => None,
+    }
 }
 
 /// The guessed schema with the declared types put in; declared columns that the guess has not seen come last.
@@ -103,21 +171,26 @@ fn declared(guessed: &Schema, options: &Options) -> Result<Schema> {
     Ok(Schema::new(fields))
 }
 
-/// Finds the line that is no JSON object, which Arrow's reader does not tell.
-fn broken(content: &[u8], error: arrow_schema::ArrowError) -> Problem {
-    for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
+/// Finds the line that is wrong, which Arrow's reader does not tell: it is no JSON object, or does not fit the schema.
+fn broken(content: &[u8], schema: Option<&SchemaRef>, error: arrow_schema::ArrowError) -> Problem {
+    for (number, line) in lines(content) {
         match serde_json::from_slice::<Value>(line) {
             Ok(Value::Object(_)) => {}
-            Ok(_) => return Problem::new(format!("line {} is no JSON object", index + 1)),
-            Err(cause) => return Problem::new(format!("line {} is not JSON", index + 1)).cause(cause),
+            Ok(_) => return Problem::new(format!("line {number} is no JSON object")),
+            Err(cause) => return Problem::new(format!("line {number} is not JSON")).cause(cause),
         }
     }
-    Problem::new("a value is not of its column's type")
-        .cause(error)
-        .hint("declare the column's type in `types`, or guess from more rows with `infer_rows`")
+    // Row by row, the reader stops at the line in question.
+    let rows = schema.and_then(|schema| rows(content, schema, 1).ok());
+    let found =
+        rows.and_then(|rows| lines(content).zip(rows).find_map(|((number, _), row)| Some((number, row.err()?))));
+    let problem = match found {
+        Some((number, error)) => Problem::new(format!("line {number} does not fit the columns")).cause(error),
+        None => Problem::new("a value is not of its column's type").cause(error),
+    };
+    problem.hint(
+        "correct the line or declare the column's type in `types`; with `infer_rows`, only so many rows were looked at",
+    )
 }
 
 /// Replaces the file at `path` by a table.

@@ -85,14 +85,16 @@ fn read(path: &Path, options: &Options) -> Result<(SchemaRef, Vec<RecordBatch>)>
     let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(broken)?.with_batch_size(BATCH_ROWS);
     if let Some(columns) = &options.columns {
         let schema = builder.schema();
-        for column in columns {
+        let find = |column: &String| {
             schema.index_of(column).map_err(|_| {
                 let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
                 Problem::new(format!("there is no column `{column}`"))
                     .hint(format!("the columns are {}", names.join(", ")))
-            })?;
-        }
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(String::as_str));
+            })
+        };
+        // By index: by name, Parquet would take the dot in `Sepal.Length` for a step into a nested column.
+        let indices = columns.iter().map(find).collect::<Result<Vec<_>>>()?;
+        let mask = ProjectionMask::roots(builder.parquet_schema(), indices);
         builder = builder.with_projection(mask);
     }
     let reader = builder.build().map_err(broken)?;

@@ -141,10 +141,32 @@ impl Problem {
                 .hint("name a file in the dataset's `path`"),
             io::ErrorKind::NotADirectory => {
                 Self::new(format!("cannot write `{shown}`: a part of its path is a file, not a directory"))
+                    .hint("name another directory in the dataset's `path`, or move that file away")
             }
-            _ => Self::new(format!("cannot write `{shown}`: {error}")),
+            _ => Self::new(format!("cannot write `{shown}`: {error}")).hint("check the dataset's `path`"),
         };
         Self { names_file: true, ..problem }
+    }
+
+    /// Explains why the directory that `path` is to be written into could not be made.
+    pub fn making_directory(path: &Path, directory: &Path, error: io::Error) -> Self {
+        let (why, hint) = match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => (
+                "a part of its path is a file".to_owned(),
+                "name another directory in the dataset's `path`, or move that file away",
+            ),
+            io::ErrorKind::PermissionDenied => (
+                "permission denied".to_owned(),
+                "make it yourself, or let the user that runs the daemon write into the directory above",
+            ),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                ("the file system is read-only".to_owned(), "save to a directory that can be written")
+            }
+            _ => (error.to_string(), "check the dataset's `path`; not every place can hold a directory"),
+        };
+        let (path, directory) = (path.display(), directory.display());
+        let problem = Self::new(format!("cannot write `{path}`: its directory `{directory}` cannot be made: {why}"));
+        Self { names_file: true, ..problem.hint(hint) }
     }
 }
 

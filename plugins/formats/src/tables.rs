@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::bytes::BytesFile;
 use crate::csv::Csv;
 use crate::json::JsonFile;
+use crate::ndjson::Ndjson;
 use crate::problem::Result;
 use crate::text::TextFile;
 use crate::{arrow_file, ndjson, parquet};
@@ -107,6 +108,81 @@ fn parquet_loads_only_the_wanted_columns() {
     assert_eq!(schema.fields().len(), 2);
     let problem = parquet::load(&path, &json!({ "columns": ["nothing"] })).expect_err("no such column");
     assert!(problem.to_string().contains("there is no column `nothing`"), "{problem}");
+}
+
+#[test]
+fn parquet_takes_a_name_with_a_dot_for_one_column() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("t.parquet");
+    let lengths = || Arc::new(Float64Array::from(vec![1.5])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter(["Sepal", "Sepal.Length", "Sepal.Width"].map(|name| (name, lengths())));
+    let batch = batch.expect("batch");
+    parquet::save(&path, &Value::Null, &batch.schema(), std::slice::from_ref(&batch)).expect("saved");
+    let (schema, loaded) = parquet::load(&path, &json!({ "columns": ["Sepal.Length"] })).expect("loaded");
+    assert_eq!(united(&schema, &loaded), batch.project(&[1]).expect("one column"));
+}
+
+#[test]
+fn ndjson_loses_nothing_of_late_rows() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("t.ndjson");
+    let write = |last: &str| std::fs::write(&path, "{\"a\":1}\n".repeat(1500) + last).expect("file");
+    write("{\"a\":1.9,\"b\":true}\n");
+    let (schema, loaded) = ndjson::load(&path, &Value::Null).expect("loaded");
+    let loaded = united(&schema, &loaded);
+    let last = loaded.slice(1500, 1);
+    assert_eq!(last.column_by_name("a").expect("a").as_ref(), &Float64Array::from(vec![1.9]));
+    assert_eq!(last.column_by_name("b").expect("b").as_ref(), &BooleanArray::from(vec![true]));
+
+    let check = |options: Value, expected: &str| {
+        let problem = ndjson::load(&path, &options).expect_err(expected);
+        let message =
+            format!("{problem} {}", std::error::Error::source(&problem).map_or_else(String::new, ToString::to_string));
+        assert!(message.contains(expected), "{message}");
+        assert!(problem.hint_text().is_some(), "{message}");
+    };
+    check(json!({ "types": { "a": "int64" } }), "line 1501, column `a`: 1.9 is no int64");
+    check(json!({ "types": { "a": "timestamp_s" } }), "line 1501, column `a`: 1.9 is no timestamp_s");
+    check(json!({ "infer_rows": 1000 }), "line 1501, column `a`: 1.9 is no int64");
+    write("\n{\"b\":2}\n");
+    check(json!({ "infer_rows": 1000 }), "line 1502 does not fit the columns");
+    check(json!({ "infer_rows": 1000 }), "column 'b' missing from schema");
+    write("{\"a\":300}\n");
+    check(json!({ "types": { "a": "uint8" } }), "line 1501 does not fit the columns");
+    write("{\"a\":18446744073709551615}\n");
+    check(json!({ "types": { "a": "int64" } }), "line 1501, column `a`: 18446744073709551615 is no int64");
+    write("{\"a\":2.0}\n");
+    let (_, loaded) = ndjson::load(&path, &json!({ "types": { "a": "uint8" } })).expect("2.0 is whole");
+    assert_eq!(loaded.iter().map(RecordBatch::num_rows).sum::<usize>(), 1501);
+    let nested = "{\"a\":{\"b\":[1]}}\n{\"a\":{\"b\":[1,2.5]}}\n";
+    std::fs::write(&path, nested).expect("file");
+    check(json!({ "infer_rows": 1 }), "line 2, column `a`: 2.5 is no int64");
+}
+
+#[test]
+fn ndjson_without_rows_has_the_declared_columns() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("t.ndjson");
+    let dataset = testing::dataset::<Ndjson>().path(&path);
+    dataset.save(Table::from(batch().slice(0, 0))).expect("saved");
+    let nothing = dataset.load::<Table>().expect("no columns, no rows");
+    assert_eq!((nothing.num_columns(), nothing.num_rows()), (0, 0));
+    let dataset = dataset.options(json!({ "types": { "float": "float64", "text": "string" } }));
+    let declared = dataset.load::<Table>().expect("no rows");
+    assert_eq!((declared.num_columns(), declared.num_rows()), (2, 0));
+    assert!(declared.schema().field_with_name("float").is_ok());
+}
+
+#[test]
+fn a_failure_names_the_file_and_no_place_in_the_source() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("t.csv");
+    std::fs::write(&path, "a,b\n1\n").expect("file");
+    let failure = testing::dataset::<Csv>().path(&path).load_block().expect_err("ragged");
+    let text = failure.to_string();
+    assert!(text.contains("t.csv") && text.contains("line 2"), "{text}");
+    assert_eq!(failure.place, "");
+    assert!(!failure.hint.is_empty());
 }
 
 #[test]

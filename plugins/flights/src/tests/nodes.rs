@@ -1,6 +1,7 @@
 //! Each node on a table that fits on the screen.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use plugin_api::testing::{NodeOutputs, node};
 use plugin_api::{Error, Json, Table, Text};
@@ -11,6 +12,7 @@ use crate::carrier_delays::carrier_delays;
 use crate::clean_flights::clean_flights;
 use crate::clean_planes::clean_planes;
 use crate::clean_weather::clean_weather;
+use crate::column::Codes;
 use crate::delay_chart::delay_chart;
 use crate::evaluate::{Metrics, evaluate};
 use crate::model::Model;
@@ -128,6 +130,18 @@ fn build_features_joins_on_both_and_keeps_the_order() {
 
     let error = joined(planes(["N1", "N1"])).unwrap_err();
     assert_eq!(error.to_string(), "there are two planes with the tail number `N1`");
+}
+
+#[test]
+fn a_dictionary_may_hold_a_value_twice() {
+    use arrow_array::{DictionaryArray, Int32Array, StringArray};
+    let keys = Int32Array::from(vec![Some(0), Some(1), Some(2), Some(3), None]);
+    let values = StringArray::from(vec![Some("EWR"), Some("JFK"), Some("EWR"), None]);
+    let origins = Arc::new(DictionaryArray::new(keys, Arc::new(values)));
+    let batch = table([("origin", origins)]).concat().unwrap();
+    let codes = Codes::of(&batch, "origin").unwrap();
+    assert_eq!(codes.rows, Int32Array::from(vec![Some(0), Some(1), Some(0), None, None]));
+    assert_eq!((codes.code("EWR"), codes.code("JFK"), codes.code("LGA")), (Some(0), Some(1), None));
 }
 
 #[test]

@@ -202,6 +202,28 @@ mod tests {
     }
 
     #[test]
+    fn one_column_never_makes_a_blank_line() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("t.csv");
+        let text = |values: Vec<Option<&str>>| {
+            RecordBatch::try_from_iter([("a", Arc::new(StringArray::from(values)) as ArrayRef)]).expect("batch")
+        };
+        let batch = text(vec![Some("x"), Some(""), None, Some("")]);
+        let options = json!({ "null_values": ["NA"] });
+        save(&path, &options, &batch.schema(), std::slice::from_ref(&batch)).expect("saved");
+        assert_eq!(std::fs::read_to_string(&path).expect("file"), "a\nx\n\"\"\nNA\n\"\"\n");
+        assert_eq!(table(&path, &options).expect("table").columns(), batch.columns());
+
+        let only_empty = json!({ "null_values": [""] });
+        let problem = save(&path, &only_empty, &batch.schema(), &[batch]).expect_err("a missing value");
+        assert!(problem.to_string().contains("column `a` is the only one"), "{problem}");
+        assert!(problem.hint_text().is_some_and(|hint| hint.contains("null_values")));
+        let whole = text(vec![Some("")]);
+        save(&path, &only_empty, &whole.schema(), std::slice::from_ref(&whole)).expect("nothing is missing");
+        assert_eq!(table(&path, &only_empty).expect("table").columns(), whole.columns());
+    }
+
+    #[test]
     fn nested_columns_do_not_fit() {
         let list = arrow_array::ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1)])]);
         let batch = RecordBatch::try_from_iter([("a", Arc::new(list) as ArrayRef)]).expect("batch");

@@ -11,7 +11,8 @@ use crate::problem::{Problem, Result};
 
 /// Writes a table as CSV.
 pub fn write(schema: &Schema, batches: &[RecordBatch], options: &Options, out: &mut dyn Write) -> Result<()> {
-    let missing = missing(schema, options);
+    let is_lone = schema.fields().len() == 1;
+    let missing = missing(is_lone, options);
     let mut text = Vec::with_capacity(1 << 16);
     let mut cell = String::new();
     if options.has_header {
@@ -44,6 +45,7 @@ pub fn write(schema: &Schema, batches: &[RecordBatch], options: &Options, out: &
             for (index, (formatter, column, is_text)) in columns.iter().enumerate() {
                 separate(&mut text, index, options);
                 if column.is_null(row) {
+                    let missing = missing.ok_or_else(|| blank_line(schema.field(index).name()))?;
                     text.extend_from_slice(missing.as_bytes());
                     continue;
                 }
@@ -52,7 +54,8 @@ pub fn write(schema: &Schema, batches: &[RecordBatch], options: &Options, out: &
                     .value(row)
                     .write(&mut cell)
                     .map_err(|error| Problem::new(format!("row {row} cannot be shown as text")).cause(error))?;
-                push(&mut text, &cell, *is_text && options.is_missing(cell.as_bytes()), options);
+                let is_mistakable = *is_text && options.is_missing(cell.as_bytes());
+                push(&mut text, &cell, is_mistakable || (is_lone && cell.is_empty()), options);
             }
             text.push(b'\n');
             if text.len() >= 1 << 16 {
@@ -64,11 +67,17 @@ pub fn write(schema: &Schema, batches: &[RecordBatch], options: &Options, out: &
     Ok(out.write_all(&text)?)
 }
 
-/// What to write for a missing value: the first of `null_values`, but never a blank line.
-fn missing<'a>(schema: &Schema, options: &'a Options) -> &'a str {
-    let mut values = options.null_values.iter();
-    let is_blank_line = schema.fields().len() == 1;
-    values.find(|value| !(is_blank_line && value.is_empty())).map_or("", String::as_str)
+/// What to write for a missing value: the first of `null_values`, but never a blank line; none if there is but that.
+fn missing(is_lone: bool, options: &Options) -> Option<&str> {
+    let mut values = options.null_values.iter().map(String::as_str);
+    values.find(|value| !(is_lone && value.is_empty()))
+}
+
+fn blank_line(column: &str) -> Problem {
+    Problem::new(format!(
+        "column `{column}` is the only one and misses a value: that makes a blank line, which readers skip"
+    ))
+    .hint("give `null_values` a text for it, as in `null_values = [\"NA\"]`, or save as parquet, arrow or ndjson")
 }
 
 fn is_text(data_type: &DataType) -> bool {

@@ -174,8 +174,8 @@ fn a_hook_keeps_state_replaces_inputs_and_survives_a_panic() {
     let ran = |node: &str| serde_json::json!({ "event": "after_node_run", "node": node }).to_string();
     hook.send(&ran("a")).unwrap();
     let failure = hook.send(&ran("b")).unwrap_err();
-    assert_eq!(failure.message, "the hook `Counter`, after_node_run");
-    assert_eq!(failure.causes.first().unwrap(), "seen 2 nodes, the limit is 1");
+    assert_eq!(failure.message, "seen 2 nodes, the limit is 1");
+    assert!(failure.causes.is_empty(), "{failure:?}");
 
     let failure = hook.send(&ran("panic")).unwrap_err();
     assert_eq!(failure.kind, "panic");

@@ -83,19 +83,21 @@ events! {
         /// The names of the nodes.
         nodes: Vec<String> = "tolerant",
     }
-    /// A run is over.
+    /// A run has succeeded. (The end of any other is `on_pipeline_error`.)
     AfterPipelineRun "after_pipeline_run" {
-        /// `succeeded`, `failed`, `cancelled` …
+        /// `succeeded`.
         state: String,
         /// How long it took.
         duration_us: u64,
         /// The names of the pipeline's free outputs.
         outputs: Vec<String> = "tolerant",
     }
-    /// A run has failed.
+    /// A run is over and has not succeeded.
     OnPipelineError "on_pipeline_error" {
+        /// `failed`, `cancelled` …; empty from a daemon that does not tell.
+        state: String = "or_default",
         /// Why.
-        failure: FailureInfo,
+        failure: FailureInfo = "or_default",
     }
     /// A node is about to be called. The hook may replace its inputs.
     BeforeNodeRun "before_node_run" {
@@ -279,6 +281,11 @@ pub struct FailureInfo {
     pub hints: Vec<String>,
 }
 
+/// Reads a value that may also be `null`, which is its default then.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// Reads a list of which the elements of another shape are left out: an event must reach a hook that was built against
 /// an older or newer idea of its details.
 fn tolerant<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -296,4 +303,21 @@ fn tolerant<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
             Element::Other(IgnoredAny) => None,
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_run_is_read_whatever_it_tells() {
+        let read = |text: &str| serde_json::from_str::<OnPipelineError>(text).unwrap();
+        let told = read(r#"{"run":"r","state":"cancelled","failure":{"message":"by hand"}}"#);
+        assert_eq!((told.state.as_str(), told.failure.message.as_str()), ("cancelled", "by hand"));
+        for text in [r#"{"run":"r"}"#, r#"{"run":"r","state":null,"failure":null,"later":1}"#] {
+            assert_eq!(read(text), OnPipelineError { run: "r".to_owned(), ..OnPipelineError::default() });
+        }
+    }
 }

@@ -91,13 +91,13 @@ pub trait Hook: Sized + Send + 'static {
         Ok(())
     }
 
-    /// A run is over.
+    /// A run has succeeded.
     fn after_pipeline_run(&mut self, event: &AfterPipelineRun) -> Result<()> {
         let _ = event;
         Ok(())
     }
 
-    /// A run has failed.
+    /// A run is over and has not succeeded; `event.state` says whether it failed or was cancelled.
     fn on_pipeline_error(&mut self, event: &OnPipelineError) -> Result<()> {
         let _ = event;
         Ok(())

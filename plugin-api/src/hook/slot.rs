@@ -31,13 +31,15 @@ impl<H: Hook> HookSlot<H> {
     }
 
     /// Hands the event in the call's argument to the hook; gives its JSON answer.
+    ///
+    /// An error is the author's, as it is: the daemon knows which hook failed at which event, and says so.
     pub fn call(&self, call: Call<'_>) -> Result<String> {
         let name: Envelope = read(call.argument())?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if name.event == "configure" {
             state.options = name.options;
             // Made at once, so that bad options are known before the first run.
-            state.hook = Some(H::new(HookOptions::of(state.options.clone())).map_err(named::<H>("configuring"))?);
+            state.hook = Some(H::new(HookOptions::of(state.options.clone()))?);
             return Ok("null".to_owned());
         }
         let Some(event) = EventName::from_name(&name.event) else {
@@ -46,9 +48,9 @@ impl<H: Hook> HookSlot<H> {
         // Taken out for the call: if it panics, it is gone.
         let mut hook = match state.hook.take() {
             Some(hook) => hook,
-            None => H::new(HookOptions::of(state.options.clone())).map_err(named::<H>("configuring"))?,
+            None => H::new(HookOptions::of(state.options.clone()))?,
         };
-        let answer = dispatch(&mut hook, event, call).map_err(named::<H>(event.as_str()));
+        let answer = dispatch(&mut hook, event, call);
         state.hook = Some(hook);
         answer
     }
@@ -126,9 +128,4 @@ fn dispatch<H: Hook>(hook: &mut H, event: EventName, call: Call<'_>) -> Result<S
 
 fn read<T: DeserializeOwned>(argument: &str) -> Result<T> {
     serde_json::from_str(argument).map_err(|error| Error::input("the event cannot be read").because(error))
-}
-
-fn named<H: Hook>(doing: &str) -> impl FnOnce(Error) -> Error {
-    let trying = format!("the hook `{}`, {doing}", H::NAME);
-    move |error| error.context(trying)
 }

@@ -93,13 +93,13 @@ impl Hook for ChromeTrace {
     }
 
     fn on_pipeline_error(&mut self, event: &OnPipelineError) -> Result<()> {
-        // Written now, since nothing more may come; if the run's end does come, it is written again with it.
+        let state = if event.state.is_empty() { "failed" } else { &event.state };
         let has_room = self.has_room();
         if let Some(recording) = self.recording(&event.run, &event.pipeline, event.time_us) {
-            recording.note(event.time_us, "the run failed", &failure(&event.failure), has_room);
-            recording.end("failed", event.time_us);
+            recording.note(event.time_us, &format!("the run's end: {state}"), &failure(&event.failure), has_room);
+            recording.end(state, event.time_us);
         }
-        self.write(&event.run)
+        self.finish(&event.run)
     }
 
     fn after_pipeline_run(&mut self, event: &AfterPipelineRun) -> Result<()> {
@@ -108,9 +108,7 @@ impl Hook for ChromeTrace {
         {
             recording.end(&event.state, event.time_us);
         }
-        let written = self.write(&event.run);
-        self.recordings.retain(|recording| recording.run() != event.run);
-        written
+        self.finish(&event.run)
     }
 }
 
@@ -121,9 +119,7 @@ impl ChromeTrace {
         let known = self.recordings.iter().position(|recording| recording.run() == run);
         let index = known.unwrap_or_else(|| {
             if self.recordings.len() == RUNS_MAX {
-                // Those that have ended go first: they are on the disk already.
-                let ended = self.recordings.iter().position(Recording::has_ended);
-                self.recordings.remove(ended.unwrap_or(0));
+                self.recordings.pop_front();
             }
             self.recordings.push_back(Recording::new(run, pipeline, time_us));
             self.recordings.len() - 1
@@ -138,13 +134,16 @@ impl ChromeTrace {
         }
     }
 
-    /// Whether another event may be kept; recordings that are on the disk already make way.
-    fn has_room(&mut self) -> bool {
-        let used = |recordings: &VecDeque<Recording>| recordings.iter().map(Recording::bytes).sum::<usize>();
-        if used(&self.recordings) >= BYTES_MAX {
-            self.recordings.retain(|recording| !recording.has_ended());
-        }
-        used(&self.recordings) < BYTES_MAX
+    /// Whether another event may be kept.
+    fn has_room(&self) -> bool {
+        self.recordings.iter().map(Recording::bytes).sum::<usize>() < BYTES_MAX
+    }
+
+    /// Writes the trace of a run that is over and forgets it.
+    fn finish(&mut self, run: &str) -> Result<()> {
+        let written = self.write(run);
+        self.recordings.retain(|recording| recording.run() != run);
+        written
     }
 
     fn write(&self, run: &str) -> Result<()> {
@@ -278,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_run_has_its_trace_whatever_comes_after() {
+    fn a_failed_run_has_its_trace() {
         let directory = tempfile::tempdir().unwrap();
         let mut hook = hook(directory.path());
         send(&mut hook, "before_pipeline_run", "r2", 1000, json!({}));
@@ -296,13 +295,29 @@ mod tests {
             1310,
             json!({ "dataset": "metrics", "operation": "save", "worker": 1, "failure": { "message": "the disk is full" } }),
         );
-        send(&mut hook, "on_pipeline_error", "r2", 1400, json!({ "failure": { "message": "train failed" } }));
+        let end = json!({ "state": "failed", "failure": { "message": "train failed" } });
+        send(&mut hook, "on_pipeline_error", "r2", 1400, end);
         let events = trace(directory.path(), "r2");
         assert_eq!(find(&events, "train")["args"]["failure"]["message"], "index out of bounds");
         assert_eq!(find(&events, "save metrics failed")["tid"], 2);
         assert_eq!(find(&events, "flights: failed")["dur"], 400);
-        send(&mut hook, "after_pipeline_run", "r2", 1500, json!({ "state": "cancelled", "duration_us": 500 }));
-        assert_eq!(find(&trace(directory.path(), "r2"), "flights: cancelled")["dur"], 500);
+        assert_eq!(find(&events, "the run's end: failed")["args"]["message"], "train failed");
+    }
+
+    #[test]
+    fn a_cancelled_run_is_not_called_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut hook = hook(directory.path());
+        for (run, end, expected) in [
+            ("r1", json!({ "state": "cancelled", "failure": null }), "flights: cancelled"),
+            ("r2", json!({ "state": "interrupted", "failure": { "message": "stopped" } }), "flights: interrupted"),
+            // From a daemon that does not tell.
+            ("r3", json!({}), "flights: failed"),
+        ] {
+            send(&mut hook, "before_pipeline_run", run, 1000, json!({}));
+            send(&mut hook, "on_pipeline_error", run, 1500, end);
+            assert_eq!(find(&trace(directory.path(), run), expected)["dur"], 500);
+        }
     }
 
     #[test]
@@ -319,6 +334,8 @@ mod tests {
         assert_eq!(hook.recordings[0].run(), "r10");
         hook.after_pipeline_run(&AfterPipelineRun { run: "r20".to_owned(), ..AfterPipelineRun::default() }).unwrap();
         assert_eq!(hook.recordings.len(), RUNS_MAX - 1);
+        hook.on_pipeline_error(&OnPipelineError { run: "r21".to_owned(), ..OnPipelineError::default() }).unwrap();
+        assert_eq!(hook.recordings.len(), RUNS_MAX - 2);
         assert!(directory.path().join("trace_r20.json").exists());
     }
 

@@ -60,11 +60,6 @@ impl Recording {
         self.lines.capacity()
     }
 
-    /// Whether the run is over.
-    pub fn has_ended(&self) -> bool {
-        self.end.is_some()
-    }
-
     /// Notes how and when the run ended.
     pub fn end(&mut self, state: &str, time_us: u64) {
         self.end = Some((state.to_owned(), time_us));

@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -230,6 +231,20 @@ fn a_killed_worker_is_reported_with_its_signal() {
         let (_child, channel) = zygote.worker(8);
         channel.quit().unwrap();
         zygote.expect_exit(8, Ending::Exited(0));
+    }
+}
+
+/// What a plugin starts belongs to the group of its worker, unless it takes care not to.
+#[test]
+fn what_a_worker_leaves_behind_ends_with_it() {
+    for method in METHODS {
+        let zygote = Zygote::start(&[], method);
+        let (child, channel) = zygote.worker(1);
+        let mut left = std::process::Command::new("sleep").arg("1000").process_group(child.pid).spawn().unwrap();
+        assert!(left.try_wait().unwrap().is_none());
+        channel.quit().unwrap();
+        zygote.expect_exit(1, Ending::Exited(0));
+        assert_eq!(left.wait().unwrap().signal(), Some(9));
     }
 }
 

@@ -72,7 +72,7 @@ pub struct RunArgs {
     /// What a failed node means for the others: stop (none starts any more) or continue (what does not need it runs)
     #[arg(long, value_name = "WHAT", value_parser = values::on_failure())]
     pub on_failure: Option<OnFailure>,
-    /// Cancel the run when it takes longer: seconds, or with a unit as in 500ms, 90s, 5m, 2h
+    /// Stop the run when it takes longer, as failed: seconds, or with a unit as in 500ms, 90s, 5m, 2h
     #[arg(long, value_name = "TIME", value_parser = values::seconds, allow_negative_numbers = true)]
     pub timeout: Option<f64>,
 }

@@ -67,9 +67,9 @@ pub enum RunState {
     Running,
     /// Every node finished.
     Succeeded,
-    /// At least one node failed, was skipped because of it, or could not start.
+    /// At least one node failed, was skipped because of it, or could not start; or the run took longer than it may.
     Failed,
-    /// Ended on request or by its time-out.
+    /// Ended on request.
     Cancelled,
     /// The daemon ended before the run did.
     Interrupted,

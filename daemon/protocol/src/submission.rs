@@ -44,7 +44,8 @@ pub struct Submission {
     /// What a failed node means for the rest of the run; none means what the pipeline says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
-    /// The run is cancelled when it takes longer than this.
+    /// When the run takes longer than this, what is under way is stopped and the run has failed, with a cause of kind
+    /// `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<f64>,
 }

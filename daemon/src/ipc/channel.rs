@@ -2,7 +2,8 @@
 //!
 //! Packets arrive whole or not at all, so several threads may send on one channel. A body over 32 KiB travels in a
 //! sealed memfd that is attached to the packet; neither side's caller sees the difference. The peer may be hostile:
-//! everything it can send is either a message or a [`ChannelError`].
+//! everything it can send is either a message or a [`ChannelError`], of a size that each end bounds
+//! ([`Channel::receive_at_most`]); and one that does not read keeps nobody who uses [`Channel::try_send`].
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write as _};
@@ -21,6 +22,8 @@ use crate::sys::{memfd, packet, wait};
 #[derive(Debug)]
 pub struct Channel {
     socket: OwnedFd,
+    send_max: u64,
+    receive_max: u64,
 }
 
 /// A message and the descriptors that came with it.
@@ -38,6 +41,9 @@ pub enum ChannelError {
     /// The other end is closed: its process has gone or wants no more.
     #[error("the other end of the channel is closed")]
     Closed,
+    /// The other end has not read what was sent before, and there is no room for more.
+    #[error("the other end of the channel does not read what it is sent")]
+    Behind,
     /// The other end sent what nobody of ours would.
     #[error("a packet that cannot be understood arrived: {0}")]
     Frame(#[from] FrameProblem),
@@ -52,12 +58,13 @@ pub enum ChannelError {
     TooManyOpenFiles,
     /// The message is too large to send.
     #[error(
-        "a message of {size} bytes and {descriptors} descriptors is too large, at most {} and {DESCRIPTORS_MAX} are sent",
-        codec::BODY_MAX
+        "a message of {size} bytes and {descriptors} descriptors is too large, at most {max} and {DESCRIPTORS_MAX} are sent"
     )]
     TooLarge {
         /// Its size.
         size: u64,
+        /// The largest that is sent.
+        max: u64,
         /// Its descriptors.
         descriptors: usize,
     },
@@ -84,12 +91,22 @@ impl Channel {
     /// Two connected ends.
     pub fn pair() -> io::Result<(Channel, Channel)> {
         let (left, right) = packet::pair()?;
-        Ok((Channel { socket: left }, Channel { socket: right }))
+        Ok((Channel::from_socket(left), Channel::from_socket(right)))
     }
 
     /// A channel over a SEQPACKET socket that came from elsewhere.
     pub fn from_socket(socket: OwnedFd) -> Channel {
-        Channel { socket }
+        Channel { socket, send_max: codec::BODY_MAX, receive_max: codec::BODY_MAX }
+    }
+
+    /// The same, and no message with a body larger than this is sent over it.
+    pub fn send_at_most(self, send_max: u64) -> Channel {
+        Channel { send_max, ..self }
+    }
+
+    /// The same, and no message with a body larger than this is accepted from it.
+    pub fn receive_at_most(self, receive_max: u64) -> Channel {
+        Channel { receive_max, ..self }
     }
 
     /// The socket, to be handed to another process.
@@ -99,22 +116,48 @@ impl Channel {
 
     /// Sends a message; waits while the peer is behind.
     pub fn send<M: Serialize>(&self, message: &M, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+        self.send_message(message, descriptors, true)
+    }
+
+    /// Sends a message to a peer that has room for it; one that is too far behind is [`ChannelError::Behind`].
+    pub fn try_send<M: Serialize>(&self, message: &M, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+        self.send_message(message, descriptors, false)
+    }
+
+    fn send_message<M: Serialize>(
+        &self,
+        message: &M,
+        descriptors: &[BorrowedFd<'_>],
+        wait: bool,
+    ) -> Result<(), ChannelError> {
         let body = codec::encode(message)?;
-        let size = body.len() as u64;
-        if size > codec::BODY_MAX || descriptors.len() > DESCRIPTORS_MAX {
-            return Err(ChannelError::TooLarge { size, descriptors: descriptors.len() });
+        let (size, max) = (body.len() as u64, self.send_max);
+        if size > max || descriptors.len() > DESCRIPTORS_MAX {
+            return Err(ChannelError::TooLarge { size, max, descriptors: descriptors.len() });
         }
         if body.len() <= codec::INLINE_MAX {
             let parts = [IoSlice::new(&const { codec::inline_header() }), IoSlice::new(&body)];
-            return packet::send(self.socket.as_fd(), &parts, descriptors, true)
-                .map_err(ChannelError::system("cannot send a message"));
+            return self.send_packet(&parts, descriptors, wait, "cannot send a message");
         }
         let attachment =
             sealed_body(&body).map_err(ChannelError::system("cannot put a large message into shared memory"))?;
         let mut all = descriptors.to_vec();
         all.push(attachment.as_fd());
-        packet::send(self.socket.as_fd(), &[IoSlice::new(&codec::attached_packet(size))], &all, true)
-            .map_err(ChannelError::system("cannot send a large message"))
+        let announcement = codec::attached_packet(size);
+        self.send_packet(&[IoSlice::new(&announcement)], &all, wait, "cannot send a large message")
+    }
+
+    fn send_packet(
+        &self,
+        parts: &[IoSlice<'_>],
+        descriptors: &[BorrowedFd<'_>],
+        wait: bool,
+        attempt: &'static str,
+    ) -> Result<(), ChannelError> {
+        packet::send(self.socket.as_fd(), parts, descriptors, wait).map_err(|problem| match problem.kind() {
+            io::ErrorKind::WouldBlock => ChannelError::Behind,
+            _ => ChannelError::system(attempt)(problem),
+        })
     }
 
     /// Receives the next message; waits for one.
@@ -154,7 +197,7 @@ impl Channel {
         if bytes.is_empty() {
             return Err(ChannelError::Closed);
         }
-        let message = match codec::parse(bytes)? {
+        let message = match codec::parse(bytes, self.receive_max)? {
             Frame::Inline(body) => codec::decode(body)?,
             Frame::Attached(size) => {
                 let attachment = descriptors.pop().ok_or_else(|| {
@@ -196,7 +239,7 @@ fn attached_body(attachment: OwnedFd, size: u64) -> Result<Vec<u8>, ChannelError
         )));
     }
     // `parse` has bounded the size.
-    let length = usize::try_from(size).map_err(|_| FrameProblem::BodySize { size })?;
+    let length = usize::try_from(size).map_err(|_| FrameProblem::BodySize { size, max: usize::MAX as u64 })?;
     let mut body = vec![0; length];
     File::from(attachment).read_exact_at(&mut body, 0).map_err(ChannelError::system("cannot read an attached body"))?;
     Ok(body)

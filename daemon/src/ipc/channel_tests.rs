@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::super::client::{WorkerChannel, WorkerEvent};
 use super::super::message::{
-    BlockClaim, BlockPlace, BlockReference, FromWorker, FromZygote, InputValue, LogRecord, Operation, Task, ToWorker,
+    BlockClaim, BlockPlace, BlockReference, FromWorker, FromZygote, InputValue, LogRecord, Operation, PLUGIN_BODY_MAX,
+    Task, TaskFailure, ToWorker,
 };
 use super::*;
 
@@ -53,6 +54,49 @@ fn too_many_descriptors_are_not_sent() {
     assert!(matches!(left.send(&ToWorker::Quit, &many), Err(ChannelError::TooLarge { .. })));
     left.send(&task("x".repeat(1 << 20)), &many[1..]).unwrap();
     assert_eq!(right.receive::<ToWorker>().unwrap().descriptors.len(), DESCRIPTORS_MAX);
+}
+
+#[test]
+fn a_peer_that_does_not_read_keeps_nobody() {
+    let (server, worker) = WorkerChannel::pair().unwrap();
+    let sent = (0..100_000).take_while(|token| server.grant(*token).is_ok()).count();
+    assert!(sent > 1, "a peer may be a little behind");
+    assert!(matches!(server.grant(1), Err(ChannelError::Behind)));
+    assert!(matches!(server.refuse(1, "x".repeat(1 << 20)), Err(ChannelError::Behind)));
+    // Once it has read, there is room again.
+    let worker = Channel::from_socket(worker);
+    while worker.try_receive::<ToWorker>().unwrap().is_some() {}
+    server.quit().unwrap();
+}
+
+#[test]
+fn what_a_plugin_may_send_is_bounded() {
+    let (server, worker) = WorkerChannel::pair().unwrap();
+    let worker = Channel::from_socket(worker);
+    let failed = |length: usize, causes: usize| {
+        let text = "ä".repeat(length / 2);
+        let (kind, place, hint) = (text.clone(), text.clone(), text.clone());
+        let failure = TaskFailure { kind, place, hint, message: text.clone(), causes: vec![text; causes] };
+        FromWorker::Failed { token: 1, failure }
+    };
+    worker.send(&failed(200_000, 40), &[]).unwrap();
+    let WorkerEvent::Failed { failure, .. } = server.receive().unwrap() else { panic!("a failure") };
+    let texts = [&failure.kind, &failure.place, &failure.hint, &failure.message];
+    for text in texts.into_iter().chain(&failure.causes[..31]) {
+        assert!(text.len() <= 64 << 10 && text.ends_with("(cut, it has 200000 bytes)"));
+    }
+    assert_eq!(failure.causes.len(), 32);
+    assert_eq!(failure.causes[31], "… and 9 causes more");
+    assert_eq!(failure.clone().cut(), failure);
+
+    let record = LogRecord { level: 3, target: String::new(), message: "x".repeat(1 << 20), token: 0 };
+    worker.send(&FromWorker::Log(record), &[]).unwrap();
+    assert!(matches!(server.receive().unwrap(), WorkerEvent::Log(record) if record.message.len() <= 64 << 10));
+
+    worker.send(&failed(5 << 20, 0), &[]).unwrap();
+    assert!(matches!(server.receive(), Err(ChannelError::Frame(FrameProblem::BodySize { .. }))));
+    let polite = worker.send_at_most(PLUGIN_BODY_MAX);
+    assert!(matches!(polite.send(&failed(5 << 20, 0), &[]), Err(ChannelError::TooLarge { .. })));
 }
 
 fn receive_raw(bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<Received<FromWorker>, ChannelError> {

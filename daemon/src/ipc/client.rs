@@ -3,7 +3,10 @@
 //!
 //! What arrives is resolved and shape-checked here (a descriptor index that is out of range or used twice is a
 //! [`ChannelError::Protocol`]); whether it is true is for the caller to check: ports against the plan, claims by
-//! [`ClaimedBlock::adopt`].
+//! [`ClaimedBlock::adopt`]. Texts that are told to people are cut to a size that the server can keep.
+//!
+//! Workers and hook hosts run what plugins contain, so the server never waits for one to read: what finds no room is
+//! [`ChannelError::Behind`].
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,8 +16,8 @@ use super::channel::{Channel, ChannelError, Received};
 use super::manifest::GenerationManifest;
 use super::message::{
     BlockClaim, BlockPlace, DESCRIPTORS_MAX, DatasetOperation, Ending, FromHookHost, FromWorker, FromZygote,
-    InputValue, LibraryCopy, Limits, LogRecord, Operation, Role, StartMethod, Task, TaskFailure, ToHookHost, ToWorker,
-    ToZygote,
+    InputValue, LibraryCopy, Limits, LogRecord, Operation, PLUGIN_BODY_MAX, Role, StartMethod, Task, TaskFailure,
+    ToHookHost, ToWorker, ToZygote,
 };
 use crate::block::Block;
 use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
@@ -250,7 +253,7 @@ impl WorkerChannel {
     /// The server's end, and the socket to start the worker with.
     pub fn pair() -> io::Result<(WorkerChannel, OwnedFd)> {
         let (ours, theirs) = Channel::pair()?;
-        Ok((WorkerChannel(ours), theirs.into_socket()))
+        Ok((WorkerChannel(ours.receive_at_most(PLUGIN_BODY_MAX)), theirs.into_socket()))
     }
 
     /// Sends a task.
@@ -268,22 +271,22 @@ impl WorkerChannel {
             },
         };
         let task = Task { token: request.token, plugin: request.plugin, argument: request.argument.clone(), operation };
-        self.0.send(&ToWorker::Task(task), &descriptors)
+        self.0.try_send(&ToWorker::Task(task), &descriptors)
     }
 
     /// Lets a task take the memory it asked for.
     pub fn grant(&self, token: u64) -> Result<(), ChannelError> {
-        self.0.send(&ToWorker::Reserved { token, granted: Ok(()) }, &[])
+        self.0.try_send(&ToWorker::Reserved { token, granted: Ok(()) }, &[])
     }
 
     /// Refuses a task the memory it asked for; the reason becomes the task's failure.
     pub fn refuse(&self, token: u64, reason: String) -> Result<(), ChannelError> {
-        self.0.send(&ToWorker::Reserved { token, granted: Err(reason) }, &[])
+        self.0.try_send(&ToWorker::Reserved { token, granted: Err(reason) }, &[])
     }
 
     /// Asks it to leave.
     pub fn quit(&self) -> Result<(), ChannelError> {
-        self.0.send(&ToWorker::Quit, &[])
+        self.0.try_send(&ToWorker::Quit, &[])
     }
 
     /// The next event; waits for it.
@@ -301,12 +304,12 @@ fn worker_event(received: Received<FromWorker>) -> Result<WorkerEvent, ChannelEr
     let Received { message, descriptors } = received;
     Ok(match message {
         FromWorker::Ready { pid } => WorkerEvent::Ready { pid },
-        FromWorker::Log(record) => WorkerEvent::Log(record),
+        FromWorker::Log(record) => WorkerEvent::Log(record.cut()),
         FromWorker::Reserve { token, bytes } => WorkerEvent::Reserve { token, bytes },
         FromWorker::Done { token, outputs, answer } => {
             WorkerEvent::Done { token, outputs: resolve(outputs, descriptors)?, answer }
         }
-        FromWorker::Failed { token, failure } => WorkerEvent::Failed { token, failure },
+        FromWorker::Failed { token, failure } => WorkerEvent::Failed { token, failure: failure.cut() },
     })
 }
 
@@ -346,12 +349,12 @@ impl HookChannel {
     /// The server's end, and the socket to start the hook host with.
     pub fn pair() -> io::Result<(HookChannel, OwnedFd)> {
         let (ours, theirs) = Channel::pair()?;
-        Ok((HookChannel(ours), theirs.into_socket()))
+        Ok((HookChannel(ours.receive_at_most(PLUGIN_BODY_MAX)), theirs.into_socket()))
     }
 
     /// Gives a hook its options.
     pub fn configure(&self, token: u64, plugin: u32, hook: u32, options: String) -> Result<(), ChannelError> {
-        self.0.send(&ToHookHost::Configure { token, plugin, hook, options }, &[])
+        self.0.try_send(&ToHookHost::Configure { token, plugin, hook, options }, &[])
     }
 
     /// Tells a hook of an event.
@@ -365,12 +368,12 @@ impl HookChannel {
     ) -> Result<(), ChannelError> {
         let mut descriptors = Vec::new();
         let inputs = inputs.iter().map(|input| input.value(&mut descriptors)).collect();
-        self.0.send(&ToHookHost::Event { token, plugin, hook, argument, inputs }, &descriptors)
+        self.0.try_send(&ToHookHost::Event { token, plugin, hook, argument, inputs }, &descriptors)
     }
 
     /// Asks it to leave.
     pub fn quit(&self) -> Result<(), ChannelError> {
-        self.0.send(&ToHookHost::Quit, &[])
+        self.0.try_send(&ToHookHost::Quit, &[])
     }
 
     /// The next event; waits for it.
@@ -388,11 +391,11 @@ fn hook_event(received: Received<FromHookHost>) -> Result<HookEvent, ChannelErro
     let Received { message, descriptors } = received;
     Ok(match message {
         FromHookHost::Ready { pid } => HookEvent::Ready { pid },
-        FromHookHost::Log(record) => HookEvent::Log(record),
+        FromHookHost::Log(record) => HookEvent::Log(record.cut()),
         FromHookHost::Answer { token, answer, outputs } => {
             HookEvent::Answer { token, answer, outputs: resolve(outputs, descriptors)? }
         }
-        FromHookHost::Failed { token, failure } => HookEvent::Failed { token, failure },
+        FromHookHost::Failed { token, failure } => HookEvent::Failed { token, failure: failure.cut() },
     })
 }
 

@@ -32,10 +32,12 @@ pub enum FrameProblem {
         found: Vec<u8>,
     },
     /// The header of an attached body has the wrong length, or the body is larger than allowed.
-    #[error("the packet announces an attached body of {size} bytes, at most {BODY_MAX} are accepted")]
+    #[error("the packet announces an attached body of {size} bytes, at most {max} are accepted")]
     BodySize {
         /// The announced size.
         size: u64,
+        /// The largest that is accepted.
+        max: u64,
     },
     /// The length of an attached body is not eight bytes.
     #[error("the packet announces an attached body in {length} bytes, expected 8")]
@@ -78,14 +80,14 @@ pub fn attached_packet(size: u64) -> [u8; HEADER + 8] {
     packet
 }
 
-/// Reads a packet's frame.
-pub fn parse(packet: &[u8]) -> Result<Frame<'_>, FrameProblem> {
+/// Reads a packet's frame; an attached body may have `max` bytes.
+pub fn parse(packet: &[u8], max: u64) -> Result<Frame<'_>, FrameProblem> {
     match packet {
         [MAGIC, KIND_INLINE, body @ ..] => Ok(Frame::Inline(body)),
         [MAGIC, KIND_ATTACHED, size @ ..] => {
             let size = <[u8; 8]>::try_from(size).map_err(|_| FrameProblem::BodyHeader { length: size.len() })?;
             let size = u64::from_le_bytes(size);
-            if size > BODY_MAX { Err(FrameProblem::BodySize { size }) } else { Ok(Frame::Attached(size)) }
+            if size > max { Err(FrameProblem::BodySize { size, max }) } else { Ok(Frame::Attached(size)) }
         }
         other => Err(FrameProblem::Header { found: other.iter().take(4).copied().collect() }),
     }

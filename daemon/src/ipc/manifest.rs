@@ -15,9 +15,9 @@ pub struct GenerationManifest {
     pub plugins: Vec<PluginDescription>,
     /// The libraries that were set aside.
     pub refused: Vec<Refusal>,
-    /// How workers of this generation are started: as asked for, or `Spawn` if a plugin started threads.
+    /// How workers of this generation are started: as asked for, or `Spawn` if a plugin started threads or kept files open.
     pub start_method: StartMethod,
-    /// What an operator ought to know; names the plugins that started threads.
+    /// What an operator ought to know; names the plugins that started threads or kept files open.
     pub warnings: Vec<String>,
 }
 

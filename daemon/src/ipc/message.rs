@@ -10,6 +10,9 @@ use super::manifest::GenerationManifest;
 
 /// The descriptor limit of one packet. The kernel takes 253; a few are kept for a large body and for growth.
 pub const DESCRIPTORS_MAX: usize = 240;
+/// No body that a worker or a hook host sends is larger than this: what a plugin has to say is small (its data travel in
+/// blocks), and the server must not take whatever amount of memory a plugin likes.
+pub const PLUGIN_BODY_MAX: u64 = 16 * 1024 * 1024;
 
 /// How workers come to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,6 +316,53 @@ pub struct TaskFailure {
     pub causes: Vec<String>,
     /// What to do, or empty.
     pub hint: String,
+}
+
+impl TaskFailure {
+    /// No text of it is longer than a person will read.
+    const TEXT_MAX: usize = 64 * 1024;
+    /// As many causes as a person will look at.
+    const CAUSES_MAX: usize = 32;
+
+    /// The same in a size that can be kept, stored and sent on, whatever a plugin put into it.
+    pub fn cut(self) -> TaskFailure {
+        let cut = |text| cut(text, TaskFailure::TEXT_MAX);
+        let causes_count = self.causes.len();
+        let mut causes: Vec<String> = self.causes.into_iter().take(TaskFailure::CAUSES_MAX).map(cut).collect();
+        if causes_count > causes.len() {
+            // In place of the last one, so that a failure that was cut once is not cut again.
+            causes.pop();
+            causes.push(format!("… and {} causes more", causes_count - causes.len()));
+        }
+        TaskFailure {
+            kind: cut(self.kind),
+            message: cut(self.message),
+            place: cut(self.place),
+            causes,
+            hint: cut(self.hint),
+        }
+    }
+}
+
+impl LogRecord {
+    const TEXT_MAX: usize = 64 * 1024;
+
+    /// The same in a size that can be kept.
+    pub fn cut(self) -> LogRecord {
+        let LogRecord { level, target, message, token } = self;
+        LogRecord { level, target: cut(target, 1024), message: cut(message, LogRecord::TEXT_MAX), token }
+    }
+}
+
+/// Cuts a text that is longer than `max` bytes, and says so at its end.
+fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        let mark = format!("… (cut, it has {} bytes)", text.len());
+        text.truncate(text.floor_char_boundary(max.saturating_sub(mark.len())));
+        text.push_str(&mark);
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// What the server asks of a hook host. Use [`super::client::HookChannel`] to send these.

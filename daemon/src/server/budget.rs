@@ -7,7 +7,8 @@
 //! go on and free something. Each pool is a [`Party`] that counts its jobs (queued or running); as long as some pool has
 //! more jobs than waiting tasks, and more drivers than waiting tasks, one of its drivers is awake and makes progress.
 //! When no pool has, all that runs is waiting: then the task that came last is refused, which gives back what it held.
-//! The check is made whenever a task begins to wait and whenever a job ends.
+//! The check is made whenever a task begins to wait and whenever a job ends. So whatever follows from the end of a job,
+//! above all the blocks of a run that it ended, must be given back before the job is counted as ended.
 //!
 //! Waiting tasks are served first come, first served, but a small request may pass a large one that does not fit yet:
 //! otherwise the small one, which could finish and free memory, would be stuck behind it.

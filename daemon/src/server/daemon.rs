@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use engine::event::Event;
 use engine::plan::{Plan, PlanOptions};
 use engine::policy::{RunPolicy, workers_for_run};
 use protocol::{EventKind, RunSummary, Submission};
@@ -160,6 +159,8 @@ impl Daemon {
                 Ok(summary) => {
                     log::info!("run {} of {}: {} nodes", summary.id, summary.pipeline, summary.counts.total);
                     self.services.usher.open(&run);
+                    // Only now: whatever closes it comes after what opens it.
+                    run.admit();
                     return Ok(summary);
                 }
                 // Two runs within a millisecond: the later one gets a suffix. A chosen id is not changed.
@@ -258,7 +259,7 @@ impl Daemon {
         if run.is_over() {
             return CancelOutcome::AlreadyOver(run.summary());
         }
-        run.step(Event::Cancel { reason: reason.to_owned() }, None);
+        run.cancel(reason.to_owned());
         CancelOutcome::Cancelling(run.summary())
     }
 
@@ -335,7 +336,7 @@ impl Daemon {
         self.registry.close();
         if mode == ShutdownMode::Now {
             for run in self.registry.active() {
-                run.step(Event::Cancel { reason: "the daemon is stopping".to_owned() }, None);
+                run.cancel("the daemon is stopping".to_owned());
             }
         }
         let grace = Duration::from_millis(self.config.workers.cancel_grace_ms);

@@ -19,7 +19,13 @@ pub fn perform(run: &Arc<Run>, actions: Vec<Action>, driver: Option<&Local<Job>>
             Action::Release { dataset } => run.release(dataset),
             // Told under the run's lock, so that all listeners see one order.
             Action::Emit(_) => {}
-            Action::Close { .. } => run.close(),
+            Action::Close { .. } => {
+                // Nothing reads a block any more. What the run still holds goes here, before the job that ended the run is
+                // counted as ended: the usher calls hooks first, and meanwhile the budget would refuse tasks of other runs
+                // that wait for these very bytes.
+                run.release_all();
+                run.close();
+            }
         }
     }
     run.generation.pool.take(jobs, driver);

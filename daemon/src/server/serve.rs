@@ -148,7 +148,7 @@ fn configure(arguments: &ServeArgs) -> Result<Config, Vec<Problem>> {
 
 fn serve(arguments: &ServeArgs, config: Config) -> Result<u8, ServeError> {
     if config.private {
-        end_with_parent()?;
+        end_with_parent(arguments.listen_stdin)?;
     }
     let wakes = Wakes::take_signals().map_err(|error| ServeError::internal("wait for signals", &error))?;
     let group = find_group(&config.server.group)?;
@@ -238,12 +238,15 @@ fn wait_for_drain(wakes: &Wakes, give_up: Instant) -> bool {
 }
 
 /// Has the kernel send SIGTERM when the process that started this one ends.
-fn end_with_parent() -> Result<(), ServeError> {
+fn end_with_parent(listens_at_stdin: bool) -> Result<(), ServeError> {
     let parent = getppid();
     prctl::set_pdeathsig(Signal::SIGTERM)
         .map_err(|error| ServeError::internal("be told of the parent's end", &error.into()))?;
-    if getppid() != parent {
-        // It ended between the two calls, and the kernel had nobody to tell.
+    // Whoever listens at standard input started this process. If that is not the parent, it ended before the first call, and
+    // another process has taken this one over.
+    let starter = if listens_at_stdin { socket::stdin_listener() } else { None };
+    if getppid() != parent || starter.is_some_and(|starter| starter != parent.as_raw()) {
+        // It ended before the kernel knew that it is to tell.
         return Err(ServeError {
             code: exit::UNREACHABLE,
             message: "the process that started this private daemon has ended".to_owned(),

@@ -47,7 +47,7 @@ impl Usher {
         (Usher { jobs: Mutex::new(sender) }, UsherDesk(receiver))
     }
 
-    /// Has a run begin.
+    /// Has a run begin; it is on disk, and [`Run::admit`] follows.
     pub fn open(&self, run: &Arc<Run>) {
         self.send(UsherJob::Open(Arc::clone(run)));
     }

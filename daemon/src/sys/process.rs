@@ -9,7 +9,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, getppid, setpgid};
 
 use crate::ipc::message::Ending;
@@ -31,6 +31,15 @@ pub fn lead_own_group() -> io::Result<()> {
         // Already the leader of a session, which is the same to us.
         Err(Errno::EPERM) => Ok(()),
         result => Ok(result?),
+    }
+}
+
+/// Ends every process of the group that this child leads (see [`lead_own_group`]), the child too. For a child that has
+/// not been reaped: until then, and as long as the group has a member, its number is nobody else's.
+pub fn kill_group(leader: i32) {
+    // 0 would be our own group, and 1 everybody. The one error there can be is a group without members.
+    if leader > 1 {
+        let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn perform(
             let borrowed: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
             let outputs = claims.len();
             match link.send(&FromWorker::Done { token, outputs: claims, answer }, &borrowed) {
-                Err(ChannelError::TooLarge { size, descriptors }) => {
+                Err(ChannelError::TooLarge { size, descriptors, .. }) => {
                     let message = format!(
                         "the task's {outputs} outputs do not fit into one message ({size} bytes, {descriptors} large blocks)"
                     );

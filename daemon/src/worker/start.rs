@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::{journal, serve};
 use crate::hook_host;
 use crate::ipc::channel::{Channel, ChannelError, Received};
-use crate::ipc::message::{Limits, Role, StartMethod, ToSpawned};
+use crate::ipc::message::{Limits, PLUGIN_BODY_MAX, Role, StartMethod, ToSpawned};
 use crate::ipc::page::WorkerPage;
 use crate::sys::{limits, process};
 use crate::zygote::{Library, LoadOutcome, Plugins, load};
@@ -61,7 +61,8 @@ fn run_forked(boot: Boot, output: OwnedFd, plugins: &Plugins) -> Result<(), Star
     process::lead_own_group().map_err(step("lead a process group"))?;
     process::unblock_signals().map_err(step("unblock signals"))?;
     // SAFETY: this is the child of a fork that leaves by `_exit`: the zygote's values (its channel, its pidfds, the
-    // libraries' files) are never used or dropped in it, and `output` was dropped above. The rest is kept.
+    // libraries' files) are never used or dropped in it, and `output` was dropped above. A plugin that kept a file open
+    // from its loading made the generation spawn instead (`zygote::load`), so no plugin misses one. The rest is kept.
     unsafe { process::close_all_but(&[boot.channel.as_fd(), boot.page.as_fd()]) }
         .map_err(step("close the zygote's files"))?;
     be(boot, plugins)
@@ -120,7 +121,8 @@ fn be(boot: Boot, plugins: &Plugins) -> Result<(), StartProblem> {
         let file = page;
         WorkerPage::open(&file).map_err(step("map the worker page"))?
     };
-    let channel = Channel::from_socket(channel);
+    // More than the server accepts is a failed task rather than the end of this process.
+    let channel = Channel::from_socket(channel).send_at_most(PLUGIN_BODY_MAX);
     match role {
         Role::Worker => {
             process::set_name(c"dagd-worker");

@@ -1,6 +1,7 @@
 //! The processes a zygote has started: starting them by either method, and what became of them.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use super::load::{Library, Plugins};
 use crate::ipc::channel::{Channel, ChannelError};
@@ -117,6 +118,7 @@ impl Children {
         if let Err(problem) = self.brief(&ours, start, &handed) {
             // It has died already, or will now that its briefing ends half-way; `reap` never hears of it.
             let _ = pidfd::kill(&spawned.pidfd);
+            process::kill_group(pid);
             let mut child = spawned.child;
             let _ = child.wait();
             return Err(format!("cannot brief a spawned process: {problem}"));
@@ -136,23 +138,33 @@ impl Children {
         channel.send(&ToSpawned::End, &[])
     }
 
-    /// Takes note of those that have ended; the answers are for the server.
+    /// Takes note of those that have ended, and ends what their plugins started and left behind; the answers are for
+    /// the server.
     pub fn reap(&mut self) -> Vec<FromZygote> {
+        let pidfds: Vec<_> = self.pidfds().collect();
+        let Ok(over) = wait::readable(&pidfds, Some(Duration::ZERO)) else { return Vec::new() };
+        let mut over = over.into_iter();
         let mut ended = Vec::new();
-        self.alive.retain(|child| match process::reap(child.pid) {
-            Ok(None) => true,
-            Ok(Some((ending, max_rss_bytes))) => {
-                ended.push(FromZygote::Exited { number: child.number, pid: child.pid, ending, max_rss_bytes });
-                false
+        self.alive.retain(|child| {
+            if over.next() != Some(true) {
+                return true;
             }
-            Err(problem) => {
-                // Somebody else (a plugin's own handler) has waited for it: it is gone, nobody knows how.
-                let text = format!("cannot tell how process {} ended: {problem}", child.pid);
-                ended.push(FromZygote::Warning(text));
-                let ending = crate::ipc::message::Ending::Exited(-1);
-                ended.push(FromZygote::Exited { number: child.number, pid: child.pid, ending, max_rss_bytes: 0 });
-                false
+            // A process that a plugin forked holds the channel and the output open, and does not die with its parent.
+            process::kill_group(child.pid);
+            match process::reap(child.pid) {
+                Ok(None) => return true,
+                Ok(Some((ending, max_rss_bytes))) => {
+                    ended.push(FromZygote::Exited { number: child.number, pid: child.pid, ending, max_rss_bytes });
+                }
+                Err(problem) => {
+                    // Somebody else (a plugin's own handler) has waited for it: it is gone, nobody knows how.
+                    let text = format!("cannot tell how process {} ended: {problem}", child.pid);
+                    ended.push(FromZygote::Warning(text));
+                    let ending = crate::ipc::message::Ending::Exited(-1);
+                    ended.push(FromZygote::Exited { number: child.number, pid: child.pid, ending, max_rss_bytes: 0 });
+                }
             }
+            false
         });
         ended
     }

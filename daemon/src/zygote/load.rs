@@ -1,4 +1,4 @@
-//! All libraries of a generation, one after the other: what was taken, what was refused, who starts threads.
+//! All libraries of a generation, one after the other: what was taken, what was refused, who starts threads or leaves files open.
 
 use std::os::fd::OwnedFd;
 
@@ -44,7 +44,7 @@ pub fn load(libraries: &[Library], page: Option<&LoadingPage>, start_method: Sta
     let mut plugins: Plugins = Vec::new();
     let mut manifest = GenerationManifest { start_method, ..GenerationManifest::default() };
     for (index, library) in (0..).zip(libraries) {
-        let threads_before = threads();
+        let (threads_before, files_before) = (threads(), open_files());
         let opened = library::open(&library.file, |phase| {
             if let Some(page) = page {
                 page.enter(index, phase);
@@ -56,6 +56,13 @@ pub fn load(libraries: &[Library], page: Option<&LoadingPage>, start_method: Sta
         let started = threads().saturating_sub(threads_before);
         if started > 0 {
             manifest.warnings.push(thread_warning(&library.copy, started, start_method));
+            manifest.start_method = StartMethod::Spawn;
+        }
+        let left_open = open_files().saturating_sub(files_before);
+        // A forked worker closes every file it was not given, and their numbers come back as those of blocks: whoever uses the
+        // library's file then uses a block. A spawned one opens its own, and closes none of them.
+        if left_open > 0 && start_method == StartMethod::Fork {
+            manifest.warnings.push(file_warning(&library.copy, left_open));
             manifest.start_method = StartMethod::Spawn;
         }
         match opened.and_then(|(module, description)| Ok((module, once(&plugins, libraries, description)?))) {
@@ -99,7 +106,21 @@ fn thread_warning(library: &LibraryCopy, started: usize, start_method: StartMeth
     )
 }
 
+fn file_warning(library: &LibraryCopy, left_open: usize) -> String {
+    let noun = if left_open == 1 { "a file" } else { "files" };
+    format!(
+        "plugin library {} ({}) left {noun} open when it was loaded ({left_open}): a forked worker closes what it was not given, \
+         so workers of this generation are spawned, which takes longer; open files on first use instead",
+        library.name, library.path
+    )
+}
+
 /// The threads of this process; counting can fail only without `/proc`, where nothing of this would work.
 fn threads() -> usize {
     process::thread_count().unwrap_or(1)
+}
+
+/// The descriptors of this process, and the one they are counted with.
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }

@@ -23,6 +23,9 @@ use crate::server::socket::peer::{Admission, Peer};
 /// How long an answer that is under way may take to end when the daemon stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a peer that is refused may take to ask, so that it takes nobody's place for long.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The largest head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -65,7 +68,7 @@ pub(super) async fn serve(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_patience)
+        .header_read_timeout(if admitted { limits.head_patience } else { limits.head_patience.min(REFUSED_PATIENCE) })
         .max_buf_size(HEAD_BYTES_MAX)
         // A client that has said all it wants to say still gets its answer.
         .half_close(true)

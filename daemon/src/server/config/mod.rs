@@ -66,7 +66,7 @@ pub struct PluginsConfig {
     pub directories: Vec<PathBuf>,
     /// Folders of `--plugins`; they go before those of the file. Not a key of the file.
     pub command_line: Vec<PathBuf>,
-    /// Bound on the loading of all plugins.
+    /// Bound on one attempt at loading all plugins.
     pub load_timeout_ms: u64,
 }
 

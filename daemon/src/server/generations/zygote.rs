@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -93,6 +93,16 @@ pub struct Process {
 }
 
 impl Process {
+    /// Becomes readable when it ends, whoever else may hold its channel open.
+    pub fn watched(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        wait::readable_within(self.watched(), Duration::ZERO).unwrap_or(false)
+    }
+
     /// Sends it a signal; one that has gone already does not mind.
     pub fn signal(&self, signal: Signal) {
         let _ = pidfd::signal(&self.pidfd, signal);
@@ -194,9 +204,16 @@ impl Inbox {
         self.bell.ring();
     }
 
-    fn take(&self) -> Vec<Request> {
+    /// What was asked for since the last time; nothing when the end was. The end comes first: what was to be started before it
+    /// would only be killed, and must not fail in its way.
+    fn take(&self) -> Option<Vec<StartRequest>> {
         self.bell.answer();
-        std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner))
+        let requests = std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner));
+        let start = |request| match request {
+            Request::Start(request) => Some(*request),
+            Request::Shutdown => None,
+        };
+        requests.into_iter().map(start).collect()
     }
 }
 
@@ -286,14 +303,10 @@ impl Keeper<'_> {
                 }
             }
             if ready.get(1) == Some(&true) {
-                for request in self.inbox.take() {
-                    match request {
-                        Request::Shutdown => return Over::Shutdown,
-                        Request::Start(request) => {
-                            if let Err(over) = self.on_start(running, *request) {
-                                return over;
-                            }
-                        }
+                let Some(requests) = self.inbox.take() else { return Over::Shutdown };
+                for request in requests {
+                    if let Err(over) = self.on_start(running, request) {
+                        return over;
                     }
                 }
             }
@@ -383,14 +396,56 @@ impl Keeper<'_> {
             if wait::readable(&[self.inbox.bell.as_fd()], None).is_err() {
                 return;
             }
-            for request in self.inbox.take() {
-                match request {
-                    Request::Shutdown => return,
-                    Request::Start(request) => {
-                        let _ = request.started.send(Err(message.to_owned()));
-                    }
-                }
+            let Some(requests) = self.inbox.take() else { return };
+            for request in requests {
+                let _ = request.started.send(Err(message.to_owned()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Process {
+    /// One that is none: says nothing, minds no signal, and has ended if asked.
+    pub fn pretended() -> Process {
+        let (page, _) = WorkerPage::create().expect("a page");
+        let (read, _) = spawn::output_pipe().expect("a pipe");
+        let null = std::fs::File::open("/dev/null").expect("/dev/null");
+        let output = OutputLines::new(read).expect("a pipe that does not block");
+        Process { pid: 0, page, output, pidfd: null.into(), ended: channel().1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn start() -> Request {
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let (role, limits) = (Role::Worker, Limits::default());
+        let (started, ended) = (channel().0, channel().0);
+        Request::Start(Box::new(StartRequest {
+            role,
+            limits,
+            channel: null(),
+            page: null(),
+            output: null(),
+            started,
+            ended,
+        }))
+    }
+
+    #[test]
+    fn the_end_is_heard_whatever_was_asked_for_before_it() {
+        let inbox = Inbox { bell: Bell::new().unwrap(), requests: Mutex::default() };
+        assert_eq!(inbox.take().unwrap().len(), 0);
+        inbox.put(start());
+        inbox.put(start());
+        assert_eq!(inbox.take().unwrap().len(), 2);
+        inbox.put(start());
+        inbox.put(Request::Shutdown);
+        inbox.put(start());
+        assert!(inbox.take().is_none());
     }
 }

@@ -147,7 +147,13 @@ impl Host {
             }
             if ready.first() == Some(&true) {
                 match self.channel.receive() {
-                    Ok(HookEvent::Log(record)) => said(Said::Logged(record)),
+                    Ok(HookEvent::Log(record)) => {
+                        said(Said::Logged(record));
+                        // One that logs without pause would otherwise never be late.
+                        if left.is_zero() {
+                            return Err(TOO_LATE.to_owned());
+                        }
+                    }
                     Ok(event) => return Ok(event),
                     Err(error) => {
                         let lost = self.lost(error);
@@ -170,5 +176,28 @@ impl Host {
             },
             error => format!("broke the protocol: {error}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::ipc::channel::Channel;
+    use crate::ipc::message::FromHookHost;
+
+    #[test]
+    fn a_hook_that_logs_without_pause_is_late_all_the_same() {
+        let (channel, socket) = HookChannel::pair().unwrap();
+        let mut host = Host { channel, process: Process::pretended(), configured: BTreeSet::new(), last_token: 0 };
+        let hook = Channel::from_socket(socket);
+        for message in ["one", "two", "three"] {
+            let record = LogRecord { level: 3, target: "t".to_owned(), message: message.to_owned(), token: 1 };
+            hook.send(&FromHookHost::Log(record), &[]).unwrap();
+        }
+        let mut heard = 0;
+        let late = host.receive(Instant::now(), &mut |_| heard += 1);
+        assert_eq!(late.unwrap_err(), TOO_LATE);
+        assert_eq!(heard, 1, "there is always another line");
     }
 }

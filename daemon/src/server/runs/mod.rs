@@ -4,6 +4,7 @@
 //! runs by id. [`id`] makes ids.
 #![forbid(unsafe_code)]
 
+mod gate;
 pub mod id;
 mod registry;
 mod run;

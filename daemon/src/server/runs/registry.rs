@@ -68,10 +68,11 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes a run out again that has not begun.
+    /// Takes a run out again that was not admitted; who follows it already is told that nothing comes.
     pub fn withdraw(&self, run: &Run) {
         let withdrawn = self.lock().active.remove(&run.id);
         self.changed.notify_all();
+        run.feed.close();
         drop(withdrawn);
     }
 

@@ -16,6 +16,7 @@ use engine::plan::{Plan, TaskKind};
 use engine::policy::RunPolicy;
 use protocol::{EventKind, LogLine, LogSource, Progress, RunDetail, RunSummary};
 
+use super::gate::Gate;
 use crate::block::Block;
 use crate::server::budget::Charge;
 use crate::server::clock::Sleeper;
@@ -63,6 +64,7 @@ pub struct Run {
     pub log: Arc<RunLog>,
     services: Arc<Services>,
     submitted_us: i64,
+    gate: Gate,
     hook_events: AtomicU64,
     /// What nodes under way last said of their progress.
     progress: Mutex<BTreeMap<NodeId, Progress>>,
@@ -114,6 +116,7 @@ impl Run {
             log: Arc::new(RunLog::new(settings.log_lines_max)),
             services,
             submitted_us: settings.submitted_us,
+            gate: Gate::default(),
             hook_events: AtomicU64::new(0),
             progress: Mutex::default(),
             state: Mutex::new(State {
@@ -140,6 +143,20 @@ impl Run {
         }
         perform(self, actions, Some(driver));
         true
+    }
+
+    /// Asks it to stop; if it is not admitted yet, it stops when it is.
+    pub fn cancel(self: &Arc<Run>, reason: String) {
+        if let Some(reason) = self.gate.pass(reason) {
+            self.step(Event::Cancel { reason }, None);
+        }
+    }
+
+    /// To be called once, when it is on disk and the usher was asked to open it.
+    pub fn admit(self: &Arc<Run>) {
+        if let Some(reason) = self.gate.open() {
+            self.step(Event::Cancel { reason }, None);
+        }
     }
 
     /// Tells the engine of an event and does what follows from it.

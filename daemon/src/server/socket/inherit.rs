@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
-use nix::sys::socket::sockopt::{AcceptConn, SockType as SockTypeOption};
+use nix::sys::socket::sockopt::{AcceptConn, PeerCredentials, SockType as SockTypeOption};
 use nix::sys::socket::{SockType, getsockopt};
 
 use super::SocketError;
@@ -61,6 +61,19 @@ pub(super) fn from_stdin() -> Result<UnixListener, SocketError> {
         SocketError::new(format!("cannot take the socket from standard input: {error}"), STDIN_HINT)
     })?;
     checked(passed, "standard input")
+}
+
+/// The process that made the socket at standard input listen, if there is one that listens. The kernel notes it at `listen`,
+/// and whoever inherits the socket reads the same.
+pub fn stdin_listener() -> Option<i32> {
+    listener_of(&std::io::stdin())
+}
+
+pub(super) fn listener_of(socket: &impl AsFd) -> Option<i32> {
+    if !matches!(getsockopt(socket, AcceptConn), Ok(true)) {
+        return None;
+    }
+    getsockopt(socket, PeerCredentials).ok().map(|credentials| credentials.pid())
 }
 
 const STDIN_HINT: &str = "--listen-stdin is for programs that start a daemon of their own; leave it out otherwise";

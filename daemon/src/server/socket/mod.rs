@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Gid;
 
 pub use bind::SocketFile;
-pub use inherit::ListenVariables;
+pub use inherit::{ListenVariables, stdin_listener};
 
 /// What is known about where to listen.
 #[derive(Debug, Clone, Default)]

@@ -149,3 +149,13 @@ fn several_passed_sockets_are_one_too_many() {
     let error = listen(&Request { passed, ..Request::default() }).unwrap_err();
     assert!(error.message.contains("2 sockets"), "{error}");
 }
+
+#[test]
+fn a_listening_socket_says_who_made_it_listen() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+    let own = i32::try_from(std::process::id()).unwrap();
+    assert_eq!(super::inherit::listener_of(&listener), Some(own), "the process, not the thread");
+    let (end, _other) = UnixStream::pair().unwrap();
+    assert_eq!(super::inherit::listener_of(&end), None, "it does not listen");
+}

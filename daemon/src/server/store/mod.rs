@@ -3,7 +3,8 @@
 //! One thread owns the writing connection ([`writer`]). It commits what has gathered in one transaction with one sync
 //! (`synchronous = FULL`), so many submits at once share it. [`Store::insert_run`] returns after that commit: an
 //! acknowledged run survives a power cut. [`Store::update_state`] and [`Store::finish_run`] return at once, and reading
-//! sees what they said from that moment on: what is not on disk yet is read from memory ([`pending`]).
+//! sees what they said from that moment on: what is not on disk yet is read from memory ([`pending`]), and what could not be
+//! written is tried again ([`kept`]).
 //!
 //! A row that cannot be read is logged and left out: it stands in nobody's way, neither in a list nor at start-up. A file
 //! that is no database, or a damaged one, is set aside under another name and a new one begun; a file of a later version
@@ -13,6 +14,7 @@
 //! itself, which leaves no lock file and dies with the process).
 #![forbid(unsafe_code)]
 
+mod kept;
 mod pending;
 mod read;
 mod schema;
@@ -156,13 +158,13 @@ impl Store {
         self.writer.ask(|reply| Job::Insert { run: Box::new(run), reply })
     }
 
-    /// Says where a run stands now. Returns at once; a failure to write it is logged.
+    /// Says where a run stands now. Returns at once; what cannot be written is tried again later.
     pub fn update_state(&self, summary: RunSummary) {
         self.pending.put_summary(summary.clone());
         self.writer.tell(Job::Update { summary: Box::new(summary) });
     }
 
-    /// Keeps a run's report. Returns at once; a failure to write it is logged, and the report then stays in memory.
+    /// Keeps a run's report. Returns at once; what cannot be written stays in memory and is tried again later.
     pub fn finish_run(&self, detail: RunDetail) {
         let detail = Arc::new(detail);
         self.pending.put_detail(Arc::clone(&detail));
@@ -201,8 +203,10 @@ impl Store {
 
     /// Lines of a run's log, from number `from` on; none if there is no such run.
     pub fn logs(&self, id: &str, from: u64) -> Result<Option<LogList>, StoreError> {
-        // Lines on their way to the disk count as written.
-        self.flush()?;
+        // Lines on their way to the disk count as written. Those that cannot be written are no reason to hide the others.
+        if let Err(error) = self.flush() {
+            log::warn!("the log of run {id} may be incomplete: {error}");
+        }
         self.readers.with(|connection| read::logs(connection, id, from))
     }
 
@@ -227,7 +231,7 @@ impl Store {
         self.writer.ask(|reply| Job::Prune { retention, now_us, reply })
     }
 
-    /// Waits until everything said so far is on disk.
+    /// Waits until everything said so far is on disk; what failed before is tried again, and an error if it fails again.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.writer.ask(|reply| Job::Flush { reply })
     }

@@ -52,6 +52,16 @@ impl Pending {
             .collect()
     }
 
+    /// Whether this is still the newest that was said about the run.
+    pub(super) fn awaits_summary(&self, said: &RunSummary) -> bool {
+        matches!(self.lock().get(&said.id), Some(Entry::Summary(summary)) if **summary == *said)
+    }
+
+    /// Whether this report is still to be written.
+    pub(super) fn awaits_detail(&self, said: &Arc<RunDetail>) -> bool {
+        matches!(self.lock().get(&said.summary.id), Some(Entry::Detail(detail)) if Arc::ptr_eq(detail, said))
+    }
+
     /// Forgets what is now on disk, unless something newer was said meanwhile.
     pub(super) fn written_summary(&self, written: &RunSummary) {
         let mut runs = self.lock();

@@ -1,7 +1,7 @@
 //! The database's layout: made, migrated, opened.
 
-use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -86,8 +86,12 @@ pub(super) fn open_file(file: &Path) -> Result<Connection, StoreError> {
 
 fn try_open_file(file: &Path) -> Result<Connection, StoreError> {
     let attempt = || format!("open the database {}", file.display());
+    // Pipelines and their parameters are nobody else's business, and SQLite would make the file with the process's umask:
+    // whoever opened it before its mode was set could read on.
+    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(file);
+    drop(made.map_err(|error| StoreError::io(attempt(), &error))?);
     let mut connection = Connection::open(file).map_err(|error| StoreError::sqlite(attempt(), &error))?;
-    // SQLite makes the file with the process's umask; pipelines and their parameters are nobody else's business.
+    // One that was there already.
     if let Err(error) = std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)) {
         log::warn!("cannot make {} private to its owner: {error}", file.display());
     }

@@ -1,13 +1,17 @@
 //! The thread that writes: takes what has gathered, commits it together, then answers those who wait.
+//!
+//! What nobody waits for is kept when it fails, and tried again ([`Kept`]): the disk may have room later.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use protocol::{LogLine, RunDetail, RunState, RunSummary};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
+use super::kept::Kept;
 use super::pending::Pending;
 use super::read;
 use super::{NewRun, Retention, StoreError};
@@ -17,6 +21,9 @@ const JOBS_MAX: usize = 4096;
 
 /// How many jobs one commit may hold, so that nobody waits long for an answer.
 const BATCH_MAX: usize = 512;
+
+/// How long after a failed try what was kept is tried again; at once if somebody waits for it ([`Job::Flush`]).
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where the answer to a job goes.
 pub(super) type Reply<T> = SyncSender<Result<T, StoreError>>;
@@ -97,43 +104,83 @@ struct Desk {
 }
 
 /// To be done once the batch is committed, or has failed to.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>)>;
+type Answer = Box<dyn FnOnce(Result<(), StoreError>, &mut Kept)>;
 
 impl Desk {
     fn work(&self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
-            let mut batch = vec![first];
+        let mut kept = Kept::default();
+        let mut tried = Instant::now();
+        loop {
+            let first = match kept.is_empty() {
+                true => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => jobs.recv_timeout(RETRY_INTERVAL),
+            };
+            if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+                break;
+            }
+            let mut batch: Vec<Job> = first.into_iter().collect();
             batch.extend(std::iter::from_fn(|| jobs.try_recv().ok()).take(BATCH_MAX - 1));
-            self.write(batch);
+            let is_awaited = batch.iter().any(|job| matches!(job, Job::Flush { .. }));
+            if !kept.is_empty() && (is_awaited || tried.elapsed() >= RETRY_INTERVAL) {
+                self.retry(&mut kept);
+                tried = Instant::now();
+            }
+            if !batch.is_empty() {
+                self.write(batch, &mut kept);
+            }
+        }
+        if !kept.is_empty() {
+            self.retry(&mut kept);
         }
     }
 
-    fn write(&self, batch: Vec<Job>) {
+    /// Tries again what was kept, in a transaction of its own: what fails for ever is in no other job's way.
+    fn retry(&self, kept: &mut Kept) {
+        let count = kept.len();
+        // What something newer was said about is of no use any more, and would undo it.
+        let wanted = kept.take().into_iter().filter(|job| self.is_wanted(job)).collect();
+        self.write(wanted, kept);
+        if kept.is_empty() {
+            log::info!("{count} records of runs that could not be written before are written");
+        }
+    }
+
+    fn is_wanted(&self, job: &Job) -> bool {
+        match job {
+            Job::Update { summary } => self.pending.awaits_summary(summary),
+            Job::Finish { detail } => self.pending.awaits_detail(detail),
+            _ => true,
+        }
+    }
+
+    fn write(&self, batch: Vec<Job>, kept: &mut Kept) {
         let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
         let outcome = self.commit(batch, &mut answers);
         for answer in answers {
-            answer(outcome.clone());
+            answer(outcome.clone(), kept);
         }
-        if let Err(error) = outcome {
-            log::error!("{error}; reports of runs that ended meanwhile are in memory only");
-        }
+        kept.report();
     }
 
     fn commit(&self, batch: Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
         let failed = |error| StoreError::sqlite("write to the database", &error);
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let transaction = connection.transaction();
+        // Immediate: if another process holds the database, that is waited for once, not once a job.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let mut transaction = match transaction {
             Ok(transaction) => transaction,
             Err(error) => {
-                let error = failed(error);
-                answers.extend(batch.into_iter().filter_map(refusal));
-                return Err(error);
+                answers.extend(batch.into_iter().map(refusal));
+                return Err(failed(error));
             }
         };
         for job in batch {
-            // A job of its own savepoint: one that fails takes nothing else with it.
-            answers.push(self.apply(&mut transaction, job));
+            // A job of its own savepoint: one that fails takes nothing else with it. Unless SQLite has taken the whole
+            // transaction back, as it may when the disk is full: what is done after that would be committed on its own.
+            answers.push(match transaction.is_autocommit() {
+                true => refusal(job),
+                false => self.apply(&mut transaction, job),
+            });
         }
         transaction.commit().map_err(failed)
     }
@@ -150,18 +197,16 @@ impl Desk {
             }
             Job::Update { summary } => {
                 let result = within(transaction, "update a run", |t| update(t, &summary));
-                let pending = Arc::clone(&self.pending);
-                done_or_logged(result, move || pending.written_summary(&summary))
+                done_or_kept(result, Arc::clone(&self.pending), Job::Update { summary })
             }
             Job::Finish { detail } => {
                 let result = within(transaction, "keep a run's report", |t| finish(t, &detail));
-                let pending = Arc::clone(&self.pending);
-                done_or_logged(result, move || pending.written_detail(&detail))
+                done_or_kept(result, Arc::clone(&self.pending), Job::Finish { detail })
             }
             Job::Logs { id, lines } => {
                 let limit = self.log_lines_max;
                 let result = within(transaction, "keep a run's log", |t| append_logs(t, &id, &lines, limit));
-                done_or_logged(result, || ())
+                done_or_kept(result, Arc::clone(&self.pending), Job::Logs { id, lines })
             }
             Job::Interrupt { now_us, reply } => {
                 answer_with(reply, within(transaction, "mark interrupted runs", |t| interrupt(t, now_us)))
@@ -169,35 +214,47 @@ impl Desk {
             Job::Prune { retention, now_us, reply } => {
                 answer_with(reply, within(transaction, "forget old runs", |t| prune(t, retention, now_us)))
             }
-            Job::Flush { reply } => answer_with(reply, Ok(())),
+            Job::Flush { reply } => flushed(reply),
         }
     }
 }
 
-/// The answers of a job that was never tried.
-fn refusal(job: Job) -> Option<Answer> {
+/// The answer of a job that was never tried, for a batch that failed.
+fn refusal(job: Job) -> Answer {
     match job {
-        Job::Insert { reply, .. } | Job::Interrupt { reply, .. } | Job::Flush { reply } => {
-            Some(answer_with(reply, Ok(())))
-        }
-        Job::Prune { reply, .. } => Some(answer_with(reply, Ok(0))),
-        Job::Update { .. } | Job::Finish { .. } | Job::Logs { .. } => None,
+        Job::Insert { reply, .. } | Job::Interrupt { reply, .. } => answer_with(reply, Ok(())),
+        Job::Prune { reply, .. } => answer_with(reply, Ok(0)),
+        Job::Flush { reply } => flushed(reply),
+        job @ (Job::Update { .. } | Job::Finish { .. } | Job::Logs { .. }) => Box::new(move |committed, kept| {
+            if let Err(error) = committed {
+                kept.keep(job, error);
+            }
+        }),
     }
 }
 
 fn answer_with<T: 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Answer {
-    Box::new(move |committed| {
+    Box::new(move |committed, _| {
         // Who asked may have given up waiting.
         let _ = reply.send(committed.and(result));
     })
 }
 
-fn done_or_logged(result: Result<(), StoreError>, done: impl FnOnce() + 'static) -> Answer {
-    Box::new(move |committed| match (committed, result) {
-        (Ok(()), Ok(())) => done(),
-        (Ok(()), Err(error)) => log::error!("{error}"),
-        // Logged once for the whole batch.
-        (Err(_), _) => (),
+/// Everything is on disk if the batch is, and nothing from before is kept.
+fn flushed(reply: Reply<()>) -> Answer {
+    Box::new(move |committed, kept| {
+        // Who asked may have given up waiting.
+        let _ = reply.send(committed.and_then(|()| kept.verdict()));
+    })
+}
+
+/// For a job that nobody waits for: what it said is let go from memory when it is on disk, and kept until then.
+fn done_or_kept(result: Result<(), StoreError>, pending: Arc<Pending>, job: Job) -> Answer {
+    Box::new(move |committed, kept| match (committed.and(result), &job) {
+        (Ok(()), Job::Update { summary }) => pending.written_summary(summary),
+        (Ok(()), Job::Finish { detail }) => pending.written_detail(detail),
+        (Ok(()), _) => (),
+        (Err(error), _) => kept.keep(job, error),
     })
 }
 

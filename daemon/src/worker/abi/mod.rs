@@ -144,6 +144,7 @@ pub fn task_failure(failure: Failure) -> TaskFailure {
         causes: failure.causes.into_iter().map(String::from).collect(),
         hint: failure.hint.into(),
     }
+    .cut()
 }
 
 #[cfg(test)]

@@ -94,6 +94,11 @@ impl Answer {
 fn read_answer(stream: &mut UnixStream) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
+    answer_of(bytes)
+}
+
+/// Takes an answer apart.
+fn answer_of(bytes: Vec<u8>) -> Answer {
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);

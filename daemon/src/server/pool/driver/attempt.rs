@@ -164,9 +164,15 @@ impl Driver {
     fn send(&mut self, request: &TaskRequest, subject: &Subject) -> Result<(), Failure> {
         for _ in 0..2 {
             let worker = self.ensure_worker().map_err(|reason| subject.no_worker(reason))?;
+            // A process it left behind may hold its channel open: then nobody would read the task.
+            if worker.process.has_ended() {
+                self.discard_worker();
+                continue;
+            }
             match worker.channel.send_task(request) {
                 Ok(()) => return Ok(()),
-                Err(ChannelError::Closed) => self.discard_worker(),
+                // One that has not even read what belonged to earlier tasks is no better.
+                Err(ChannelError::Closed | ChannelError::Behind) => self.discard_worker(),
                 Err(error) => {
                     let mut failure =
                         subject.failure(FailureKind::Error, format!("the task could not be sent: {error}"));

@@ -24,6 +24,9 @@ use crate::sys::wait;
 
 /// How often the page is looked at for progress while a task runs.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a worker's last words are listened to once its process has ended: a process that it left behind may hold its
+/// channel, and go on talking.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the conversation is about.
 pub struct Topic<'a> {
@@ -97,24 +100,34 @@ impl Driver {
         ladder: &mut Option<Ladder>,
     ) -> End {
         let mut told = None;
+        let mut ended: Option<Instant> = None;
         loop {
             let patience = match ladder {
                 Some(ladder) => ladder.patience(Instant::now()).min(PROGRESS_INTERVAL),
                 None => PROGRESS_INTERVAL,
             };
-            let mut watched = vec![worker.channel.as_fd(), self.slot().bell().as_fd()];
+            let mut watched = vec![worker.channel.as_fd(), self.slot().bell().as_fd(), worker.process.watched()];
             watched.extend(worker.process.output.watched());
             let ready = match wait::readable(&watched, Some(patience)) {
                 Ok(ready) => ready,
                 Err(error) => return End::Unusable(topic.subject.protocol(format!("cannot wait for it: {error}"))),
             };
-            if ready.get(2) == Some(&true) {
+            if ready.get(3) == Some(&true) {
                 log_output(worker, topic);
             }
-            if ready.first() == Some(&true)
-                && let Some(end) = self.hear(worker, topic, allowance)
-            {
-                return end;
+            if ready.first() == Some(&true) {
+                if let Some(end) = self.hear(worker, topic, allowance) {
+                    return end;
+                }
+            } else if ended.is_some() {
+                return End::Gone;
+            }
+            if ready.get(2) == Some(&true) {
+                // Not at once: its last words may have come between the looks at the channel and at the process.
+                let since = *ended.get_or_insert_with(Instant::now);
+                if since.elapsed() > LAST_WORDS_PATIENCE {
+                    return End::Gone;
+                }
             }
             if ready.get(1) == Some(&true) {
                 self.slot().bell().answer();

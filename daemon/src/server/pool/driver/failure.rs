@@ -63,6 +63,7 @@ impl Subject {
     pub fn no_worker(&self, reason: String) -> Failure {
         let mut failure = self.failure(FailureKind::Spawn, format!("no worker could be started for {}", self.doing));
         failure.causes.push(reason);
+        failure.hints.push("the daemon's log says more; `ctl plugins` tells whether a plugin was refused".to_owned());
         failure
     }
 
@@ -135,10 +136,14 @@ impl Subject {
                 );
                 failure
             }
-            ProcessEnd::Unknown => self.failure(
-                FailureKind::Protocol,
-                format!("the worker closed its channel while {}, and nobody could say how it ended", self.doing),
-            ),
+            ProcessEnd::Unknown => {
+                let mut failure = self.failure(
+                    FailureKind::Protocol,
+                    format!("the worker closed its channel while {}, and nobody could say how it ended", self.doing),
+                );
+                failure.hints.push("its zygote may have ended with it; submit the run again".to_owned());
+                failure
+            }
         };
         if !last_lines.is_empty() {
             failure.causes.push(format!("it printed last:\n{}", last_lines.join("\n")));

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Job, Local, Shared, Slot, WorkerState};
+use crate::ipc::channel::ChannelError;
 use crate::ipc::client::WorkerEvent;
 use crate::ipc::message::Limits;
 use crate::server::generations::{ProcessEnd, Zygote, ending_in_words};
@@ -29,6 +30,14 @@ use worker::Worker;
 
 /// How long a driver waits before it tries again to start a worker that did not start.
 const START_PAUSE: Duration = Duration::from_secs(1);
+
+/// What became of a worker that was idle.
+enum Lost {
+    /// It has gone, or closed its channel.
+    Ended,
+    /// It must not be used again: what it did, as it stands after "the worker".
+    Unusable(String),
+}
 
 /// What drivers need to know of the configuration.
 #[derive(Debug, Clone)]
@@ -69,13 +78,20 @@ impl Driver {
         }
         let shared = Arc::clone(&self.shared);
         while !shared.is_stopping() {
-            let job = shared.queues.find(&mut local).or_else(|| match shared.queues.rest(&mut local) {
-                super::steal::Rest::Job(job) => Some(job),
-                super::steal::Rest::Sleep => {
-                    self.replace_worker_before_sleep();
-                    self.sleep();
-                    shared.queues.woken(&local);
-                    None
+            let job = shared.queues.find(&mut local).or_else(|| {
+                // Before it stands in the list of sleepers: a wake-up must find it ready.
+                self.replace_worker_before_rest();
+                match shared.queues.rest(&mut local) {
+                    super::steal::Rest::Job(job) => Some(job),
+                    super::steal::Rest::Sleep => {
+                        let lost = self.sleep();
+                        shared.queues.woken(&local);
+                        // Off the list of sleepers: it may take a while.
+                        if let Some(lost) = lost {
+                            self.end_idle_worker(lost);
+                        }
+                        None
+                    }
                 }
             });
             if let Some(job) = job {
@@ -88,7 +104,7 @@ impl Driver {
     }
 
     /// A worker that the last job cost is replaced now, so that the next job need not wait for it.
-    fn replace_worker_before_sleep(&mut self) {
+    fn replace_worker_before_rest(&mut self) {
         // One that could not be started is tried again by the job that needs it.
         if self.worker.is_none()
             && self.start_failed.is_none()
@@ -99,25 +115,32 @@ impl Driver {
         }
     }
 
-    /// Waits for the bell; meanwhile takes notice if the idle worker dies, prints or logs.
-    fn sleep(&mut self) {
+    /// Waits for the bell; meanwhile takes notice if the idle worker dies, prints or logs. Returns at once if
+    /// the worker is lost: to end and replace it takes a driver that is off the list of sleepers.
+    fn sleep(&mut self) -> Option<Lost> {
         loop {
             let mut watched = vec![self.slot().bell().as_fd()];
             if let Some(worker) = &self.worker {
                 watched.push(worker.channel.as_fd());
+                watched.push(worker.process.watched());
                 watched.extend(worker.process.output.watched());
             }
             // A failing poll would make this a busy loop: give the work a chance instead, and come back.
-            let Ok(ready) = wait::readable(&watched, None) else { return };
+            let Ok(ready) = wait::readable(&watched, None) else { return None };
             if ready.first() == Some(&true) {
                 self.slot().bell().answer();
-                return;
+                return None;
             }
-            if ready.get(2) == Some(&true) {
+            if ready.get(3) == Some(&true) {
                 self.log_idle_output();
             }
-            if ready.get(1) == Some(&true) {
-                self.hear_idle_worker();
+            let lost = match (ready.get(1), ready.get(2)) {
+                (Some(true), _) => self.hear_idle_worker(),
+                (_, Some(true)) => Some(Lost::Ended),
+                _ => None,
+            };
+            if lost.is_some() {
+                return lost;
             }
         }
     }
@@ -131,34 +154,31 @@ impl Driver {
     }
 
     /// An idle worker has nothing to say but logs of threads that its plugins keep; anything else ends it.
-    fn hear_idle_worker(&mut self) {
-        let Some(worker) = &mut self.worker else { return };
-        match worker.channel.receive() {
+    fn hear_idle_worker(&self) -> Option<Lost> {
+        match self.worker.as_ref()?.channel.receive() {
             Ok(WorkerEvent::Log(record)) => {
                 log::info!(target: "plugin", "worker {}: {}: {}", self.number, record.target, record.message);
+                None
             }
-            Ok(other) => {
-                log::warn!("worker {} spoke out of turn ({other:?}) and is replaced", self.number);
-                self.replace_worker();
-            }
-            Err(_) => {
-                let end = match worker.await_end() {
-                    ProcessEnd::Ended { ending, .. } => ending_in_words(ending),
-                    ProcessEnd::WithZygote(reason) => reason,
-                    ProcessEnd::Unknown => "ended".to_owned(),
-                };
-                log::warn!("worker {}, which was idle, {end}; it is replaced", self.number);
-                self.log_idle_output();
-                self.replace_worker();
-            }
+            Ok(_) => Some(Lost::Unusable("spoke out of turn".to_owned())),
+            Err(ChannelError::Closed) => Some(Lost::Ended),
+            Err(error) => Some(Lost::Unusable(format!("broke the protocol: {error}"))),
         }
     }
 
-    fn replace_worker(&mut self) {
+    fn end_idle_worker(&mut self, lost: Lost) {
+        let Some(worker) = &mut self.worker else { return };
+        let what = match lost {
+            Lost::Unusable(what) => what,
+            Lost::Ended => match worker.await_end() {
+                ProcessEnd::Ended { ending, .. } => ending_in_words(ending),
+                ProcessEnd::WithZygote(reason) => reason,
+                ProcessEnd::Unknown => "ended".to_owned(),
+            },
+        };
+        log::warn!("worker {}, which was idle, {what}; it is replaced", self.number);
+        self.log_idle_output();
         self.discard_worker();
-        if let Err(reason) = self.ensure_worker() {
-            log::error!("worker {} could not be started again: {reason}", self.number);
-        }
     }
 
     /// Ends the worker, if there is one; the next job gets a new one.

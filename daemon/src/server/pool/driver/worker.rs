@@ -1,6 +1,7 @@
 //! A driver's worker process: started, spoken to, ended.
 #![forbid(unsafe_code)]
 
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use super::DriverSettings;
@@ -8,6 +9,7 @@ use crate::ipc::channel::ChannelError;
 use crate::ipc::client::{WorkerChannel, WorkerEvent};
 use crate::ipc::message::Role;
 use crate::server::generations::{Process, ProcessEnd, Zygote, ending_in_words};
+use crate::sys::wait;
 
 /// How long a worker that closed its channel may take to be reported dead, and a killed one to die.
 const END_PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +32,11 @@ impl Worker {
         let process = zygote.start_process(Role::Worker, settings.limits, socket, settings.start_timeout)?;
         let mut worker = Worker { channel, process };
         match worker.await_ready(deadline) {
-            Ok(()) => Ok(worker),
+            Ok(()) => {
+                worker.log_output();
+                worker.process.output.forget_tail();
+                Ok(worker)
+            }
             Err(reason) => {
                 let end = worker.end();
                 let said = worker.process.output.tail().join(" | ");
@@ -40,26 +46,48 @@ impl Worker {
         }
     }
 
+    /// Listens until it is ready. A spawned one loads its plugins meanwhile: what they print must be read, or they
+    /// would wait for their reader.
     fn await_ready(&mut self, deadline: Instant) -> Result<(), String> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.channel.receive_within(left) {
-                Ok(Some(WorkerEvent::Ready { .. })) => return Ok(()),
-                Ok(Some(WorkerEvent::Log(record))) => {
-                    log::info!(target: "plugin", "{}: {}", record.target, record.message)
-                }
-                Ok(Some(_)) => return Err("spoke out of turn".to_owned()),
-                Ok(None) => return Err("was not ready in time ([workers] start_timeout_ms)".to_owned()),
-                Err(ChannelError::Closed) => return Err("ended before it was ready".to_owned()),
-                Err(error) => return Err(format!("broke the protocol: {error}")),
+            let mut watched = vec![self.channel.as_fd(), self.process.watched()];
+            watched.extend(self.process.output.watched());
+            let ready =
+                wait::readable(&watched, Some(left)).map_err(|error| format!("cannot be waited for: {error}"))?;
+            if ready.get(2) == Some(&true) {
+                self.log_output();
             }
+            if ready.first() == Some(&true) {
+                match self.channel.receive() {
+                    Ok(WorkerEvent::Ready { .. }) => return Ok(()),
+                    Ok(WorkerEvent::Log(record)) => {
+                        log::info!(target: "plugin", "{}: {}", record.target, record.message);
+                    }
+                    Ok(_) => return Err("spoke out of turn".to_owned()),
+                    Err(ChannelError::Closed) => return Err("ended before it was ready".to_owned()),
+                    Err(error) => return Err(format!("broke the protocol: {error}")),
+                }
+            } else if ready.get(1) == Some(&true) {
+                return Err("ended before it was ready".to_owned());
+            }
+            // However much there is to hear and to read.
+            if left.is_zero() {
+                return Err("was not ready in time ([workers] start_timeout_ms)".to_owned());
+            }
+        }
+    }
+
+    fn log_output(&mut self) {
+        for line in self.process.output.read() {
+            log::info!(target: "plugin", "a new worker: {line}");
         }
     }
 
     /// Kills the worker if it still lives, waits for its end, and says in words how it ended.
     fn end(&mut self) -> Option<String> {
         let end = self.process.wait(Duration::from_millis(500)).or_else(|| self.kill());
-        self.process.output.read();
+        self.log_output();
         match end {
             Some(ProcessEnd::Ended { ending, .. }) => Some(ending_in_words(ending)),
             Some(ProcessEnd::WithZygote(reason)) => Some(reason),
@@ -73,7 +101,7 @@ impl Worker {
         self.process.wait(END_PATIENCE)
     }
 
-    /// How a worker ended that closed its channel. One that closed it and lives on is killed.
+    /// How a worker ended that has gone or closed its channel. One that closed it and lives on is killed.
     pub fn await_end(&mut self) -> ProcessEnd {
         self.process.wait(END_PATIENCE).or_else(|| self.kill()).unwrap_or(ProcessEnd::Unknown)
     }

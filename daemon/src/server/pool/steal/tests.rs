@@ -43,6 +43,25 @@ fn only_as_many_are_woken_as_there_are_jobs() {
     assert_eq!(woken.load(Ordering::SeqCst), 3, "nobody else sleeps");
 }
 
+#[test]
+fn a_driver_that_leaves_the_list_unasked_passes_its_wake_up_on() {
+    let woken = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&woken);
+    let (queues, mut locals) = Queues::new(3, move |index| list.lock().unwrap().push(index));
+    for local in &mut locals {
+        assert!(matches!(queues.rest(local), Rest::Sleep));
+    }
+    // The worker of driver 2 dies just when a job comes and driver 2 is called for it.
+    queues.inject([1]);
+    queues.woken(&locals[2]);
+    assert_eq!(*woken.lock().unwrap(), [2, 1]);
+    // Off the list, it is called no more while it starts a worker.
+    assert_eq!(queues.find(&mut locals[1]), Some(1));
+    queues.woken(&locals[1]);
+    queues.inject([2, 3]);
+    assert_eq!(*woken.lock().unwrap(), [2, 1, 0]);
+}
+
 /// Bells made of a condition variable, for the stress test.
 #[derive(Default)]
 struct Bells {

@@ -9,7 +9,7 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use protocol::RunState;
 use serde_json::Value;
 use tests::processes::{self, MemoryFile, Process};
-use tests::{Daemon, Scene, wait};
+use tests::{Daemon, Draw, Scene, wait};
 
 use crate::pipelines::{Gate, single};
 
@@ -177,7 +177,8 @@ enum Victim {
 }
 
 impl Victim {
-    fn find(self, daemon: &Daemon<'_>) -> Option<i32> {
+    /// The process to kill; `which` chooses among workers.
+    fn find(self, daemon: &Daemon<'_>, which: usize) -> Option<i32> {
         let processes = daemon.processes();
         let status = daemon.status();
         let workers: Vec<i32> =
@@ -187,16 +188,16 @@ impl Victim {
         match self {
             Victim::Server => Some(daemon.pid()),
             Victim::Zygote => Some(zygote),
-            Victim::Worker => workers.first().copied(),
+            Victim::Worker => workers.get(which % workers.len().max(1)).copied(),
             Victim::HookHost => child_of(zygote).map(|process| process.pid).find(|pid| !workers.contains(pid)),
         }
     }
 }
 
-/// Blocks made and read all the time, for as long as it takes.
+/// Blocks made and read all the time; at the gate a node waits, so that the run is not over before the kill.
 const BUSY: &str = r#"
     name = "busy"
-    parameters = { bytes = 300000 }
+    parameters = { bytes = 300000, gate = "GATE" }
     [[node]]
     name = "make_{i}"
     matrix = { i = [NUMBERS] }
@@ -213,46 +214,55 @@ const BUSY: &str = r#"
 
 #[test]
 fn killing_the_server_leaves_nothing() {
-    for moment in [0, 3, 11, 40] {
-        check_kill(Victim::Server, moment);
-    }
+    check_kills(Victim::Server, 4);
 }
 
 #[test]
 fn killing_the_zygote_leaves_nothing() {
-    for moment in [1, 25] {
-        check_kill(Victim::Zygote, moment);
-    }
+    check_kills(Victim::Zygote, 2);
 }
 
 #[test]
 fn killing_a_worker_leaves_nothing() {
-    for moment in [2, 30] {
-        check_kill(Victim::Worker, moment);
-    }
+    check_kills(Victim::Worker, 2);
 }
 
 #[test]
 fn killing_the_hook_host_leaves_nothing() {
-    for moment in [5, 20] {
-        check_kill(Victim::HookHost, moment);
+    check_kills(Victim::HookHost, 2);
+}
+
+/// Kills so many times, each when a drawn number of nodes is done.
+#[track_caller]
+fn check_kills(victim: Victim, times: usize) {
+    let mut draw = Draw::new();
+    for _ in 0..times {
+        let (moment, which) = (draw.below(400), draw.below(1000));
+        let what = format!("{victim:?} killed after {moment} nodes ({draw})");
+        eprintln!("{what}"); // Shown when the test fails, whatever failed.
+        check_kill(victim, moment, usize::try_from(which).unwrap(), &what);
     }
 }
 
-/// Kills when so many nodes are done; where exactly that hits is as random as the machine.
 #[track_caller]
-fn check_kill(victim: Victim, moment: u64) {
-    let scene = Scene::with(&["faults", "hook_faults"]).set("hooks.enabled", "[\"hook_faults::Recorder\"]").build();
+fn check_kill(victim: Victim, moment: u64, which: usize, what: &str) {
+    // One worker may be at the gate; the others are at work.
+    let scene = Scene::with(&["faults", "hook_faults"])
+        .set("workers.count", 3)
+        .set("hooks.enabled", "[\"hook_faults::Recorder\"]")
+        .build();
     let mut daemon = scene.start();
+    let gate = Gate::new(&scene);
     let numbers: Vec<String> = (0..300).map(|number| number.to_string()).collect();
-    let id = daemon.begin(&BUSY.replace("NUMBERS", &numbers.join(",")));
+    let busy = BUSY.replace("NUMBERS", &numbers.join(",")).replace("\"GATE\"", &gate.value());
+    let id = daemon.begin(&format!("{busy}{}", gate.node("waits")));
     let (pid, memories) = wait::until("the moment to kill", || {
         let run = daemon.run(&id);
-        assert!(run.summary.finished_us.is_none(), "over before {victim:?} was killed: {:#?}", run.summary);
+        assert!(run.summary.finished_us.is_none(), "over before {what}: {:#?}", run.summary);
         if run.summary.counts.succeeded < moment {
             return None;
         }
-        let pid = victim.find(&daemon)?;
+        let pid = victim.find(&daemon, which)?;
         let memories: BTreeSet<MemoryFile> =
             daemon.processes().iter().flat_map(|process| processes::memory_files(process.pid)).collect();
         Some((pid, memories))
@@ -263,6 +273,7 @@ fn check_kill(victim: Victim, moment: u64) {
     if matches!(victim, Victim::Server) {
         daemon.kill();
     } else {
+        gate.open();
         let run = daemon.wait(&id);
         assert_ne!(run.summary.state, RunState::Queued);
         if run.summary.state != RunState::Succeeded {
@@ -274,7 +285,7 @@ fn check_kill(victim: Victim, moment: u64) {
     }
     scene.expect_no_process();
     let holders = processes::holders(&memories);
-    assert!(holders.is_empty(), "{victim:?} at {moment}: shared memory is still held by {holders:?}");
+    assert!(holders.is_empty(), "{what}: shared memory is still held by {holders:?}");
 }
 
 #[test]
@@ -341,6 +352,6 @@ fn a_block_that_can_never_fit_fails_with_the_figures() {
         "{}inputs = {{ bytes = \"params:bytes\" }}\n[parameters]\nbytes = 5000000\n",
         single("big", "faults::big")
     );
-    daemon.submit(&pipeline).expect_code(1).expect_said(&["big", "budget"]);
+    daemon.submit(&pipeline).expect_code(1).expect_said(&["big", "budget", "help: "]);
     daemon.expect_healthy();
 }

@@ -45,7 +45,7 @@ fn a_full_disk_leaves_the_old_file() {
         eprintln!("skipped: no private mount namespace here: {}", outcome.stderr.trim());
         return;
     }
-    outcome.expect_code(1).expect_said(&["data", "disk/data.bin", "the disk is full"]);
+    outcome.expect_code(1).expect_said(&["data", "disk/data.bin", "the disk is full", "help: free some space"]);
 }
 
 #[test]
@@ -54,8 +54,7 @@ fn a_folder_that_is_missing_is_named() {
     // A file where a folder should be cannot be made one, not even by root.
     scene.write("not_a_folder", "");
     let outcome = scene.run(&SAVE.replace("PATH", "not_a_folder/data.bin"));
-    assert_ne!(outcome.code, 0, "{outcome}");
-    outcome.expect_said(&["data", "not_a_folder"]);
+    outcome.expect_code(1).expect_said(&["data", "not_a_folder", "help:"]);
 }
 
 #[test]
@@ -63,6 +62,5 @@ fn a_folder_that_may_not_be_written_is_named() {
     let scene = Scene::with(&["faults", "formats"]).build();
     // Nobody may create files in /proc, not even root.
     let outcome = scene.run(&SAVE.replace("PATH", "/proc/data.bin"));
-    assert_ne!(outcome.code, 0, "{outcome}");
-    outcome.expect_said(&["data", "/proc"]);
+    outcome.expect_code(1).expect_said(&["data", "/proc", "help:"]);
 }

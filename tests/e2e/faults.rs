@@ -1,6 +1,8 @@
 //! Nodes that misbehave: the run fails with a cause that a person understands, the daemon stays up, and a second run
 //! beside it is untouched.
 
+use std::time::{Duration, Instant};
+
 use protocol::{FailureKind, NodeState, RunState};
 use tests::Scene;
 
@@ -35,21 +37,32 @@ impl Fault {
         self
     }
 
+    /// A pipeline of one node, the culprit.
     #[track_caller]
     fn check(self) {
-        let plugin = self.call.split("::").next().unwrap();
-        let scene = Scene::with(&["faults", "missing_outputs"])
+        let pipeline = format!("{}{}", single("culprit", self.call), self.policy);
+        self.check_pipeline(&self.scene(), &pipeline);
+    }
+
+    fn scene(&self) -> Scene {
+        Scene::with(&["faults", "missing_outputs", "formats"])
             .set("workers.start_method", format!("{:?}", self.start_method))
             .set("workers.memory_max_bytes", 256 << 20)
-            .build();
+            .build()
+    }
+
+    /// A pipeline with a node `culprit` that misbehaves. Another run is under way all the time; it holds one of two
+    /// workers.
+    #[track_caller]
+    fn check_pipeline(&self, scene: &Scene, pipeline: &str) {
+        let plugin = self.call.split("::").next().unwrap();
         let mut daemon = scene.start();
-        let gate = Gate::new(&scene);
+        let gate = Gate::new(scene);
         let beside = daemon.begin(&gate.pipeline());
         daemon.wait_until_running(&beside, "waits");
 
-        let pipeline = format!("{}{}", single("culprit", self.call), self.policy);
-        let outcome = daemon.submit(&pipeline).expect_code(i32::from(protocol::exit::RUN_FAILED));
-        outcome.expect_said(&["culprit", plugin]).expect_said(self.says);
+        let outcome = daemon.submit(pipeline).expect_code(i32::from(protocol::exit::RUN_FAILED));
+        let outcome = outcome.expect_said(&["culprit", plugin]).expect_said(self.says);
 
         let run = daemon.newest_run();
         assert_eq!(run.summary.state, RunState::Failed);
@@ -59,8 +72,11 @@ impl Fault {
             (self.kind, Some("culprit"), Some(plugin)),
             "{cause:#?}"
         );
-        assert!(!cause.hints.is_empty(), "nothing says what to do: {cause:#?}");
-        assert_eq!(run.nodes[0].state, NodeState::Failed);
+        let advice = cause.hints.first().and_then(|hint| hint.lines().next()).unwrap_or_default();
+        assert!(!advice.is_empty(), "nothing says what to do: {cause:#?}");
+        outcome.expect_said(&[&format!("help: {advice}")]);
+        let culprit = run.nodes.iter().find(|node| node.name == "culprit").expect("the node is listed");
+        assert_eq!(culprit.state, NodeState::Failed);
 
         gate.open();
         let untouched = daemon.wait(&beside);
@@ -89,6 +105,13 @@ fn a_segfault_names_the_signal_under_spawn() {
 #[test]
 fn an_abort_names_the_signal() {
     Fault::new("faults::aborts", FailureKind::Signal, &["SIGABRT"]).check();
+}
+
+#[test]
+fn a_death_is_noticed_though_a_child_holds_the_channel() {
+    let begun = Instant::now();
+    Fault::new("faults::leaves_child", FailureKind::Signal, &["SIGABRT"]).check();
+    assert!(begun.elapsed() < Duration::from_secs(60), "the daemon waited for the child, which sleeps for 120 s");
 }
 
 #[test]
@@ -129,22 +152,17 @@ fn an_error_comes_with_its_causes_and_advice() {
 
 #[test]
 fn a_missing_output_is_named() {
-    let scene = Scene::with(&["faults", "missing_outputs"]).build();
-    let mut daemon = scene.start();
+    let fault = Fault::new("missing_outputs::two", FailureKind::Protocol, &["first"]);
     let pipeline = "name = \"p\"\n[[node]]\nname = \"culprit\"\ncall = \"missing_outputs::two\"\n\
                     outputs = { first = \"a\", second = \"b\" }\n";
-    let outcome = daemon.submit(pipeline).expect_code(1);
-    outcome.expect_said(&["culprit", "missing_outputs", "first"]);
-    let cause = daemon.newest_run().summary.cause.expect("a failed run has a cause");
-    assert_eq!(cause.kind, FailureKind::Protocol, "{cause:#?}");
-    daemon.expect_healthy();
+    fault.check_pipeline(&fault.scene(), pipeline);
 }
 
 #[test]
 fn a_late_write_harms_only_its_writer() {
-    // One worker, so that both nodes run in one process and the kept address means something.
-    let scene = Scene::with(&["faults", "formats"]).set("workers.count", 1).build();
-    let mut daemon = scene.start();
+    let fault = Fault::new("faults::writes_late", FailureKind::Signal, &["SIGSEGV"]);
+    let scene = fault.scene();
+    // One worker is left to this run, so both nodes run in one process and the kept address means something.
     let pipeline = r#"
         name = "late"
         [[node]]
@@ -160,10 +178,9 @@ fn a_late_write_harms_only_its_writer() {
         type = "bytes"
         path = "block.bin"
     "#;
-    daemon.submit(pipeline).expect_code(1).expect_said(&["culprit", "faults", "SIGSEGV"]);
+    fault.check_pipeline(&scene, pipeline);
     let saved = std::fs::read(scene.work("block.bin")).unwrap();
     assert!(saved.len() == 1 << 20 && saved.iter().all(|byte| *byte == 1), "the block was changed after its commit");
-    daemon.expect_healthy();
 }
 
 #[test]

@@ -17,3 +17,4 @@ mod pipelines;
 mod policies;
 mod scale;
 mod service;
+mod terminal;

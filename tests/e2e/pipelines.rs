@@ -33,7 +33,12 @@ impl Gate {
 
     /// The parameter that [`Gate::node`] needs.
     pub fn parameters(&self) -> String {
-        format!("parameters = {{ gate = {:?} }}\n", self.file)
+        format!("parameters = {{ gate = {} }}\n", self.value())
+    }
+
+    /// The value of that parameter, for pipelines with parameters of their own.
+    pub fn value(&self) -> String {
+        format!("{:?}", self.file)
     }
 
     /// A node that waits at the gate.

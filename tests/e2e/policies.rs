@@ -130,13 +130,17 @@ fn a_run_that_takes_too_long_is_stopped() {
     let scene = Scene::with(&["faults"]).build();
     let mut daemon = scene.start();
     let path = scene.write("pipeline.toml", single("endless", "faults::waits_for_cancel"));
-    daemon.ctl(["submit", path.to_str().unwrap(), "--timeout", "300ms"]).expect_code(1).expect_said(&["0.3 s"]);
+    daemon
+        .ctl(["submit", path.to_str().unwrap(), "--timeout", "300ms"])
+        .expect_code(1)
+        .expect_said(&["0.3 s", "help: "]);
     let run = daemon.newest_run();
     assert_eq!(
-        (run.summary.state, run.summary.cause.map(|cause| cause.kind)),
+        (run.summary.state, run.summary.cause.as_ref().map(|cause| cause.kind)),
         (RunState::Failed, Some(FailureKind::Timeout))
     );
-    assert_eq!(run.nodes[0].state, NodeState::Cancelled);
+    // On a busy machine the time may be up before the node has started.
+    assert!(matches!(run.nodes[0].state, NodeState::Cancelled | NodeState::Skipped), "{run:#?}");
     daemon.expect_healthy();
 }
 
@@ -164,11 +168,21 @@ fn two_workers_work_at_the_same_time() {
 fn one_worker_at_a_time_is_what_a_run_may_ask_for() {
     let scene = Scene::with(&["faults"]).build();
     let daemon = scene.start();
-    let pipeline = MEETING.replace("FOLDER", scene.path("meeting").to_str().unwrap());
-    let path = scene.write("pipeline.toml", pipeline);
-    // The first never sees the second come, until the run's time is up.
-    daemon.ctl(["submit", path.to_str().unwrap(), "--max-workers", "1", "--timeout", "1s"]).expect_code(1);
-    assert_eq!(std::fs::read_dir(scene.path("meeting")).unwrap().count(), 1);
+    let gate = Gate::new(&scene);
+    let nodes: String = ["ada", "grace", "joan"].map(|name| gate.node(name)).concat();
+    let path = scene.write("pipeline.toml", format!("name = \"queue\"\n{}{nodes}", gate.parameters()));
+    let outcome = daemon.ctl(["submit", "--detach", "--max-workers", "1", path.to_str().unwrap()]).expect_success();
+    let id = outcome.stdout.trim();
+    // While one is held at the gate, another could start if it might.
+    wait::until_true("a node to run", || daemon.run(id).nodes.iter().any(|node| node.state == NodeState::Running));
+    gate.open();
+    assert_eq!(daemon.wait(id).summary.state, RunState::Succeeded);
+    let kinds: Vec<String> = events_of(&scene, id, 0)
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap().to_owned())
+        .filter(|kind| kind == "node_started" || kind == "node_finished")
+        .collect();
+    assert_eq!(kinds, ["node_started", "node_finished"].repeat(3), "two nodes were at work at the same time");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use nix::sys::signal::Signal;
 use protocol::{LogList, NodeState, RunList, RunState};
 use serde_json::Value;
-use tests::{Scene, http, processes, wait};
+use tests::{Outcome, Scene, http, processes, wait};
 
 use crate::pipelines::{Gate, single};
 
@@ -143,9 +143,10 @@ fn a_polite_stop_waits_for_what_runs() {
     let daemon = scene.start();
     let id = daemon.begin(&gate.pipeline());
     daemon.wait_until_running(&id, "waits");
+    // One signal and no other: a second one would cancel the run.
     processes::signal(daemon.pid(), Signal::SIGTERM);
     gate.open();
-    assert!(daemon.stop().success());
+    assert!(daemon.wait_for_end().success());
     assert_eq!(scene.start().run(&id).summary.state, RunState::Succeeded);
 }
 
@@ -191,13 +192,54 @@ fn every_command_answers_in_json() {
         let outcome = daemon.ctl(["--json"].iter().chain(&arguments)).expect_success();
         assert!(outcome.json().is_object() || outcome.json().is_array(), "{outcome}");
     }
-    let followed = daemon.ctl(["--json", "submit", path]).expect_success();
-    for line in followed.stdout.lines() {
-        let event: Value = serde_json::from_str(line).unwrap_or_else(|problem| panic!("{problem} in {line}"));
-        assert!(event["kind"].is_string() || event["id"].is_string(), "{event}");
-    }
+    check_json_lines(&daemon.ctl(["--json", "submit", path]).expect_success());
     let refused = daemon.ctl(["--json", "show", "nothing"]).expect_code(6);
     assert!(refused.json()["error"]["message"].is_string(), "{refused}");
+}
+
+/// A followed run: a line an event, the last one the report.
+#[track_caller]
+fn check_json_lines(outcome: &Outcome) {
+    let lines: Vec<Value> = outcome
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|problem| panic!("{problem} in {line}")))
+        .collect();
+    assert!(lines.iter().all(|line| line["kind"].is_string()), "{outcome}");
+    let kinds = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).count();
+    assert_eq!((kinds("submitted"), kinds("node_finished")), (1, 1), "{outcome}");
+    let last = lines.last().expect("something is printed");
+    assert_eq!((&last["kind"], &last["run"]["state"]), (&"report".into(), &"succeeded".into()), "{outcome}");
+}
+
+#[test]
+fn a_run_without_a_service_answers_in_json() {
+    let scene = Scene::with(&["faults"]).build();
+    let path = scene.write("pipeline.toml", single("quick", "faults::noop"));
+    check_json_lines(&scene.run_file(&path, &["--json"]).expect_success());
+    let bad = scene.write("bad.toml", single("bad", "faults::fails"));
+    let failed = scene.run_file(&bad, &["--json"]).expect_code(1);
+    let report: Value = serde_json::from_str(failed.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&report["kind"], &report["run"]["cause"]["node"]), (&"report".into(), &"bad".into()), "{failed}");
+}
+
+#[test]
+fn what_is_done_to_a_run_is_answered_in_json() {
+    let scene = Scene::with(&["faults"]).build();
+    let daemon = scene.start();
+    let path = scene.write("pipeline.toml", single("talker", "faults::logs"));
+    let detached = daemon.ctl(["--json", "submit", "--detach", path.to_str().unwrap()]).expect_success().json();
+    let id = detached["id"].as_str().expect("a run has an id");
+    daemon.wait(id);
+    let logs = daemon.ctl(["--json", "logs", id]).expect_success().json();
+    let lines = logs["lines"].as_array().expect("a list of lines");
+    let notice = lines.iter().find(|line| line["message"].as_str().is_some_and(|text| text.contains("a notice")));
+    assert_eq!(notice.expect("the notice is kept")["node"], "talker", "{logs}");
+
+    let endless = daemon.begin(&single("endless", "faults::waits_for_cancel"));
+    let cancelled = daemon.ctl(["--json", "cancel", &endless]).expect_success().json();
+    assert_eq!(cancelled["id"], endless.as_str(), "{cancelled}");
+    assert_eq!(daemon.wait(&endless).summary.state, RunState::Cancelled);
 }
 
 #[test]

@@ -186,9 +186,22 @@ impl<'a> Daemon<'a> {
         status
     }
 
+    /// Waits for a server that was told to stop already, and returns how it ended after everything of it is gone.
+    #[track_caller]
+    pub fn wait_for_end(mut self) -> ExitStatus {
+        let status = self.wait_until_ended();
+        self.scene.expect_no_process();
+        status
+    }
+
     #[track_caller]
     fn end(&mut self) -> ExitStatus {
         processes::signal(self.pid(), Signal::SIGTERM);
+        self.wait_until_ended()
+    }
+
+    #[track_caller]
+    fn wait_until_ended(&mut self) -> ExitStatus {
         let polite = wait::within(wait::PATIENCE, || self.child.try_wait().unwrap());
         polite.unwrap_or_else(|| {
             self.kill();

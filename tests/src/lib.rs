@@ -14,13 +14,17 @@ pub mod artifacts;
 pub mod command;
 pub mod daemon;
 pub mod demonstration;
+pub mod draw;
 pub mod expected;
 pub mod golden;
 pub mod http;
 pub mod processes;
 pub mod scene;
+pub mod terminal;
 pub mod wait;
 
 pub use command::Outcome;
 pub use daemon::Daemon;
+pub use draw::Draw;
 pub use scene::{Scene, SceneBuilder};
+pub use terminal::Terminal;

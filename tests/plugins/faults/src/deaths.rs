@@ -1,6 +1,16 @@
 //! Nodes that end their process, or try to.
 
+use std::ffi::{c_char, c_int};
+
 use plugin_api::prelude::*;
+
+unsafe extern "C" {
+    fn fork() -> c_int;
+    fn setsid() -> c_int;
+    fn fcntl(descriptor: c_int, command: c_int, ...) -> c_int;
+    fn execl(path: *const c_char, name: *const c_char, ...) -> c_int;
+    fn _exit(code: c_int) -> !;
+}
 
 /// Panics with a message.
 #[node(outputs = ["value"])]
@@ -37,6 +47,26 @@ pub fn overflows_stack() -> i64 {
 pub fn crashes_until(attempt: Params<i64>, ctx: &Context) -> i64 {
     let present = i64::from(ctx.attempt());
     if present < *attempt { segfault() } else { present }
+}
+
+/// Aborts, and leaves a process behind that holds every file of the worker and has left its group.
+#[node(outputs = ["value"])]
+pub fn leaves_child() -> i64 {
+    const F_SETFD: c_int = 2;
+    // SAFETY: a worker has one thread, and no other node of this process runs.
+    if unsafe { fork() } == 0 {
+        // SAFETY: takes nothing.
+        unsafe { setsid() };
+        for descriptor in 3..64 {
+            // SAFETY: only sets a flag, of descriptors that are open or not.
+            unsafe { fcntl(descriptor, F_SETFD, 0) };
+        }
+        // SAFETY: texts with their ends, and a null pointer behind the last one.
+        unsafe { execl(c"/bin/sleep".as_ptr(), c"sleep".as_ptr(), c"120".as_ptr(), std::ptr::null::<c_char>()) };
+        // SAFETY: ends the child, which must not return into the node.
+        unsafe { _exit(1) };
+    }
+    std::process::abort()
 }
 
 fn segfault() -> ! {

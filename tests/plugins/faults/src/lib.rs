@@ -21,6 +21,7 @@ plugin! {
         deaths::exits,
         deaths::overflows_stack,
         deaths::crashes_until,
+        deaths::leaves_child,
         hangs::loops,
         hangs::waits_for_cancel,
         hangs::waits_for_file,

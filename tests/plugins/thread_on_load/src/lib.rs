@@ -1,4 +1,5 @@
-//! A library whose constructor starts a thread: its generation must not fork, so it starts workers by exec.
+//! A library whose constructor starts a thread: its generation must not fork, so it starts workers by exec. It also
+//! prints while it loads, more than a pipe holds, so that each of them must be read before it is ready.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use plugin_api::prelude::*;
 static CONSTRUCTOR: extern "C" fn() = start_thread;
 
 extern "C" fn start_thread() {
+    eprintln!("{}", "loading ".repeat(20_000));
     let thread = std::thread::Builder::new().name("thread_on_load".into());
     // Where no thread can be started, the library is harmless; the tests would notice.
     let _ = thread.spawn(|| {

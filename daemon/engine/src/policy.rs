@@ -32,11 +32,13 @@ pub struct NodePolicy {
     pub timeout_us: Option<u64>,
     /// What its failure means; nothing leaves it to the run.
     pub on_failure: Option<OnFailure>,
+    /// Of the tasks that are ready, those of nodes with a higher one go first; 0 unless said.
+    pub priority: i32,
 }
 
 impl Default for NodePolicy {
     fn default() -> Self {
-        Self { retries: 0, retry_backoff_us: 1_000_000, timeout_us: None, on_failure: None }
+        Self { retries: 0, retry_backoff_us: 1_000_000, timeout_us: None, on_failure: None, priority: 0 }
     }
 }
 

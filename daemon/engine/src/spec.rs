@@ -110,6 +110,8 @@ pub struct PolicySpec {
     pub timeout_us: Option<u64>,
     /// `on_failure`
     pub on_failure: Option<OnFailure>,
+    /// `priority`
+    pub priority: Option<i32>,
 }
 
 /// One entry of the catalog.
@@ -139,6 +141,7 @@ impl PolicySpec {
             retry_backoff_us: self.retry_backoff_us.or(defaults.retry_backoff_us).unwrap_or(built_in.retry_backoff_us),
             timeout_us: self.timeout_us.or(defaults.timeout_us),
             on_failure: self.on_failure,
+            priority: self.priority.or(defaults.priority).unwrap_or(built_in.priority),
         }
     }
 }

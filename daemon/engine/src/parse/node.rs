@@ -17,8 +17,9 @@ const NODE_KEYS: &[&str] = &[
     "retries",
     "retry_backoff_seconds",
     "on_failure",
+    "priority",
 ];
-const NODE_KEYS_LATER: &[&str] = &["namespace", "confirms", "priority", "description"];
+const NODE_KEYS_LATER: &[&str] = &["namespace", "confirms", "description"];
 
 /// Reads one node; nothing when what it calls cannot be told, or its ports cannot be read.
 pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<NodeSpec<'a>> {

@@ -38,6 +38,9 @@ use crate::policy::RunPolicy;
 use crate::report::{DatasetCounts, FailureReport, NodeState};
 use crate::retain::Readers;
 
+/// A task in the queue: its node's priority, then node, rank within the node, and the task itself.
+type Waiting = (i32, Reverse<(NodeId, u8, TaskId)>);
+
 /// One run of a plan: takes what happened, gives what to do. About 80 bytes a node.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -47,8 +50,9 @@ pub struct Run {
     nodes: IdVec<NodeId, NodeRun>,
     tasks: IdVec<TaskId, TaskRun>,
     readers: Readers,
-    /// Tasks that may go as soon as fewer than `tasks_max` are live: lowest node first, its load before its call before its save.
-    queue: BinaryHeap<Reverse<(NodeId, u8, TaskId)>>,
+    /// Tasks that may go as soon as fewer than `tasks_max` are live: highest priority first, then lowest node, its
+    /// load before its call before its save.
+    queue: BinaryHeap<Waiting>,
     /// Deadlines of attempts and of waits for a retry; those that no longer matter are dropped when they come up.
     timers: BinaryHeap<Reverse<(Time, TaskId, Attempt, Deadline)>>,
     run_deadline: Option<Time>,

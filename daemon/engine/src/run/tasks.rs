@@ -11,8 +11,8 @@ use crate::plan::TaskKind;
 use crate::policy::NodePolicy;
 
 impl Run {
-    /// Lets a task go: at once, or, where the number of live tasks is bounded, in the order of the plan. `node` is the
-    /// node that it is for.
+    /// Lets a task go: at once, or, where the number of live tasks is bounded, by priority and then in the order of the
+    /// plan. `node` is the node that it is for.
     pub(super) fn enqueue(&mut self, task: TaskId, node: NodeId, step: &mut Step<'_>) {
         if self.policy.tasks_max.is_none() {
             self.dispatch(task, step);
@@ -26,7 +26,8 @@ impl Run {
             TaskKind::Call(_) => 1,
             TaskKind::Save(_) => 2,
         };
-        self.queue.push(Reverse((node, rank, task)));
+        let priority = self.plan.policy(node).priority;
+        self.queue.push((priority, Reverse((node, rank, task))));
     }
 
     /// Dispatches from the queue as far as the bound allows.
@@ -34,7 +35,7 @@ impl Run {
         // A bound of zero would never let the run end.
         let bound = self.policy.tasks_max.map_or(u32::MAX, |bound| bound.max(1));
         while self.live < bound
-            && let Some(Reverse((_, _, task))) = self.queue.pop()
+            && let Some((_, Reverse((_, _, task)))) = self.queue.pop()
         {
             // Withdrawn tasks leave their place in the queue behind.
             if self.tasks.get(task).is_some_and(|run| run.state == TaskState::Queued) {

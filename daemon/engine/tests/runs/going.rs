@@ -95,3 +95,33 @@ fn one_task_at_a_time_follows_the_order_of_the_plan() {
         ",
     );
 }
+
+/// Of what is ready, the highest priority goes first; where it is the same, the plan's order holds.
+#[test]
+fn a_higher_priority_goes_first() {
+    check(
+        &FORK
+            .replace("name = \"right\"", "name = \"right\"\npriority = 2")
+            .replace("name = \"reads_right\"", "name = \"reads_right\"\npriority = 1")
+            .replace("name = \"reads_left\"", "name = \"reads_left\"\npriority = -1"),
+        RunPolicy { tasks_max: Some(1), ..STOP },
+        "
+        start
+        end right
+        end reads_right
+        end left
+        end reads_left
+        ",
+        "
+        start => run started, DISPATCH right#1
+        end right => right started, right finished, DISPATCH reads_right#1
+        end reads_right => reads_right started, RELEASE r, released, reads_right finished, DISPATCH left#1
+        end left => left started, left finished, DISPATCH reads_left#1
+        end reads_left => reads_left started, RELEASE l, released, reads_left finished, run finished, CLOSE Succeeded
+        left: Finished after 1
+        right: Finished after 1
+        reads_left: Finished after 1
+        reads_right: Finished after 1
+        ",
+    );
+}

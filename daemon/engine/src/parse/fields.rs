@@ -121,7 +121,7 @@ impl<'p> Fields<'p> {
                 _ => self.wrong_value(key, value, "\"stop\" or \"continue\""),
             },
             // Of a node only: at the top of the file it is no key (`parse::PIPELINE_KEYS`), as all its nodes would be alike.
-            "priority" if self.what == "a node" => match value.data {
+            "priority" if self.known.contains(&"priority") => match value.data {
                 Data::Integer(number) if i32::try_from(number).is_ok() => policy.priority = i32::try_from(number).ok(),
                 _ => self.wrong_value(key, value, "a whole number from -2147483648 to 2147483647"),
             },

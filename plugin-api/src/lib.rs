@@ -110,3 +110,13 @@ pub(crate) fn short_type_name<T>() -> String {
     }
     short
 }
+
+/// The examples that people copy are compiled as they stand.
+#[cfg(all(doctest, feature = "arrow", feature = "json"))]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Tour;
+
+    #[doc = include_str!("../../plugins/README.md")]
+    struct Guide;
+}

@@ -178,6 +178,40 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_never_sees_half_a_file() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("file.txt");
+        // Written in pieces far apart, so that a reader of a file under way would see fewer of them, or two kinds.
+        let save = |letter: u8| {
+            replace(&path, |out| {
+                for _ in 0..8 {
+                    out.write_all(&[letter; 4096])?;
+                    out.flush()?;
+                    std::thread::yield_now();
+                }
+                Ok(())
+            })
+        };
+        save(b'a').expect("the first");
+        let saving = AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..200 {
+                    save(b'a' + n % 26).expect("saved");
+                }
+                saving.store(false, Ordering::Relaxed);
+            });
+            while saving.load(Ordering::Relaxed) {
+                let seen = std::fs::read(&path).expect("always there");
+                assert_eq!(seen.len(), 8 * 4096);
+                assert!(seen.iter().all(|letter| *letter == seen[0]), "two files in one");
+            }
+        });
+    }
+
+    #[test]
     fn a_named_new_file_goes_away_when_writing_fails() {
         let directory = tempfile::tempdir().expect("directory");
         let name = beside(directory.path(), Path::new("file.txt"));

@@ -137,6 +137,36 @@ fn one_that_starts_a_thread_turns_forking_off() {
 }
 
 #[test]
+fn one_that_keeps_a_file_open_turns_forking_off() {
+    let scene = Scene::with(&["faults", "file_on_load"]).build();
+    let mut daemon = scene.start();
+    let list = plugins(&daemon);
+    assert_eq!(list.start_method, "spawn", "{list:#?}");
+    assert!(list.warnings.iter().any(|warning| warning.contains("file_on_load")), "{list:#?}");
+    daemon.submit(&crate::pipelines::single("reads", "file_on_load::read")).expect_success();
+    daemon.expect_healthy();
+}
+
+#[test]
+fn a_plugin_does_not_see_the_daemons_environment() {
+    for start_method in ["fork", "spawn"] {
+        let scene = Scene::with(&["faults", "formats"]).set("workers.start_method", format!("{start_method:?}")).build();
+        let mut daemon = scene.start();
+        let seen = |name: &str| {
+            let pipeline = "name = \"looks\"\n\n[[node]]\nname = \"looks\"\ncall = \"faults::environment\"\n\
+                inputs = { name = \"params:name\" }\noutputs = [\"value\"]\n\n[catalog.value]\ntype = \"text\"\n";
+            let text = format!("{pipeline}path = \"value.txt\"\n\n[parameters]\nname = \"{name}\"\n");
+            daemon.submit(&text).expect_success();
+            fs::read_to_string(scene.path("work/value.txt")).unwrap()
+        };
+        // What a program needs to find its files is handed on; everything else is the daemon's own.
+        assert_eq!(seen("HOME"), scene.path("home").to_str().unwrap());
+        assert_eq!(seen("XDG_RUNTIME_DIR"), "not set");
+        daemon.expect_healthy();
+    }
+}
+
+#[test]
 fn a_pipeline_that_needs_a_refused_plugin_says_so() {
     let scene = Scene::with(&["faults", "wrong_abi_version"]).build();
     let daemon = scene.start();

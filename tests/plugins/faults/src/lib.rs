@@ -46,6 +46,7 @@ plugin! {
         plain::logs,
         plain::progresses,
         plain::append,
+        plain::environment,
         results::fails,
         results::fails_until,
         tables::rows,

@@ -75,3 +75,9 @@ pub fn append(file: Params<String>, ctx: &Context) -> Result<i64> {
     writeln!(file, "{}", ctx.node())?;
     Ok(1)
 }
+
+/// A variable of the environment, or that it is not set.
+#[node(outputs = ["value"])]
+pub fn environment(name: Params<String>) -> Text {
+    Text::from(std::env::var(name.as_str()).unwrap_or_else(|_| "not set".to_owned()))
+}

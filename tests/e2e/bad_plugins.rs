@@ -150,7 +150,8 @@ fn one_that_keeps_a_file_open_turns_forking_off() {
 #[test]
 fn a_plugin_does_not_see_the_daemons_environment() {
     for start_method in ["fork", "spawn"] {
-        let scene = Scene::with(&["faults", "formats"]).set("workers.start_method", format!("{start_method:?}")).build();
+        let scene =
+            Scene::with(&["faults", "formats"]).set("workers.start_method", format!("{start_method:?}")).build();
         let mut daemon = scene.start();
         let seen = |name: &str| {
             let pipeline = "name = \"looks\"\n\n[[node]]\nname = \"looks\"\ncall = \"faults::environment\"\n\

@@ -127,6 +127,8 @@ pub struct EntrySpec<'a> {
     pub options: Vec<Entry<'a>>,
     /// What people say about it.
     pub metadata: Vec<Entry<'a>>,
+    /// Where it asks that readers load what was saved rather than share the block in memory.
+    pub reread: Option<Site>,
     /// Keys that are known but not built yet.
     pub unsupported: Vec<Word<'a>>,
 }

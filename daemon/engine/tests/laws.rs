@@ -2,6 +2,7 @@
 //!
 //! A node starts only when all its inputs exist; at most one attempt of it is live; retries never exceed the policy; a dataset
 //! is released exactly once, after its last reader and never before, and never an output of the pipeline; every run closes;
+//! what is read again is loaded after its save, and a failed save takes it from its readers even where others read from memory;
 //! a failure skips exactly its descendants; cancelling and stopping let nothing new start; results of old attempts are
 //! ignored; time-outs abort; the report adds up to the plan; the same events give the same actions.
 

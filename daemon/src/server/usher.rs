@@ -180,7 +180,7 @@ fn tell_end(run: &Arc<Run>, state: RunState) -> Result<(), Failure> {
 }
 
 fn describe_catalog(event: &mut JsonObject, run: &Run) {
-    let datasets = run.plan.datasets().map(|dataset| {
+    let datasets = run.plan.named_datasets().map(|dataset| {
         let mut object = JsonObject::new();
         object.text("name", dataset.name);
         object.text("type", dataset.storage.map_or("memory", |storage| &storage.type_name));

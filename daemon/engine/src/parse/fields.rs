@@ -77,6 +77,17 @@ impl<'p> Fields<'p> {
         }
     }
 
+    /// Takes true or false.
+    pub(super) fn boolean(&mut self, key: &Word<'_>, value: &Value<'_>) -> Option<bool> {
+        match value.data {
+            Data::Boolean(value) => Some(value),
+            _ => {
+                self.wrong_type(key, value, "true or false");
+                None
+            }
+        }
+    }
+
     /// Takes a list of texts; a single text stands for a list of one.
     pub(super) fn texts<'a>(&mut self, key: &Word<'_>, value: Value<'a>) -> Option<Vec<Word<'a>>> {
         match value {

@@ -54,11 +54,17 @@ pub(super) fn plan_with(
 /// Gives each node its layer; cycles become problems.
 fn layers(draft: &mut Draft<'_, '_>, consumers: &Lists<DatasetId, NodeId>) -> Option<Vec<u32>> {
     let outputs = &draft.outputs;
+    let again = Lists::from_pairs(
+        draft.dataset_names.len(),
+        draft.origins.iter().map(|(&loaded, &saved): (&DatasetId, &DatasetId)| (saved, loaded)),
+    );
     let cycles = graph::layers(draft.nodes.len(), |node, visit| {
         for &dataset in outputs.get(node).iter().flatten() {
             // A second producer is a problem already, and so is a node that reads what it makes.
             if draft.producers[dataset].node == node.0 {
-                consumers.get(dataset).iter().filter(|&&reader| reader != node).for_each(|&reader| visit(reader));
+                let read = std::iter::once(&dataset).chain(again.get(dataset));
+                let readers = read.flat_map(|&dataset| consumers.get(dataset));
+                readers.filter(|&&reader| reader != node).for_each(|&reader| visit(reader));
             }
         }
     });
@@ -89,7 +95,7 @@ fn tell_cycle(draft: &Draft<'_, '_>, cycle: &[NodeId]) -> Problem {
     let readers = cycle.iter().cycle().skip(1);
     for (maker, reader) in cycle.iter().zip(readers).take(SHOWN) {
         let port = draft.inputs.get(*reader).iter().position(|binding| match binding {
-            Some(InputBinding::Dataset(dataset)) => draft.producers[*dataset].node == maker.0,
+            Some(InputBinding::Dataset(dataset)) => draft.maker(*dataset) == maker.0,
             _ => false,
         });
         let Some((port, Some(InputBinding::Dataset(dataset)))) =

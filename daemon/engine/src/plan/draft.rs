@@ -1,5 +1,7 @@
 //! The plan while it is being drawn up: nodes numbered as they were written, everything that later steps check.
 
+use std::collections::BTreeMap;
+
 use crate::id::{DatasetId, Id, IdVec, Lists, NodeId, ParameterId};
 use crate::intern::Interner;
 use crate::plan::{Call, InputBinding, NONE, Parameter};
@@ -25,6 +27,8 @@ pub(super) struct Draft<'s, 'a> {
     pub(super) outputs: Lists<NodeId, Option<DatasetId>>,
     pub(super) dataset_names: Interner<DatasetId>,
     pub(super) producers: IdVec<DatasetId, Producer>,
+    /// Datasets that nothing makes by that name: each is loaded after this other one was saved.
+    pub(super) origins: BTreeMap<DatasetId, DatasetId>,
     /// Whether a node, port or name could not be understood, so that what seems missing may not be.
     pub(super) doubtful: bool,
 }
@@ -64,6 +68,7 @@ impl<'s, 'a> Draft<'s, 'a> {
             outputs: Lists::new(),
             dataset_names: Interner::new(),
             producers: IdVec::default(),
+            origins: BTreeMap::new(),
             doubtful: spec.unread.nodes,
         }
     }
@@ -81,6 +86,12 @@ impl<'s, 'a> Draft<'s, 'a> {
     pub(super) fn signature(&self, node: NodeId) -> Option<&'s NodeSignature> {
         let call = self.calls.get(crate::id::CallId(self.nodes.get(node)?.call))?;
         self.manifest.plugins.get(call.plugin as usize)?.nodes.get(call.node as usize)
+    }
+
+    /// Gives the node that a dataset waits for, because it makes it or what it is loaded from; [`NONE`] if there is none.
+    pub(super) fn maker(&self, dataset: DatasetId) -> u32 {
+        let made = self.origins.get(&dataset).copied().unwrap_or(dataset);
+        self.producers.get(made).map_or(NONE, |producer| producer.node)
     }
 
     /// Gives the kind of an input port, where it is known.

@@ -2,14 +2,16 @@
 
 use crate::graph;
 use crate::id::{CallId, DatasetId, Id, IdVec, Lists, Names, NodeId};
-use crate::plan::draft::{Draft, distinct_reads};
+use std::collections::BTreeMap;
+
+use crate::plan::draft::{Draft, distinct_reads, number};
 use crate::plan::storage::{Storage, Storages};
-use crate::plan::{DatasetCore, NONE, NodeCore, Plan};
+use crate::plan::{DatasetCore, InputBinding, NONE, NodeCore, Plan};
 
 pub(super) fn freeze(
     draft: Draft<'_, '_>,
     consumers: Lists<DatasetId, NodeId>,
-    storages: Storages<'_>,
+    mut storages: Storages<'_>,
     layers: &[u32],
 ) -> Plan {
     let order = graph::order(layers, |one, other| draft.node_names.name(one).cmp(draft.node_names.name(other)));
@@ -17,6 +19,22 @@ pub(super) fn freeze(
     for (position, &node) in order.iter().enumerate() {
         new_id[node.index()] = NodeId::from_index(position);
     }
+
+    // What is read again has a second id, of the block that a load makes: its readers read that one.
+    let made = draft.producers.iter().filter(|(_, producer)| producer.node != NONE);
+    let mut origins = draft.origins;
+    let mut again: BTreeMap<DatasetId, DatasetId> = BTreeMap::new();
+    for (dataset, _) in made.filter(|&(dataset, _)| storages.rereads(dataset) && !consumers.get(dataset).is_empty()) {
+        let loaded = DatasetId::from_index(draft.producers.len() + again.len());
+        again.insert(dataset, loaded);
+        origins.insert(loaded, dataset);
+    }
+    let read = |binding: Option<InputBinding>| match binding {
+        Some(InputBinding::Dataset(dataset)) => {
+            Some(InputBinding::Dataset(again.get(&dataset).copied().unwrap_or(dataset)))
+        }
+        other => other,
+    };
 
     let mut node_names = Names::new();
     let mut nodes = Vec::with_capacity(order.len());
@@ -32,25 +50,44 @@ pub(super) fn freeze(
             tags: core.tags,
             layer: layers[node.index()],
         });
-        inputs.push(draft.inputs.get(node).iter().copied());
+        let bindings: Vec<_> = draft.inputs.get(node).iter().map(|&binding| read(binding)).collect();
+        reads.push(distinct_reads(&bindings));
+        inputs.push(bindings);
         outputs.push(draft.outputs.get(node).iter().copied());
-        reads.push(distinct_reads(draft.inputs.get(node)));
     }
 
-    let mut readers = Lists::with_capacity(consumers.len(), consumers.item_count());
-    let mut datasets = Vec::with_capacity(consumers.len());
-    for (dataset, producer) in draft.producers.iter() {
+    let count = consumers.len() + again.len();
+    let mut readers = Lists::with_capacity(count, consumers.item_count());
+    let mut datasets = Vec::with_capacity(count);
+    let readers_of = |dataset: DatasetId| {
         let mut list: Vec<NodeId> = consumers.get(dataset).iter().map(|node| new_id[node.index()]).collect();
         list.sort_unstable();
-        readers.push(list);
+        list
+    };
+    let persisted = |storage: Storage| match storage {
+        Storage::Persisted(position) => position,
+        Storage::Memory | Storage::Broken => NONE,
+    };
+    for (dataset, producer) in draft.producers.iter() {
+        readers.push(if again.contains_key(&dataset) { Vec::new() } else { readers_of(dataset) });
         datasets.push(DatasetCore {
             producer: new_id.get(producer.node as usize).map_or(NONE, |node| node.0),
-            persisted: match storages.of[dataset] {
-                Storage::Persisted(position) => position,
-                Storage::Memory | Storage::Broken => NONE,
-            },
+            persisted: persisted(storages.of[dataset]),
+            origin: origins.get(&dataset).map_or(NONE, |origin| origin.0),
         });
     }
+    let mut dataset_names = draft.dataset_names.into_names();
+    for (&saved, &loaded) in &again {
+        let name = dataset_names.get(saved).to_owned();
+        dataset_names.push(&name);
+        readers.push(readers_of(saved));
+        let position = persisted(storages.of[saved]);
+        if let Some((_, storage)) = storages.persisted.get(position as usize).cloned() {
+            storages.persisted.push((loaded, storage));
+        }
+        datasets.push(DatasetCore { producer: NONE, persisted: number(storages.persisted.len() - 1), origin: saved.0 });
+    }
+    let again = Lists::from_pairs(count, origins.iter().map(|(&loaded, &saved)| (saved, loaded)));
 
     Plan {
         name: draft.spec.name.clone(),
@@ -67,9 +104,10 @@ pub(super) fn freeze(
         inputs,
         outputs,
         reads,
-        dataset_names: draft.dataset_names.into_names(),
+        dataset_names,
         datasets: IdVec::new(datasets),
         consumers: readers,
+        again,
         persisted: storages.persisted,
     }
 }

@@ -39,9 +39,10 @@ pub(super) fn check(draft: &mut Draft<'_, '_>, storages: &Storages<'_>) {
 
 fn check_read(draft: &mut Draft<'_, '_>, storages: &Storages<'_>, node: NodeId, port: usize, dataset: DatasetId) {
     let Some(wanted) = draft.input_kind(node, port) else { return };
-    let given = draft.producer_kind(dataset);
+    let reread = storages.rereads(dataset);
+    let given = draft.producer_kind(dataset).filter(|_| !reread);
     let loads = match (draft.producers[dataset].node, storages.of[dataset]) {
-        (NONE, Storage::Persisted(position)) => {
+        (node, Storage::Persisted(position)) if node == NONE || reread => {
             storages.types.get(position as usize).map(|signature| &*signature.loads)
         }
         _ => None,

@@ -42,6 +42,8 @@ pub struct Plan {
     dataset_names: Names<DatasetId>,
     datasets: IdVec<DatasetId, DatasetCore>,
     consumers: Lists<DatasetId, NodeId>,
+    /// For each dataset that is saved: those that are loaded from what was saved.
+    again: Lists<DatasetId, DatasetId>,
     /// The k-th persisted dataset has task number `nodes + k`: its load if nothing makes it, else its save.
     persisted: Vec<(DatasetId, Persisted)>,
 }
@@ -60,6 +62,8 @@ struct DatasetCore {
     producer: u32,
     /// A position in `Plan::persisted`, or [`NONE`].
     persisted: u32,
+    /// A `DatasetId`, or [`NONE`].
+    origin: u32,
 }
 
 const NONE: u32 = u32::MAX;
@@ -131,11 +135,14 @@ pub struct Dataset<'a> {
     pub name: &'a str,
     /// Where it lives beyond memory; nothing for shared memory only.
     pub storage: Option<&'a Persisted>,
-    /// The node that makes it; nothing when it is an input of the pipeline.
+    /// The node that makes its block; nothing when that is loaded: an input of the pipeline, or what has an `origin`.
     pub producer: Option<NodeId>,
+    /// The dataset whose save the load of this one waits for, as it is read again from there. Of one that is `reread` the
+    /// name is the same, so a name may stand for two datasets: the one that a node makes, and the one that others read.
+    pub origin: Option<DatasetId>,
     /// The nodes that read it, each once, in order.
     pub consumers: &'a [NodeId],
-    /// Whether it is an output of the pipeline: made, and read by no node. Never released by the run.
+    /// Whether it is an output of the pipeline: made, and read by no node, from memory or again. Never released by the run.
     pub is_output: bool,
 }
 
@@ -268,6 +275,35 @@ impl Plan {
         self.datasets.get(dataset).map(|core| core.producer).filter(|&producer| producer != NONE).map(NodeId)
     }
 
+    /// Gives the node that a dataset waits for: its producer, or that of the dataset it is read again from; nothing for an
+    /// input of the pipeline.
+    pub fn maker(&self, dataset: DatasetId) -> Option<NodeId> {
+        self.producer(self.origin(dataset).unwrap_or(dataset))
+    }
+
+    /// Gives the dataset whose save the load of this one waits for.
+    pub fn origin(&self, dataset: DatasetId) -> Option<DatasetId> {
+        self.datasets.get(dataset).map(|core| core.origin).filter(|&origin| origin != NONE).map(DatasetId)
+    }
+
+    /// Gives the datasets that are loaded from what this one was saved to.
+    pub fn again(&self, dataset: DatasetId) -> &[DatasetId] {
+        self.again.get(dataset)
+    }
+
+    /// Walks over the nodes that read what a node makes, from memory or again, once for each dataset they read.
+    pub fn readers(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        let read = |dataset| std::iter::once(dataset).chain(self.again(dataset).iter().copied());
+        self.makes(node).flat_map(read).flat_map(|dataset| self.consumers(dataset)).copied()
+    }
+
+    /// Walks over the datasets as people count them: of a name that stands for two only the one that is made.
+    pub fn named_datasets(&self) -> impl Iterator<Item = Dataset<'_>> {
+        let name =
+            |dataset: Dataset<'_>| dataset.origin.is_some_and(|origin| self.dataset_names.get(origin) == dataset.name);
+        self.datasets().filter(move |dataset| !name(*dataset))
+    }
+
     /// Gives the policy of a node; the pipeline's own when the id is not one of this plan's.
     pub fn policy(&self, node: NodeId) -> &NodePolicy {
         let policy = self.nodes.get(node).and_then(|core| self.policies.get(core.policy as usize));
@@ -329,8 +365,9 @@ impl Plan {
             name: self.dataset_names.get(id),
             storage: self.persisted.get(core.persisted as usize).map(|(_, persisted)| persisted),
             producer: self.producer(id),
+            origin: self.origin(id),
             consumers,
-            is_output: core.producer != NONE && consumers.is_empty(),
+            is_output: core.producer != NONE && consumers.is_empty() && self.again(id).is_empty(),
         }
     }
 }

@@ -18,6 +18,18 @@ pub(super) struct Storages<'s> {
     pub(super) persisted: Vec<(DatasetId, Persisted)>,
     /// The types of `persisted`, side by side.
     pub(super) types: Vec<&'s DatasetTypeSignature>,
+    /// Whether readers of `persisted` are to load what was saved, side by side.
+    pub(super) reread: Vec<bool>,
+}
+
+impl Storages<'_> {
+    /// Says whether readers of a dataset that is made are to load it after its save.
+    pub(super) fn rereads(&self, dataset: DatasetId) -> bool {
+        match self.of[dataset] {
+            Storage::Persisted(position) => self.reread.get(position as usize).copied().unwrap_or_default(),
+            Storage::Memory | Storage::Broken => false,
+        }
+    }
 }
 
 /// Where one dataset lives.
@@ -38,7 +50,7 @@ pub(super) fn resolve<'s>(
     options: &PlanOptions,
 ) -> Storages<'s> {
     let catalog = Catalog::new(draft.spec, draft.problems);
-    let mut storages = Storages { of: IdVec::default(), persisted: Vec::new(), types: Vec::new() };
+    let mut storages = Storages { of: IdVec::default(), persisted: Vec::new(), types: Vec::new(), reread: Vec::new() };
     let mut missing = Vec::new();
     for dataset in draft.producers.ids() {
         let resolved = catalog.resolve(draft.dataset_names.name(dataset));
@@ -101,6 +113,15 @@ fn store<'s>(
     let (plugin, dataset_type, plugin_signature, signature) = match calls::find_type(draft.manifest, &type_name) {
         Ok(Some(found)) => found,
         Ok(None) if broken => return Storage::Broken,
+        Ok(None) if let Some(site) = entry.reread => {
+            draft.problems.add("reread-memory", Some(site), || {
+                let message =
+                    format!("`reread` of dataset `{name}`: it lives in memory only, so there is nothing to read again");
+                Problem::new("reread-memory", message)
+                    .hint("leave `reread` out, or give the entry a type that keeps the data and a path")
+            });
+            return Storage::Broken;
+        }
         Ok(None) => return Storage::Memory,
         Err(problem) => {
             let site = entry.type_name.as_ref().map(|word| word.site);
@@ -115,6 +136,7 @@ fn store<'s>(
     }
     let path = path.map(|path| join(draft.spec.base_directory, &path)).unwrap_or_default();
     storages.types.push(signature);
+    storages.reread.push(entry.reread.is_some());
     storages.persisted.push((
         dataset,
         Persisted {

@@ -110,6 +110,9 @@ impl Run {
                 self.datasets.saved += 1;
                 if let Some(node) = self.plan.producer(dataset) {
                     step.emit(Happening::DatasetSaved { dataset, node, worker, duration_us });
+                    if self.policy.asynchronous_saves {
+                        self.feed_again(dataset, step);
+                    }
                     self.save_ended(node, dataset, step);
                 }
             }
@@ -163,7 +166,9 @@ impl Run {
             }
         }
         if self.policy.asynchronous_saves {
-            self.feed_readers(node, step);
+            for dataset in plan.makes(node) {
+                self.feed(dataset, step);
+            }
         }
     }
 
@@ -186,20 +191,28 @@ impl Run {
         };
         step.emit(Happening::NodeFinished { node, attempt, worker, duration_us });
         if !(saved && self.policy.asynchronous_saves) {
-            self.feed_readers(node, step);
+            let plan = step.plan;
+            for dataset in plan.makes(node) {
+                self.feed(dataset, step);
+                self.feed_again(dataset, step);
+            }
         }
     }
 
-    /// What a node makes may be read now.
-    fn feed_readers(&mut self, node: NodeId, step: &mut Step<'_>) {
+    /// What was saved as this dataset may be read again now.
+    fn feed_again(&mut self, saved: DatasetId, step: &mut Step<'_>) {
         let plan = step.plan;
-        for dataset in plan.makes(node) {
-            for &reader in plan.consumers(dataset) {
-                let run = &mut self.nodes[reader];
-                run.inputs_left = run.inputs_left.saturating_sub(1);
-                if run.inputs_left == 0 && run.state == NodeState::Waiting && self.stage == Stage::Running {
-                    self.demand(reader, step);
-                }
+        plan.again(saved).iter().for_each(|&dataset| self.feed(dataset, step));
+    }
+
+    /// A dataset may be read now, or loaded where no node makes it.
+    fn feed(&mut self, dataset: DatasetId, step: &mut Step<'_>) {
+        let plan = step.plan;
+        for &reader in plan.consumers(dataset) {
+            let run = &mut self.nodes[reader];
+            run.inputs_left = run.inputs_left.saturating_sub(1);
+            if run.inputs_left == 0 && run.state == NodeState::Waiting && self.stage == Stage::Running {
+                self.demand(reader, step);
             }
         }
     }

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! A load is dispatched when the first node that needs it has all its other inputs, so nothing lies in memory early. A
-//! node's readers wait until its saves are done, or, with `asynchronous_saves`, only for its call.
+//! node's readers wait until its saves are done, or, with `asynchronous_saves`, only for its call; who reads an output again
+//! from where it is saved waits for that save in any case.
 //!
 //! Invariants, each a law in `tests/laws.rs`: at most one attempt of a task is live; a task that was dispatched and not
 //! started can be withdrawn without an answer, one that was started always gets one; a dataset's count of readers reaches
@@ -151,7 +152,7 @@ impl TaskState {
 impl Run {
     /// Makes a run that has not started.
     pub fn new(plan: Arc<Plan>, policy: RunPolicy) -> Self {
-        let made = |node: NodeId| plan.reads(node).iter().filter(|&&dataset| plan.producer(dataset).is_some()).count();
+        let made = |node: NodeId| plan.reads(node).iter().filter(|&&dataset| plan.maker(dataset).is_some()).count();
         let nodes: Vec<NodeRun> = (plan.nodes())
             .map(|node| NodeRun {
                 state: NodeState::Waiting,

@@ -101,6 +101,10 @@ impl Run {
                 self.skip_readers(node, step);
             }
         }
+        // But for those who wanted what was not saved.
+        for &lost in step.plan.again(dataset) {
+            self.skip_all(step.plan.consumers(lost), SkipReason::NodeFailed(node), step);
+        }
         self.save_ended(node, dataset, step);
         self.stop_if(self.on_failure(node), step);
     }
@@ -140,10 +144,8 @@ impl Run {
 
     /// Skips everything that depends on a failed node.
     fn skip_readers(&mut self, failed: NodeId, step: &mut Step<'_>) {
-        let plan = step.plan;
-        for dataset in plan.makes(failed) {
-            self.skip_all(plan.consumers(dataset), SkipReason::NodeFailed(failed), step);
-        }
+        let readers: Vec<NodeId> = step.plan.readers(failed).collect();
+        self.skip_all(&readers, SkipReason::NodeFailed(failed), step);
     }
 
     /// Skips nodes and everything that depends on them. Walks with a list of its own: a chain may be a million long.
@@ -155,9 +157,9 @@ impl Run {
                 continue;
             }
             self.skip(node, because, step);
-            for dataset in plan.makes(node) {
-                found.extend(plan.consumers(dataset).iter().rev());
-            }
+            let position = found.len();
+            found.extend(plan.readers(node));
+            found[position..].reverse();
         }
     }
 

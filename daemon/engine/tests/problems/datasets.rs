@@ -251,6 +251,67 @@ error[not-supported]: `resident` of dataset `clean` is not supported yet
     );
 }
 
+/// What is read again has the kind that its type loads, and must lie somewhere.
+#[test]
+fn reread() {
+    check(
+        "reread",
+        &[
+            (
+                "pipeline.toml",
+                r###"[[node]]
+call = "t::source"
+outputs = ["notes"]
+
+[[node]]
+call = "t::sink"
+inputs = ["notes"]
+
+[[node]]
+name = "second"
+call = "flights::delay_chart"
+inputs = ["delays"]
+outputs = ["chart"]
+
+[[node]]
+name = "reader"
+call = "t::sink"
+inputs = ["chart"]
+"###,
+            ),
+            (
+                "catalog.toml",
+                r###"[notes]
+type = "memory"
+reread = true
+
+[delays]
+type = "csv"
+path = "delays.csv"
+reread = true
+
+[chart]
+type = "text"
+path = "chart.svg"
+reread = "yes"
+"###,
+            ),
+        ],
+        r###"
+error[kind-mismatch]: input `value` of `reader` takes json, but `chart` is text
+  --> pipeline.toml:18:11
+   = `second` makes it at pipeline.toml:13:12
+
+error[reread-memory]: `reread` of dataset `notes`: it lives in memory only, so there is nothing to read again
+  --> catalog.toml:3:1
+   = hint: leave `reread` out, or give the entry a type that keeps the data and a path
+
+error[wrong-type]: `reread` of a catalog entry must be true or false, not a text
+  --> catalog.toml:13:10
+"###,
+    );
+}
+
 #[test]
 fn catalog_entry_without_type() {
     check(

@@ -70,6 +70,66 @@ fn with_asynchronous_saves_readers_start_from_memory() {
     );
 }
 
+/// `reread`: the block goes with its save, and who reads it gets what the load of the saved file gives.
+#[test]
+fn what_is_reread_is_loaded_after_its_save() {
+    check(
+        &CHAIN.replace("s_y", "r_y"),
+        STOP,
+        "
+        start
+        end load s_in
+        end a
+        end b
+        end save r_y
+        end load r_y
+        end c
+        ",
+        "
+        start => run started, DISPATCH load s_in#1
+        end load s_in => load of s_in started, s_in loaded, DISPATCH a#1
+        end a => a started, RELEASE s_in, released, a finished, DISPATCH b#1
+        end b => b started, b called, DISPATCH save r_y#1
+        end save r_y => save of r_y started, r_y saved, RELEASE r_y, released, b finished, DISPATCH load r_y#1
+        end load r_y => load of r_y started, r_y loaded, DISPATCH c#1
+        end c => c started, RELEASE x, released, RELEASE r_y, released, c finished, run finished, CLOSE Succeeded
+        a: Finished after 1
+        b: Finished after 1
+        c: Finished after 1
+        ",
+    );
+}
+
+/// With asynchronous saves too, who rereads waits for the save.
+#[test]
+fn what_is_reread_waits_for_its_save_with_asynchronous_saves() {
+    check(
+        &CHAIN.replace("s_y", "r_y"),
+        RunPolicy { asynchronous_saves: true, ..STOP },
+        "
+        start
+        end load s_in
+        end a
+        end b
+        end save r_y
+        end load r_y
+        end c
+        ",
+        "
+        start => run started, DISPATCH load s_in#1
+        end load s_in => load of s_in started, s_in loaded, DISPATCH a#1
+        end a => a started, RELEASE s_in, released, a finished, DISPATCH b#1
+        end b => b started, b called, DISPATCH save r_y#1
+        end save r_y => save of r_y started, r_y saved, DISPATCH load r_y#1, RELEASE r_y, released, b finished
+        end load r_y => load of r_y started, r_y loaded, DISPATCH c#1
+        end c => c started, RELEASE x, released, RELEASE r_y, released, c finished, run finished, CLOSE Succeeded
+        a: Finished after 1
+        b: Finished after 1
+        c: Finished after 1
+        ",
+    );
+}
+
 #[test]
 fn one_task_at_a_time_follows_the_order_of_the_plan() {
     check(

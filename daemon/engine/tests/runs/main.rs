@@ -28,7 +28,11 @@ struct Stage {
 }
 
 fn check(pipeline: &str, policy: RunPolicy, script: &str, expected: &str) {
-    let files = [("pipeline.toml", pipeline), ("catalog.toml", "[\"s_{x}\"]\ntype = \"json\"\npath = \"{x}\"\n")];
+    let catalog = r#"
+        "s_{x}" = { type = "json", path = "{x}" }
+        "r_{x}" = { type = "json", path = "{x}", reread = true }
+    "#;
+    let files = [("pipeline.toml", pipeline), ("catalog.toml", catalog)];
     let plan = Arc::new(plan(&files).unwrap_or_else(|problems| panic!("problems:\n{}", rendered(&problems))));
     let mut stage = Stage { run: Run::new(plan.clone(), policy), plan, now: Time(0) };
     let mut story = String::new();
@@ -76,7 +80,14 @@ impl Stage {
     fn task(&self, text: &str) -> (TaskId, Attempt) {
         let (text, attempt) = text.split_once('#').unwrap_or((text, "1"));
         let task = match text.split_once(' ') {
-            Some((_, dataset)) => self.plan.task_of(self.plan.find_dataset(dataset).unwrap()).unwrap(),
+            Some((verb, name)) => {
+                // A dataset that is read again has a save and a load.
+                let loads = verb == "load";
+                let named = self.plan.datasets().filter(|dataset| dataset.name == name);
+                let tasks = named.filter_map(|dataset| self.plan.task_of(dataset.id));
+                let is_meant = |task: &TaskId| matches!(self.plan.task(*task), Some(TaskKind::Load(_))) == loads;
+                tasks.into_iter().find(is_meant).unwrap()
+            }
             None => self.plan.call_of(self.plan.find_node(text).unwrap()).unwrap(),
         };
         (task, Attempt(attempt.parse().unwrap()))

@@ -13,12 +13,32 @@ use proptest::prelude::*;
 pub struct NodeDraft {
     /// Each picks a dataset made earlier, or an input of the pipeline.
     pub inputs: Vec<u8>,
-    /// For each output, whether it is saved.
-    pub outputs: Vec<bool>,
+    /// For each output, where it goes.
+    pub outputs: Vec<Kept>,
     pub retries: Option<u8>,
     pub times_out: bool,
     /// `stop` (false) or `continue` (true).
     pub on_failure: Option<bool>,
+}
+
+/// Where an output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    InMemory,
+    Saved,
+    /// Saved, and loaded again by those who read it.
+    Reread,
+}
+
+impl Kept {
+    /// The first letter of such a dataset's name.
+    fn letter(self) -> char {
+        match self {
+            Self::InMemory => 'd',
+            Self::Saved => 's',
+            Self::Reread => 'r',
+        }
+    }
 }
 
 /// A pipeline to be.
@@ -36,7 +56,10 @@ const PORTS_MAX: usize = 4;
 pub fn drafts(nodes: usize) -> impl Strategy<Value = Draft> {
     let node = (
         prop::collection::vec(any::<u8>(), 0..PORTS_MAX),
-        prop::collection::vec(prop::bool::weighted(0.3), 0..PORTS_MAX),
+        prop::collection::vec(
+            prop_oneof![6 => Just(Kept::InMemory), 3 => Just(Kept::Saved), 2 => Just(Kept::Reread)],
+            0..PORTS_MAX,
+        ),
         prop::option::weighted(0.3, 0u8..3),
         prop::bool::weighted(0.3),
         prop::option::weighted(0.2, any::<bool>()),
@@ -56,10 +79,12 @@ pub fn drafts(nodes: usize) -> impl Strategy<Value = Draft> {
 }
 
 impl Draft {
-    /// Writes the pipeline. `d3_1` is the second output of the fourth node; those that are saved are called `s…`.
+    /// Writes the pipeline. `d3_1` is the second output of the fourth node; those that are saved are called `s…`, and
+    /// `r…` those that are read again.
     pub fn text(&self) -> (String, String) {
         let mut pipeline = format!("retries = {}\nretry_backoff_seconds = 1\n", self.default_retries);
         let mut catalog = String::from("[\"s{name}\"]\ntype = \"any\"\npath = \"s{name}\"\n");
+        catalog.push_str("[\"r{name}\"]\ntype = \"any\"\npath = \"r{name}\"\nreread = true\n");
         catalog.push_str("[\"given{name}\"]\ntype = \"any\"\npath = \"given{name}\"\n");
         let mut known: Vec<String> = (0..self.given).map(|number| format!("given{number}")).collect();
         for (number, node) in self.nodes.iter().enumerate() {
@@ -68,7 +93,7 @@ impl Draft {
                 inputs.push(&known[usize::from(*pick) % known.len()]);
             }
             let mut outputs: Vec<String> = (node.outputs.iter().enumerate())
-                .map(|(port, saved)| format!("{}{number}_{port}", if *saved { "s" } else { "d" }))
+                .map(|(port, kept)| format!("{}{number}_{port}", kept.letter()))
                 .collect();
             if inputs.is_empty() && outputs.is_empty() {
                 outputs.push(format!("d{number}_0"));

@@ -131,6 +131,13 @@ impl Watch {
             TaskKind::Load(dataset) => {
                 assert!(!self.exists.contains(&dataset), "{dataset:?} is loaded twice");
                 assert!(!self.stopped, "a load starts after the run was stopped");
+                if let Some(origin) = self.plan.origin(dataset) {
+                    let save = self.plan.task_of(origin).expect("what is read again is saved");
+                    assert!(self.done.contains(&save), "{dataset:?} is read again before it is saved");
+                    let maker = self.plan.maker(dataset).expect("someone made it");
+                    let saved = self.saves_of(maker).all(|save| self.done.contains(&save));
+                    assert!(self.policy.asynchronous_saves || saved, "{dataset:?} is read before its maker is done");
+                }
                 self.plan.default_policy().retries
             }
             TaskKind::Call(node) => {
@@ -225,11 +232,17 @@ impl Watch {
     fn skipped_exactly_descendants(&self, run: &Run) {
         let report = run.report();
         let mut lost: BTreeSet<DatasetId> = BTreeSet::new();
+        let all_of = |node: NodeId| {
+            let made = self.plan.makes(node);
+            made.flat_map(|dataset| std::iter::once(dataset).chain(self.plan.again(dataset).iter().copied()))
+        };
         for failure in &report.failures {
             match failure.what {
-                Failed::Call(node) => lost.extend(self.plan.makes(node)),
-                Failed::Dataset { node: Some(_), .. } if self.policy.asynchronous_saves => {}
-                Failed::Dataset { node: Some(node), .. } => lost.extend(self.plan.makes(node)),
+                Failed::Call(node) => lost.extend(all_of(node)),
+                Failed::Dataset { node: Some(_), dataset, .. } if self.policy.asynchronous_saves => {
+                    lost.extend(self.plan.again(dataset));
+                }
+                Failed::Dataset { node: Some(node), .. } => lost.extend(all_of(node)),
                 Failed::Dataset { dataset, node: None, .. } => drop(lost.insert(dataset)),
                 Failed::Run => panic!("the run itself failed: {report:?}"),
             }
@@ -241,7 +254,7 @@ impl Watch {
             assert_eq!(blocked, skipped, "{node:?}");
             if skipped {
                 // Nodes come in topological order, so what is lost by this one is known before its readers are looked at.
-                lost.extend(self.plan.makes(node.node));
+                lost.extend(all_of(node.node));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A plan as a graph of names.
 
+use engine::id::DatasetId;
 use engine::plan::{InputBinding, Plan};
 use protocol::{Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Validation};
 
@@ -42,15 +43,22 @@ pub fn graph(plan: &Plan) -> Graph {
             })
             .collect(),
     });
-    let datasets = plan.datasets().map(|dataset| GraphDataset {
+    let datasets = plan.named_datasets().map(|dataset| GraphDataset {
         name: dataset.name.to_owned(),
         storage: storage_name(dataset.storage),
         path: path_of(dataset.storage),
         producer: dataset.producer.map(|node| node_name(plan, node)),
-        consumers: dataset.consumers.iter().map(|node| node_name(plan, *node)).collect(),
+        consumers: readers(plan, dataset.id),
         is_output: dataset.is_output,
     });
     Graph { name: plan.name().to_owned(), nodes: nodes.collect(), datasets: datasets.collect() }
+}
+
+/// The nodes that read what a name stands for: the block that was made, or the one that was loaded again.
+fn readers(plan: &Plan, dataset: DatasetId) -> Vec<String> {
+    let again = plan.again(dataset).iter().filter(|&&again| dataset_name(plan, again) == dataset_name(plan, dataset));
+    let blocks = std::iter::once(&dataset).chain(again);
+    blocks.flat_map(|&block| plan.consumers(block)).map(|node| node_name(plan, *node)).collect()
 }
 
 /// The answer to a check that found nothing.
@@ -58,7 +66,7 @@ pub fn validation(plan: &Plan, generation: u64) -> Validation {
     Validation {
         pipeline: plan.name().to_owned(),
         nodes: plan.node_count() as u64,
-        datasets: plan.dataset_count() as u64,
+        datasets: plan.named_datasets().count() as u64,
         generation,
     }
 }

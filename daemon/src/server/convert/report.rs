@@ -88,8 +88,9 @@ pub fn detail(
             },
         })
     });
-    let datasets = plan.datasets().map(|dataset| {
+    let datasets = plan.named_datasets().map(|dataset| {
         let facts = dataset_facts(dataset.id);
+        let again = plan.again(dataset.id).iter().find_map(|&again| dataset_facts(again).load_us);
         DatasetDetail {
             name: dataset.name.to_owned(),
             storage: storage_name(dataset.storage),
@@ -98,7 +99,7 @@ pub fn detail(
             is_output: dataset.is_output,
             bytes: facts.bytes,
             metadata: json_or_text(&facts.metadata_json),
-            load_us: facts.load_us,
+            load_us: facts.load_us.or(again),
             save_us: facts.save_us,
         }
     });

@@ -1,9 +1,11 @@
 //! The command line: every command, flag and help text, in one definition.
 
+mod filter;
 mod pipeline;
 mod session;
 mod values;
 
+pub use filter::FilterArgs;
 pub use pipeline::{Filing, PipelineArgs, RunArgs};
 pub use session::{DaemonArgs, PrivateArgs};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::values;
+use super::{FilterArgs, values};
 use protocol::OnFailure;
 
 pub(super) const RUN_EXAMPLES: &str = "\
@@ -10,6 +10,7 @@ Examples:
   ctl run pipeline.toml
   ctl run . --params model.alpha=0.5 --params origin=JFK
   ctl run pipeline.toml --catalog test/catalog.toml --max-workers 1
+  ctl run pipeline.toml --from-nodes clean --tags daily,weekly
   ctl run pipeline.toml --plugins target/debug --json | jq .kind
 
 With --json: a line {\"kind\": \"submitted\", \"run\": …}, then one for each event with its kind, and last
@@ -38,6 +39,9 @@ pub struct PipelineArgs {
     /// Files that belong to it.
     #[command(flatten)]
     pub filing: Filing,
+    /// Which of its nodes.
+    #[command(flatten)]
+    pub filter: FilterArgs,
 }
 
 /// Files and values that complete a pipeline.

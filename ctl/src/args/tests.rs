@@ -38,6 +38,18 @@ fn run_takes_all_its_options() {
 }
 
 #[test]
+fn filters_take_names_with_commas_between() {
+    let line = "ctl graph p.toml --tags a,b -t c --from-nodes x -n y,,z --to-outputs d --namespaces n.m";
+    let Command::Graph(graph) = parse(line).unwrap().command else { panic!("not graph") };
+    let filter = graph.pipeline.pipeline.filter.to_filter();
+    assert_eq!((filter.tags.join(" "), filter.nodes.join(" ")), ("a b c".to_owned(), "y z".to_owned()));
+    assert_eq!(
+        (&filter.from_nodes[0], &filter.to_outputs[0], &filter.namespaces[0]),
+        (&"x".into(), &"d".into(), &"n.m".into())
+    );
+}
+
+#[test]
 fn what_is_mistyped_is_guessed() {
     for (line, guess) in [
         ("ctl sumbit p.toml", "'submit'"),

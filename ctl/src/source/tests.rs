@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use super::*;
+use crate::args::FilterArgs;
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -16,7 +17,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn args(path: PathBuf) -> PipelineArgs {
-    PipelineArgs { path, filing: Filing::default() }
+    PipelineArgs { path, filing: Filing::default(), filter: FilterArgs::default() }
 }
 
 fn read_all(path: PathBuf) -> Result<Submission, Error> {

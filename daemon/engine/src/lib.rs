@@ -12,7 +12,7 @@
 //! with a pretend clock (`tests/laws.rs`) tests the very thing that runs.
 //!
 //! Reading order, first half: [`source`] → [`document`] → [`parse`] → [`spec`] → [`matrix`] → [`catalog`], [`interpolate`],
-//! [`signature`] → [`graph`] → [`plan`]. Second half: [`event`] → [`run`] (with [`retain`], [`policy`]) → [`action`] → [`report`].
+//! [`signature`] → [`filter`], [`graph`] → [`plan`]. Second half: [`event`] → [`run`] (with [`retain`], [`policy`]) → [`action`] → [`report`].
 #![forbid(unsafe_code)]
 
 pub mod action;
@@ -20,6 +20,7 @@ pub mod catalog;
 pub mod document;
 pub mod event;
 pub mod failure;
+pub mod filter;
 pub mod graph;
 pub mod id;
 pub mod intern;

@@ -281,7 +281,7 @@ fn single_process_types_are_allowed_to_one_worker() {
         ("catalog.toml", "[f]\ntype = \"sqlite\"\npath = \"f.db\"\n"),
     ];
     let plan = |workers| {
-        let options = engine::plan::PlanOptions { workers };
+        let options = engine::plan::PlanOptions { workers, ..Default::default() };
         engine::plan::check(&support::sources(&files), &support::manifest(support::PLUGINS), &options)
     };
     assert!(plan(Some(1)).is_ok());

@@ -15,6 +15,7 @@ pub mod path;
 
 mod event;
 mod failure;
+mod filter;
 mod graph;
 mod log;
 mod plugin;
@@ -25,6 +26,7 @@ mod submission;
 
 pub use event::{DatasetOperation, EventKind, RunEvent};
 pub use failure::{Failure, FailureKind};
+pub use filter::Filter;
 pub use graph::{Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Validation};
 pub use log::{LogLine, LogList, LogSource};
 pub use plugin::{

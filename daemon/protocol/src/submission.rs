@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Filter;
+
 /// A pipeline with everything that belongs to it, and how to run it.
 ///
 /// The client reads the files and sends their text: the daemon may run as another user, and problems can then be shown
@@ -29,6 +31,9 @@ pub struct Submission {
     /// Values for `${env:NAME}` in the files; only the names the files mention need be sent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
+    /// Which nodes shall run; nothing means all.
+    #[serde(default, skip_serializing_if = "Filter::is_empty")]
+    pub filter: Filter,
     /// Id for the run instead of a generated one; refused if it is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,

@@ -205,7 +205,8 @@ impl Daemon {
     fn plan(&self, submission: &Submission, generation: &Generation) -> Result<Arc<Plan>, SubmitError> {
         let workers = if submission.sequential { Some(1) } else { submission.max_workers };
         let pool = u32::try_from(generation.pool.size()).unwrap_or(u32::MAX);
-        let options = PlanOptions { workers: Some(workers.unwrap_or(pool).min(pool)) };
+        let filter = convert::filter(&submission.filter);
+        let options = PlanOptions { workers: Some(workers.unwrap_or(pool).min(pool)), filter };
         engine::plan::check(&convert::sources(submission), &generation.signature, &options)
             .map(Arc::new)
             .map_err(|problems| SubmitError::Problems(problems.into_iter().map(convert::problem).collect()))

@@ -3,7 +3,7 @@
 use crate::graph;
 use crate::id::{DatasetId, Lists, NodeId};
 use crate::plan::draft::Draft;
-use crate::plan::{InputBinding, Plan, PlanOptions, freeze, kinds, ports, storage};
+use crate::plan::{InputBinding, Plan, PlanOptions, freeze, kinds, ports, slice, storage};
 use crate::problem::{Problem, Problems};
 use crate::signature::Manifest;
 use crate::source::Site;
@@ -37,10 +37,16 @@ pub(super) fn plan_with(
                 .hint("add a node:\n[[node]]\ncall = \"plugin::node\"\ninputs = [\"dataset\"]\noutputs = [\"result\"]")
         });
     }
+    draft.later = (!options.filter.is_empty()).then(Vec::new);
     ports::draw_nodes(&mut draft);
-    let reads = draft.reads();
-    let consumers: Lists<_, NodeId> = Lists::from_pairs(draft.dataset_names.len(), reads);
-    let layers = layers(&mut draft, &consumers);
+    let mut consumers = consumers(&draft);
+    let mut layers = layers(&mut draft, &consumers);
+    if !options.filter.is_empty() {
+        // A cycle is one of the whole pipeline, and then the slice of it does not matter.
+        slice::apply(&mut draft, &consumers, &options.filter);
+        consumers = self::consumers(&draft);
+        layers = layers.and_then(|_| self::layers(&mut draft, &consumers));
+    }
     let storages = storage::resolve(&mut draft, &consumers, options);
     kinds::check(&mut draft, &storages);
     let plan = match layers {
@@ -51,13 +57,15 @@ pub(super) fn plan_with(
     plan
 }
 
+/// Lists the readers of every dataset.
+fn consumers(draft: &Draft<'_, '_>) -> Lists<DatasetId, NodeId> {
+    Lists::from_pairs(draft.dataset_names.len(), draft.reads())
+}
+
 /// Gives each node its layer; cycles become problems.
 fn layers(draft: &mut Draft<'_, '_>, consumers: &Lists<DatasetId, NodeId>) -> Option<Vec<u32>> {
     let outputs = &draft.outputs;
-    let again = Lists::from_pairs(
-        draft.dataset_names.len(),
-        draft.origins.iter().map(|(&loaded, &saved): (&DatasetId, &DatasetId)| (saved, loaded)),
-    );
+    let again = draft.loaded_again();
     let cycles = graph::layers(draft.nodes.len(), |node, visit| {
         for &dataset in outputs.get(node).iter().flatten() {
             // A second producer is a problem already, and so is a node that reads what it makes.

@@ -1,12 +1,12 @@
 //! The plan while it is being drawn up: nodes numbered as they were written, everything that later steps check.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::id::{DatasetId, Id, IdVec, Lists, NodeId, ParameterId};
 use crate::intern::Interner;
 use crate::plan::{Call, InputBinding, NONE, Parameter};
 use crate::policy::NodePolicy;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::signature::{Manifest, NodeSignature, Port, PortKind};
 use crate::source::Site;
 use crate::spec::Spec;
@@ -31,6 +31,10 @@ pub(super) struct Draft<'s, 'a> {
     pub(super) origins: BTreeMap<DatasetId, DatasetId>,
     /// Whether a node, port or name could not be understood, so that what seems missing may not be.
     pub(super) doubtful: bool,
+    /// Problems of single nodes that matter only if the node runs; nothing when every node does.
+    pub(super) later: Option<Vec<(NodeId, Option<Site>, Problem)>>,
+    /// Datasets whose makers a filter has left out while somebody still reads them, and these makers.
+    pub(super) left_out: HashMap<String, String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +74,47 @@ impl<'s, 'a> Draft<'s, 'a> {
             producers: IdVec::default(),
             origins: BTreeMap::new(),
             doubtful: spec.unread.nodes,
+            later: None,
+            left_out: HashMap::new(),
         }
+    }
+
+    /// Adds a problem of the node that is being drawn, one that is none unless the node runs.
+    pub(super) fn tell_if_run(&mut self, code: &'static str, site: Option<Site>, tell: impl FnOnce() -> Problem) {
+        match &mut self.later {
+            // Its own node was pushed last.
+            Some(later) => {
+                later.push((NodeId::from_index(self.nodes.len().saturating_sub(1)), site, Problem { code, ..tell() }))
+            }
+            None => self.problems.add(code, site, tell),
+        }
+    }
+
+    /// Adds the problems of those nodes that do run.
+    pub(super) fn tell_later_problems(&mut self, runs: impl Fn(NodeId) -> bool) {
+        for (node, site, problem) in self.later.take().into_iter().flatten() {
+            if runs(node) {
+                self.problems.add(problem.code, site, || problem);
+            }
+        }
+    }
+
+    /// Finds the datasets that people call so.
+    pub(super) fn datasets_called(&self, name: &str) -> Vec<DatasetId> {
+        self.dataset_names.find(name).into_iter().collect()
+    }
+
+    /// Lists for each dataset those that are loaded after it was saved.
+    pub(super) fn loaded_again(&self) -> Lists<DatasetId, DatasetId> {
+        Lists::from_pairs(self.dataset_names.len(), self.origins.iter().map(|(&loaded, &saved)| (saved, loaded)))
+    }
+
+    /// Walks over the names of the parameters that a node's ports are bound to.
+    pub(super) fn bound_parameters(&self, node: NodeId) -> impl Iterator<Item = &str> {
+        self.inputs.get(node).iter().filter_map(|binding| match binding {
+            Some(InputBinding::Parameter(id)) => self.parameters.get(*id).map(|parameter| &*parameter.name),
+            _ => None,
+        })
     }
 
     /// Gives the id of a dataset's name.

@@ -7,9 +7,11 @@ mod fan_out;
 mod freeze;
 mod kinds;
 mod ports;
+mod slice;
 mod slots;
 mod storage;
 
+use crate::filter::Filter;
 use crate::id::{CallId, DatasetId, Id, IdVec, Lists, Names, NodeId, ParameterId, TaskId};
 use crate::parse;
 use crate::policy::{NodePolicy, OnFailure, RunPolicy};
@@ -177,10 +179,12 @@ pub enum TaskKind {
 }
 
 /// What planning needs to know beside the pipeline.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PlanOptions {
     /// How many workers a run may use; with more than one, `single_process` dataset types are refused. Nothing means several.
     pub workers: Option<u32>,
+    /// Which of the nodes shall run.
+    pub filter: Filter,
 }
 
 impl Plan {

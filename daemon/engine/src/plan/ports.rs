@@ -271,7 +271,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
         let found = json.map(|json| self.draft.parameters.push(Parameter { name: name.to_owned(), json }));
         if found.is_none() && !self.draft.spec.unread.parameters {
             let axes = combination_axes(self.spec);
-            self.draft.problems.add("missing-parameter", Some(target.site), || {
+            self.draft.tell_if_run("missing-parameter", Some(target.site), || {
                 let problem = missing_parameter(all, path);
                 match did_you_mean(path, axes) {
                     Some(hint) => Problem { hints: vec![hint], ..problem },
@@ -306,7 +306,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
             let shown: String = json.chars().take(60).collect();
             let message =
                 format!("input `{}` of `{call}` takes {}, but `{name}` is {shown}", port.name, article(&port.kind));
-            self.draft.problems.add("parameter-type", Some(target.site), || Problem::new("parameter-type", message));
+            self.draft.tell_if_run("parameter-type", Some(target.site), || Problem::new("parameter-type", message));
         }
     }
 

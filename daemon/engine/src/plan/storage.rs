@@ -202,7 +202,11 @@ fn tell_missing(
         problem = problem.cause(format!("`{name}` is read by `{reader}` at {}{memory}", draft.told(site(dataset))));
         let made = draft.producers.iter().filter(|(_, producer)| producer.node != NONE).take(1_000);
         let known = made.map(|(made, _)| draft.dataset_names.name(made)).chain(catalog.names());
-        if let Some(near) = nearest(name, known) {
+        if let Some(maker) = draft.left_out.get(name) {
+            problem = problem.hint(format!(
+                "`{name}` is made by `{maker}`, which the filters leave out: let it run too, or keep `{name}` by a catalog entry"
+            ));
+        } else if let Some(near) = nearest(name, known) {
             problem = problem.hint(format!("`{name}`: did you mean `{near}`?"));
         }
     }

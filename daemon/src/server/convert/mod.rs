@@ -51,6 +51,12 @@ pub fn sources(submission: &Submission) -> Sources {
     }
 }
 
+/// Which nodes shall run, for the engine.
+pub fn filter(filter: &protocol::Filter) -> engine::filter::Filter {
+    let protocol::Filter { tags, from_nodes, to_nodes, nodes, from_inputs, to_outputs, namespaces } = filter.clone();
+    engine::filter::Filter { tags, from_nodes, to_nodes, nodes, from_inputs, to_outputs, namespaces }
+}
+
 /// What a failure means, for the engine.
 pub fn on_failure(policy: protocol::OnFailure) -> engine::policy::OnFailure {
     match policy {

@@ -158,11 +158,16 @@ fn the_schemas_are_those_of_the_types() {
     let submission = json!({
         "pipeline": { "name": "p", "text": "", "syntax": "toml" }, "catalogs": [{ "name": "c", "text": "" }],
         "parameters": [], "overrides": [["a.b", "1"]], "base_directory": "/", "environment": { "A": "b" }, "run_id": "r",
+        "filter": {
+            "tags": ["t"], "from_nodes": ["a"], "to_nodes": ["b"], "nodes": ["c"], "from_inputs": ["d"], "to_outputs": ["e"],
+            "namespaces": ["n"],
+        },
         "max_workers": 1, "sequential": true, "asynchronous_saves": true, "on_failure": "continue", "timeout_seconds": 1.5,
     });
     // The sample is one that the type takes, so the schema is held against the type.
     serde_json::from_value::<protocol::Submission>(submission.clone()).unwrap();
     let samples = [
+        ("Filter", submission["filter"].clone()),
         ("Submission", submission),
         ("Status", value(pretend::status())),
         ("RunSummary", value(pretend::summary())),

@@ -45,6 +45,9 @@ struct Chosen {
     unknown: Option<Problem>,
 }
 
+/// By node, whether it is taken; and the names that the pipeline does not have.
+type Taken = (Vec<bool>, Vec<String>);
+
 fn tell_empty(chosen: &[Chosen]) -> Problem {
     let mut problem = Problem::new("empty-slice", "the filters leave no node of the pipeline");
     for Chosen { option, nodes, .. } in chosen {
@@ -67,7 +70,7 @@ impl Selection<'_, '_, '_> {
     fn choose(&self, filter: &Filter) -> Vec<Chosen> {
         let Filter { tags, from_nodes, to_nodes, nodes, from_inputs, to_outputs, namespaces } = filter;
         let mut chosen = Vec::new();
-        let mut add = |option, names: &[String], choose: &dyn Fn(&[String]) -> (Vec<bool>, Vec<String>)| {
+        let mut add = |option, names: &[String], choose: &dyn Fn(&[String]) -> Taken| {
             if names.is_empty() {
                 return;
             }
@@ -88,7 +91,7 @@ impl Selection<'_, '_, '_> {
         vec![false; self.draft.nodes.len()]
     }
 
-    fn with_tags(&self, tags: &[String]) -> (Vec<bool>, Vec<String>) {
+    fn with_tags(&self, tags: &[String]) -> Taken {
         let sets = &self.draft.tag_sets;
         let taken: Vec<bool> = sets.iter().map(|set| set.iter().any(|tag| tags.contains(tag))).collect();
         let nodes = self.draft.nodes.iter().map(|(_, node)| taken[node.tags as usize]).collect();
@@ -96,7 +99,7 @@ impl Selection<'_, '_, '_> {
         (nodes, tags.iter().filter(|tag| !known(tag)).cloned().collect())
     }
 
-    fn named(&self, names: &[String], grow: impl Fn(Vec<bool>) -> Vec<bool>) -> (Vec<bool>, Vec<String>) {
+    fn named(&self, names: &[String], grow: impl Fn(Vec<bool>) -> Vec<bool>) -> Taken {
         let (mut seeds, mut unknown) = (self.none(), Vec::new());
         for name in names {
             match self.draft.node_names.find(name) {
@@ -107,7 +110,7 @@ impl Selection<'_, '_, '_> {
         (grow(seeds), unknown)
     }
 
-    fn reading(&self, names: &[String]) -> (Vec<bool>, Vec<String>) {
+    fn reading(&self, names: &[String]) -> Taken {
         let (mut seeds, mut unknown) = (self.none(), Vec::new());
         let parameters = self.parameters(names);
         for name in names {
@@ -138,7 +141,7 @@ impl Selection<'_, '_, '_> {
         found
     }
 
-    fn making(&self, names: &[String]) -> (Vec<bool>, Vec<String>) {
+    fn making(&self, names: &[String]) -> Taken {
         let (mut seeds, mut unknown) = (self.none(), Vec::new());
         for name in names {
             let datasets = self.draft.datasets_called(name);
@@ -151,7 +154,7 @@ impl Selection<'_, '_, '_> {
         (self.before(seeds), unknown)
     }
 
-    fn inside(&self, namespaces: &[String]) -> (Vec<bool>, Vec<String>) {
+    fn inside(&self, namespaces: &[String]) -> Taken {
         let (mut nodes, mut found) = (self.none(), vec![false; namespaces.len()]);
         for node in self.draft.nodes.ids() {
             let Some(of) = namespace(self.draft.node_names.name(node)) else { continue };

@@ -25,6 +25,7 @@ pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, 
         max_workers: run.max_workers,
         sequential: run.sequential,
         asynchronous_saves: run.asynchronous_saves,
+        fail_fast: run.fail_fast,
         on_failure: run.on_failure,
         timeout_seconds: run.timeout,
         ..Submission::default()

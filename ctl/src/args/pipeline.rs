@@ -76,6 +76,9 @@ pub struct RunArgs {
     /// What a failed node means for the others: stop (none starts any more) or continue (what does not need it runs)
     #[arg(long, value_name = "WHAT", value_parser = values::on_failure())]
     pub on_failure: Option<OnFailure>,
+    /// Where a failure stops the run, stop the nodes that run too instead of letting them finish
+    #[arg(long)]
+    pub fail_fast: bool,
     /// Stop the run when it takes longer, as failed: seconds, or with a unit as in 500ms, 90s, 5m, 2h
     #[arg(long, value_name = "TIME", value_parser = values::seconds, allow_negative_numbers = true)]
     pub timeout: Option<f64>,

@@ -163,7 +163,14 @@ mod tests {
         assert_eq!((bar.position(), bar.length()), (1, Some(4)));
         assert_eq!(bar.message(), "clean (worker 0, attempt 2)");
         bars.event(&event(EventKind::NodeSkipped { node: "late".into(), because: "clean failed".into() }));
-        bars.event(&event(EventKind::NodeFinished { node: "clean".into(), attempt: 1, worker: 0, duration_us: 5 }));
+        bars.event(&event(EventKind::NodeFinished {
+            node: "clean".into(),
+            attempt: 1,
+            worker: 0,
+            duration_us: 5,
+            completed: 1,
+            total: 2,
+        }));
         assert!(bars.nodes.is_empty() && bar.is_finished());
         assert_eq!((bars.whole.position(), bars.whole.length()), (2, Some(3)));
         bars.close();

@@ -122,6 +122,8 @@ pub enum Happening {
         worker: u32,
         /// From the start of the call's last attempt to here.
         duration_us: u64,
+        /// How many nodes of the run have finished, this one included.
+        finished: u32,
     },
     /// An attempt at a node's call failed, or (with `during` a save) the node failed as its output could not be saved.
     NodeFailed {

@@ -13,6 +13,7 @@
 //!
 //! Reading order, first half: [`source`] → [`document`] → [`parse`] → [`spec`] → [`matrix`] → [`catalog`], [`interpolate`],
 //! [`signature`] → [`filter`], [`graph`] → [`plan`]. Second half: [`event`] → [`run`] (with [`retain`], [`policy`]) → [`action`] → [`report`].
+//! Between runs: [`missing`] and [`resume`] choose the nodes that must run (again).
 #![forbid(unsafe_code)]
 
 pub mod action;
@@ -26,11 +27,13 @@ pub mod id;
 pub mod intern;
 pub mod interpolate;
 pub mod matrix;
+pub mod missing;
 pub mod parse;
 pub mod plan;
 pub mod policy;
 pub mod problem;
 pub mod report;
+pub mod resume;
 pub mod retain;
 pub mod run;
 pub mod signature;

@@ -60,6 +60,8 @@ pub struct RunPolicy {
     pub on_failure: OnFailure,
     /// Readers start from memory while a save is under way; else they wait for all saves of the node.
     pub asynchronous_saves: bool,
+    /// Where a failure stops the run, what runs is stopped too instead of finishing.
+    pub fail_fast: bool,
     /// How many tasks may be under way at once; nothing means no bound. With 1 the tasks run in the plan's order.
     pub tasks_max: Option<u32>,
     /// How long the run may take before it is stopped.

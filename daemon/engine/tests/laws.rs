@@ -15,13 +15,16 @@ use proptest::prelude::*;
 use sim::world::{Temper, World};
 
 fn policies() -> impl Strategy<Value = RunPolicy> {
-    (any::<bool>(), any::<bool>(), prop::option::weighted(0.3, 0u32..4), prop::option::weighted(0.1, 1u64..30_000_000))
-        .prop_map(|(goes_on, asynchronous_saves, tasks_max, timeout_us)| RunPolicy {
+    let timeouts = prop::option::weighted(0.1, 1u64..30_000_000);
+    (any::<bool>(), any::<bool>(), any::<bool>(), prop::option::weighted(0.3, 0u32..4), timeouts).prop_map(
+        |(goes_on, asynchronous_saves, fail_fast, tasks_max, timeout_us)| RunPolicy {
             on_failure: if goes_on { OnFailure::Continue } else { OnFailure::Stop },
             asynchronous_saves,
+            fail_fast,
             tasks_max,
             timeout_us,
-        })
+        },
+    )
 }
 
 fn tempers() -> impl Strategy<Value = Temper> {
@@ -48,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_events_give_the_same_actions(draft in sim::pipeline::drafts(8), policy in policies(), temper in tempers()) {
+    fn parity_r23_the_same_events_give_the_same_actions(draft in sim::pipeline::drafts(8), policy in policies(), temper in tempers()) {
         let plan = draft.plan();
         let mut world = World::new(plan.clone(), policy, temper);
         world.play();

@@ -59,6 +59,12 @@ pub enum EventKind {
         worker: u32,
         /// How long the attempt took.
         duration_us: i64,
+        /// How many nodes of the run have finished, this one included.
+        #[serde(default)]
+        completed: u64,
+        /// How many nodes the run has.
+        #[serde(default)]
+        total: u64,
     },
     /// An attempt of a node failed.
     NodeFailed {

@@ -49,6 +49,9 @@ pub struct Submission {
     /// What a failed node means for the rest of the run; none means what the pipeline says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
+    /// Where a failure stops the run, stop what runs too instead of letting it finish.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fail_fast: bool,
     /// When the run takes longer than this, what is under way is stopped and the run has failed, with a cause of kind
     /// `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

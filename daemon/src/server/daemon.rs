@@ -225,6 +225,7 @@ impl Daemon {
         Ok(RunPolicy {
             on_failure: submission.on_failure.map(convert::on_failure).or(plan.on_failure()).unwrap_or_default(),
             asynchronous_saves: submission.asynchronous_saves,
+            fail_fast: submission.fail_fast,
             tasks_max: Some(if submission.sequential { 1 } else { tasks_max }),
             timeout_us: submission.timeout_seconds.map(microseconds),
         })

@@ -171,8 +171,14 @@ fn a_run_under_way_tells_since_when() {
 #[test]
 fn plain_lines_while_a_run_goes_on() {
     let mut tally = Tally::new(&summary());
-    let finished =
-        |node: &str| EventKind::NodeFinished { node: node.into(), attempt: 1, worker: 0, duration_us: 12_345 };
+    let finished = |node: &str| EventKind::NodeFinished {
+        node: node.into(),
+        attempt: 1,
+        worker: 0,
+        duration_us: 12_345,
+        completed: 3,
+        total: 9,
+    };
     let failed = |retry| EventKind::NodeFailed {
         node: "train".into(),
         attempt: 1,

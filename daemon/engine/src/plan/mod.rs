@@ -7,6 +7,7 @@ mod fan_out;
 mod freeze;
 mod kinds;
 mod ports;
+mod restrict;
 mod slice;
 mod slots;
 mod storage;

@@ -32,7 +32,9 @@ impl Run {
             }
             let Some(load) = plan.task_of(dataset) else { continue };
             loads_left += 1;
-            if self.tasks[load].state == TaskState::Idle {
+            // One that is queued for a later node moves up: the queue goes by the first node that needs it. Its other place
+            // in the queue is passed over once it is dispatched.
+            if matches!(self.tasks[load].state, TaskState::Idle | TaskState::Queued) {
                 self.enqueue(load, node, step);
             }
         }
@@ -189,7 +191,9 @@ impl Run {
             Some(call) => (call.attempt, call.worker, step.now.since(call.started)),
             None => (Attempt(0), 0, 0),
         };
-        step.emit(Happening::NodeFinished { node, attempt, worker, duration_us });
+        self.finished_nodes += 1;
+        let finished = self.finished_nodes;
+        step.emit(Happening::NodeFinished { node, attempt, worker, duration_us, finished });
         if !(saved && self.policy.asynchronous_saves) {
             let plan = step.plan;
             for dataset in plan.makes(node) {

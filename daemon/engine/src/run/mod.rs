@@ -30,7 +30,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use crate::action::{AbortReason, Action, Happening, RunState};
+use crate::action::{AbortReason, Action, Happening, RunState, SkipReason};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::id::{Attempt, IdVec, NodeId, TaskId, Time};
@@ -65,10 +65,14 @@ pub struct Run {
     backing_off: u32,
     /// Nodes that are not final.
     open_nodes: u32,
+    /// Nodes that finished.
+    finished_nodes: u32,
     failures: Vec<FailureReport>,
     cancel_reason: Option<String>,
     /// Whether some node was skipped or stopped because the run was cancelled.
     cut_short: bool,
+    /// What nodes are told that are stopped once nothing may go on.
+    cut_because: SkipReason,
     datasets: DatasetCounts,
     started: Time,
     last: Time,
@@ -177,6 +181,8 @@ impl Run {
             failures: Vec::new(),
             cancel_reason: None,
             cut_short: false,
+            cut_because: SkipReason::RunCancelled,
+            finished_nodes: 0,
             datasets: DatasetCounts::default(),
             started: Time(0),
             last: Time(0),
@@ -242,6 +248,11 @@ impl Run {
     /// Gives the state of one node; nothing when the id is not one of the plan's.
     pub fn node_state(&self, node: NodeId) -> Option<NodeState> {
         self.nodes.get(node).map(|node| node.state)
+    }
+
+    /// Counts the tasks that failed and wait for their next attempt.
+    pub fn backing_off(&self) -> u32 {
+        self.backing_off
     }
 
     /// Gives the plan it runs.

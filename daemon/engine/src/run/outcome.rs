@@ -84,6 +84,7 @@ impl Run {
             return;
         }
         let Some(node) = self.plan.producer(dataset) else { return };
+        let failure = self.with_readers_so_far(dataset, failure);
         let what = Failed::Dataset { dataset, operation, node: Some(node) };
         self.failures.push(FailureReport { what, failure: failure.clone() });
         if self.nodes[node].state == NodeState::Saving {
@@ -107,6 +108,26 @@ impl Run {
         }
         self.save_ended(node, dataset, step);
         self.stop_if(self.on_failure(node), step);
+    }
+
+    /// Names the nodes that began with an output before its save failed: they read it from memory, so what they made comes
+    /// from data that was never kept. Only asynchronous saves let that happen.
+    fn with_readers_so_far(&self, dataset: DatasetId, failure: Arc<Failure>) -> Arc<Failure> {
+        const SHOWN: usize = 10;
+        let begun = |node: &&NodeId| self.plan.call_of(**node).is_some_and(|call| self.tasks[call].starts > 0);
+        let readers: Vec<NodeId> = self.plan.consumers(dataset).iter().filter(begun).copied().collect();
+        if readers.is_empty() {
+            return failure;
+        }
+        let name = |node: &NodeId| self.plan.node(*node).map_or("", |node| node.name);
+        let mut names = readers.iter().take(SHOWN).map(name).collect::<Vec<_>>().join(", ");
+        if readers.len() > SHOWN {
+            names.push_str(&format!(" and {} more", readers.len() - SHOWN));
+        }
+        let mut failure = Failure::clone(&failure);
+        let dataset = self.plan.dataset(dataset).map_or("", |dataset| dataset.name);
+        failure.causes.push(format!("{names} had already read `{dataset}` from memory while it was being saved"));
+        Arc::new(failure)
     }
 
     /// Tells of a failed load or save; false when it will be tried again.
@@ -170,16 +191,20 @@ impl Run {
         self.done_reading(node, step);
     }
 
-    /// A node that had begun was stopped because the run was cancelled.
+    /// A node that had begun was stopped because nothing of the run may go on.
     pub(super) fn stop_node(&mut self, node: NodeId, state: NodeState, step: &mut Step<'_>) {
         self.cut_short = true;
         self.close_node(node, state, step);
-        step.emit(Happening::NodeSkipped { node, because: SkipReason::RunCancelled });
+        step.emit(Happening::NodeSkipped { node, because: self.cut_because });
     }
 
-    /// Under `stop`, no new node starts from here on.
+    /// Under `stop`, no new node starts from here on; with `fail_fast`, nothing goes on either.
     fn stop_if(&mut self, on_failure: OnFailure, step: &mut Step<'_>) {
         if on_failure == OnFailure::Stop && self.stage == Stage::Running {
+            if self.policy.fail_fast {
+                self.cut_all(SkipReason::RunStopped, step);
+                return;
+            }
             self.stage = Stage::Stopping;
             self.halt(AbortReason::Stopped, SkipReason::RunStopped, step);
         }
@@ -190,7 +215,7 @@ impl Run {
             return;
         }
         self.cancel_reason = Some(reason);
-        self.cut_all(step);
+        self.cut_all(SkipReason::RunCancelled, step);
     }
 
     pub(super) fn out_of_time(&mut self, step: &mut Step<'_>) {
@@ -202,16 +227,17 @@ impl Run {
         let mut failure = Failure::new(FailureKind::Timeout, message);
         failure.hints.push("raise the run's time limit".to_owned());
         self.failures.push(FailureReport { what: Failed::Run, failure: Arc::new(failure) });
-        self.cut_all(step);
+        self.cut_all(SkipReason::RunCancelled, step);
     }
 
     /// Nothing new starts, and what runs is to end.
-    fn cut_all(&mut self, step: &mut Step<'_>) {
+    fn cut_all(&mut self, because: SkipReason, step: &mut Step<'_>) {
         if self.stage == Stage::Created {
             self.started = step.now;
         }
         self.stage = Stage::Cancelling;
-        self.halt(AbortReason::Cancelled, SkipReason::RunCancelled, step);
+        self.cut_because = because;
+        self.halt(AbortReason::Cancelled, because, step);
         let plan = step.plan;
         for (task, kind) in plan.tasks() {
             if let TaskKind::Save(dataset) = kind

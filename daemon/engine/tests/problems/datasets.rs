@@ -147,7 +147,7 @@ error[reads-own-output]: node `a` reads and makes `x`
 }
 
 #[test]
-fn missing_inputs_are_all_named() {
+fn parity_r7_missing_inputs_are_all_named() {
     check(
         "missing_inputs_are_all_named",
         &[
@@ -468,7 +468,7 @@ error[bad-interpolation]: a `${` is never closed
 }
 
 #[test]
-fn single_process() {
+fn parity_r4_single_process_types_are_all_named() {
     check(
         "single_process",
         &[

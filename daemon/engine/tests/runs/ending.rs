@@ -108,6 +108,7 @@ fn a_timeout_aborts_and_names_the_limit() {
         reads_left: Skipped(NodeFailed(NodeId(0))) after 0
         reads_right: Finished after 1
         failure: timeout: the call took longer than 2 s and was stopped
+        because: it broke
         ",
     );
 }
@@ -329,6 +330,7 @@ fn a_deadline_of_an_old_attempt_means_nothing_to_the_next() {
         reads_left: Skipped(NodeFailed(NodeId(0))) after 0
         reads_right: Finished after 1
         failure: timeout: the call took longer than 2 s and was stopped
+        because: it broke
         ",
     );
 }

@@ -5,7 +5,7 @@ use engine::policy::RunPolicy;
 use super::{CHAIN, CONTINUE, FORK, STOP, check};
 
 #[test]
-fn a_failed_asynchronous_save_fails_the_run_and_not_its_readers() {
+fn parity_r13_a_failed_asynchronous_save_fails_the_run_and_not_its_readers() {
     check(
         CHAIN,
         RunPolicy { asynchronous_saves: true, ..CONTINUE },
@@ -58,7 +58,7 @@ fn a_failure_stops_what_has_not_begun() {
 }
 
 #[test]
-fn under_stop_running_nodes_finish() {
+fn parity_r10_under_stop_running_nodes_finish() {
     check(
         FORK,
         STOP,
@@ -85,7 +85,7 @@ fn under_stop_running_nodes_finish() {
 }
 
 #[test]
-fn under_continue_only_descendants_are_skipped() {
+fn parity_r10_under_continue_only_descendants_are_skipped() {
     check(
         FORK,
         CONTINUE,
@@ -211,6 +211,64 @@ fn a_failed_save_fails_its_node() {
         b: Failed after 1
         c: Skipped(NodeFailed(NodeId(1))) after 0
         failure: error: it broke
+        ",
+    );
+}
+
+#[test]
+fn parity_r10_fail_fast_stops_what_runs() {
+    check(
+        FORK,
+        RunPolicy { fail_fast: true, ..STOP },
+        "
+        start
+        begin left
+        begin right
+        fail left
+        fail right
+        ",
+        "
+        start => run started, DISPATCH left#1, DISPATCH right#1
+        begin left => left started
+        begin right => right started
+        fail left => left failed, reads_left skipped: left failed, reads_right skipped: stopped, ABORT right#1 Cancelled
+        fail right => right skipped: stopped, run finished, CLOSE Failed
+        left: Failed after 1
+        right: Cancelled after 1
+        reads_left: Skipped(NodeFailed(NodeId(0))) after 0
+        reads_right: Skipped(RunStopped) after 0
+        failure: error: it broke
+        ",
+    );
+}
+
+#[test]
+fn parity_r13_a_failed_asynchronous_save_names_those_who_had_read_already() {
+    check(
+        CHAIN,
+        RunPolicy { asynchronous_saves: true, ..STOP },
+        "
+        start
+        end load s_in
+        end a
+        end b
+        begin c
+        fail save s_y
+        end c
+        ",
+        "
+        start => run started, DISPATCH load s_in#1
+        end load s_in => load of s_in started, s_in loaded, DISPATCH a#1
+        end a => a started, RELEASE s_in, released, a finished, DISPATCH b#1
+        end b => b started, b called, DISPATCH save s_y#1, DISPATCH c#1
+        begin c => c started
+        fail save s_y => save of s_y failed, b failed by its save
+        end c => RELEASE x, released, RELEASE s_y, released, c finished, run finished, CLOSE Failed
+        a: Finished after 1
+        b: Failed after 1
+        c: Finished after 1
+        failure: error: it broke
+        because: c had already read `s_y` from memory while it was being saved
         ",
     );
 }

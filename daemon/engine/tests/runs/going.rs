@@ -40,7 +40,7 @@ fn a_chain_with_a_load_and_a_save() {
 }
 
 #[test]
-fn with_asynchronous_saves_readers_start_from_memory() {
+fn parity_r13_with_asynchronous_saves_readers_start_from_memory() {
     check(
         CHAIN,
         RunPolicy { asynchronous_saves: true, ..STOP },

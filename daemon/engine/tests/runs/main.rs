@@ -45,6 +45,9 @@ fn check(pipeline: &str, policy: RunPolicy, script: &str, expected: &str) {
     }
     for failure in &report.failures {
         story.push_str(&format!("failure: {}\n", failure.failure));
+        for cause in &failure.failure.causes {
+            story.push_str(&format!("because: {cause}\n"));
+        }
     }
     let expected: String = expected.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
     assert!(story == expected, "--- found\n{story}--- expected\n{expected}");
@@ -153,8 +156,13 @@ impl Stage {
     }
 }
 
-const STOP: RunPolicy =
-    RunPolicy { on_failure: OnFailure::Stop, asynchronous_saves: false, tasks_max: None, timeout_us: None };
+const STOP: RunPolicy = RunPolicy {
+    on_failure: OnFailure::Stop,
+    asynchronous_saves: false,
+    fail_fast: false,
+    tasks_max: None,
+    timeout_us: None,
+};
 const CONTINUE: RunPolicy = RunPolicy { on_failure: OnFailure::Continue, ..STOP };
 
 const CHAIN: &str = r#"

@@ -1,5 +1,6 @@
 //! A pretend world for runs: random pipelines, workers that succeed, fail, hang or lie, a clock that jumps, and a watcher that
 //! knows the laws. No threads and no real time: a run of the world is a function of its seed.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod pipeline;
 pub mod watch;

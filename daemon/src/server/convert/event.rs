@@ -24,11 +24,13 @@ pub fn happening(
         Happening::NodeStarted { node, attempt, worker } => {
             EventKind::NodeStarted { node: node_name(plan, *node), attempt: attempt.0, worker: *worker }
         }
-        Happening::NodeFinished { node, attempt, worker, duration_us } => EventKind::NodeFinished {
+        Happening::NodeFinished { node, attempt, worker, duration_us, finished } => EventKind::NodeFinished {
             node: node_name(plan, *node),
             attempt: attempt.0,
             worker: *worker,
             duration_us: signed(*duration_us),
+            completed: u64::from(*finished),
+            total: plan.node_count() as u64,
         },
         Happening::NodeFailed { node, attempt, during_save_of, failure: why, will_retry_in_ms } => {
             let mut failure = failure(why);

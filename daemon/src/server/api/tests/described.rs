@@ -162,7 +162,8 @@ fn the_schemas_are_those_of_the_types() {
             "tags": ["t"], "from_nodes": ["a"], "to_nodes": ["b"], "nodes": ["c"], "from_inputs": ["d"], "to_outputs": ["e"],
             "namespaces": ["n"],
         },
-        "max_workers": 1, "sequential": true, "asynchronous_saves": true, "on_failure": "continue", "timeout_seconds": 1.5,
+        "max_workers": 1, "sequential": true, "asynchronous_saves": true, "fail_fast": true, "on_failure": "continue",
+        "timeout_seconds": 1.5,
     });
     // The sample is one that the type takes, so the schema is held against the type.
     serde_json::from_value::<protocol::Submission>(submission.clone()).unwrap();
@@ -196,7 +197,7 @@ fn every_event_is_described() {
         EventKind::RunStarted { pipeline: text("p"), nodes: 1 },
         EventKind::NodeStarted { node: node.clone(), attempt, worker },
         EventKind::NodeProgress { node: node.clone(), done: 1, total: 2 },
-        EventKind::NodeFinished { node: node.clone(), attempt, worker, duration_us },
+        EventKind::NodeFinished { node: node.clone(), attempt, worker, duration_us, completed: 1, total: 2 },
         EventKind::NodeFailed { node: node.clone(), attempt, failure: failure.clone(), will_retry_in_ms: Some(1) },
         EventKind::NodeSkipped { node, because: text("b failed") },
         EventKind::DatasetLoaded {

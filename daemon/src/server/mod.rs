@@ -39,6 +39,7 @@ pub mod logs;
 pub mod offers;
 pub mod perform;
 pub mod pool;
+pub mod probe;
 pub mod runs;
 pub mod serve;
 pub mod service;

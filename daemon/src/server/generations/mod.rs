@@ -20,7 +20,7 @@ use crate::ipc::manifest::GenerationManifest;
 use crate::ipc::message::{Limits, StartMethod};
 use crate::server::config::Config;
 use crate::server::hooks::Hooks;
-use crate::server::pool::{DriverSettings, Pool};
+use crate::server::pool::{DriverSettings, Pool, Worker};
 use crate::server::services::Services;
 
 pub use library::Library;
@@ -47,6 +47,7 @@ pub struct Generation {
     /// Its hooks.
     pub hooks: Hooks,
     zygote: Arc<Zygote>,
+    driver: DriverSettings,
 }
 
 impl Generation {
@@ -117,6 +118,7 @@ impl Generation {
             pool,
             hooks,
             zygote,
+            driver,
         })
     }
 
@@ -126,6 +128,11 @@ impl Generation {
             StartMethod::Fork => "fork",
             StartMethod::Spawn => "spawn",
         }
+    }
+
+    /// Starts a worker that belongs to no driver: for questions that are not part of a run.
+    pub fn extra_worker(&self) -> Result<Worker, String> {
+        Worker::start(&self.zygote, &self.driver)
     }
 
     /// Ends its drivers, hooks and processes, and waits until they are gone.

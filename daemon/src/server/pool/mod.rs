@@ -21,7 +21,7 @@ use crate::server::runs::Run;
 use crate::server::services::Services;
 
 pub use bell::Bell;
-pub use driver::{DriverSettings, OutputLines, failure_json};
+pub use driver::{DriverSettings, OutputLines, Subject, Worker, describe_storage, doing_dataset, failure_json};
 pub use slot::{Slot, WorkerState};
 pub use steal::{Local, Queues};
 

@@ -25,8 +25,10 @@ use crate::server::generations::{ProcessEnd, Zygote, ending_in_words};
 use crate::sys::wait;
 
 pub use describe::failure_json;
+pub use failure::Subject;
 pub use output::OutputLines;
-use worker::Worker;
+pub use request::{describe_storage, doing_dataset};
+pub use worker::Worker;
 
 /// How long a driver waits before it tries again to start a worker that did not start.
 const START_PAUSE: Duration = Duration::from_secs(1);

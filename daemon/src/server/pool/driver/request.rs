@@ -153,9 +153,7 @@ impl<'a> Work<'a> {
                 json.raw("ports", &list(node.call.inputs.iter().map(String::as_str)));
             }
             Work::Load(dataset, storage) | Work::Save(dataset, storage) => {
-                json.text("dataset", dataset.name);
-                json.text("path", &storage.path);
-                json.raw("options", &storage.options_json);
+                describe_storage(&mut json, dataset, storage);
                 json.raw("attempt", &attempt.to_string());
                 json.raw("worker", &worker.to_string());
                 if let (Work::Save(..), Some(producer)) = (self, dataset.producer.and_then(|id| run.plan.node(id))) {
@@ -167,7 +165,15 @@ impl<'a> Work<'a> {
     }
 }
 
-fn doing_dataset(verb: &str, dataset: &Dataset<'_>, storage: &Persisted) -> String {
+/// What a dataset type is told of a dataset, whatever it is asked to do with it.
+pub fn describe_storage(json: &mut JsonObject, dataset: &Dataset<'_>, storage: &Persisted) {
+    json.text("dataset", dataset.name);
+    json.text("path", &storage.path);
+    json.raw("options", &storage.options_json);
+}
+
+/// What is done with a dataset, in words.
+pub fn doing_dataset(verb: &str, dataset: &Dataset<'_>, storage: &Persisted) -> String {
     if storage.path.is_empty() {
         format!("{verb} dataset \"{}\" ({})", dataset.name, storage.type_name)
     } else {

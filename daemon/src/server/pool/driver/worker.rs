@@ -78,12 +78,6 @@ impl Worker {
         }
     }
 
-    fn log_output(&mut self) {
-        for line in self.process.output.read() {
-            log::info!(target: "plugin", "a new worker: {line}");
-        }
-    }
-
     /// Kills the worker if it still lives, waits for its end, and says in words how it ended.
     fn end(&mut self) -> Option<String> {
         let end = self.process.wait(Duration::from_millis(500)).or_else(|| self.kill());
@@ -104,6 +98,13 @@ impl Worker {
     /// How a worker ended that has gone or closed its channel. One that closed it and lives on is killed.
     pub fn await_end(&mut self) -> ProcessEnd {
         self.process.wait(END_PATIENCE).or_else(|| self.kill()).unwrap_or(ProcessEnd::Unknown)
+    }
+
+    /// Logs what it printed while it had no task of a run.
+    pub fn log_output(&mut self) {
+        for line in self.process.output.read() {
+            log::info!(target: "plugin", "a new worker: {line}");
+        }
     }
 
     /// Asks the worker to leave, and kills it if it does not.

@@ -13,6 +13,7 @@ mod disk;
 mod faults;
 mod flights;
 mod hooks;
+mod managed;
 mod pipelines;
 mod policies;
 mod scale;

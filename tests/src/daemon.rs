@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::Signal;
 use protocol::{NodeState, RunDetail, RunList, RunState, RunSummary, SourceText, Status, Submission};
@@ -23,14 +23,25 @@ pub struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     #[track_caller]
     pub(crate) fn start(scene: &'a Scene) -> Self {
-        let log = File::options().create(true).append(true).open(scene.path("dagd.log")).unwrap();
         let mut command = scene.program("dagd");
         command.arg("serve").arg("--config").arg(scene.path("dagd.toml")).arg("--socket").arg(scene.socket());
+        Self::started(scene, command)
+    }
+
+    /// Starts the service by another command line, and waits until it answers at the scene's socket.
+    #[track_caller]
+    pub fn started(scene: &'a Scene, mut command: Command) -> Self {
+        let log = File::options().create(true).append(true).open(scene.path("dagd.log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn().unwrap_or_else(|problem| panic!("cannot start dagd: {problem}"));
         let mut daemon = Self { scene, child };
         daemon.wait_until_ready();
         daemon
+    }
+
+    /// One that somebody else has started; it may not be ready.
+    pub(crate) fn of(scene: &'a Scene, child: Child) -> Self {
+        Self { scene, child }
     }
 
     #[track_caller]

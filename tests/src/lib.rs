@@ -18,6 +18,7 @@ pub mod draw;
 pub mod expected;
 pub mod golden;
 pub mod http;
+pub mod manager;
 pub mod processes;
 pub mod scene;
 pub mod terminal;

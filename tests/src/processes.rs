@@ -8,7 +8,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 /// A living process (zombies are not counted: they hold nothing).
@@ -86,6 +88,32 @@ pub fn kill_hard(pid: i32) {
 /// Sends a signal to a process that the test started. One that is gone already is fine.
 pub fn signal(pid: i32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid), signal);
+}
+
+/// The thread of a process that has this name.
+pub fn thread(pid: i32, name: &str) -> Option<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let named = |path: &Path| fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
+    threads.filter(|thread| named(&thread.path())).find_map(|thread| thread.file_name().to_str()?.parse().ok())
+}
+
+/// One thread of a process, held where it is while all others go on. A signal could only stop the whole process.
+pub struct Stuck(Pid);
+
+impl Stuck {
+    /// Holds the thread; none where that is not allowed. It goes on when this process ends, at the latest.
+    pub fn hold(thread: i32) -> Option<Self> {
+        let thread = Pid::from_raw(thread);
+        ptrace::seize(thread, ptrace::Options::empty()).ok()?;
+        ptrace::interrupt(thread).ok()?;
+        waitpid(thread, Some(WaitPidFlag::__WALL)).ok()?;
+        Some(Self(thread))
+    }
+
+    /// Lets it go on.
+    pub fn release(self) {
+        ptrace::detach(self.0, None).unwrap();
+    }
 }
 
 fn all_pids() -> impl Iterator<Item = i32> {

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use protocol::{BODY_BYTES_MAX, exit};
+use protocol::{BODY_BYTES_MAX, RESTARTING, exit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -24,6 +24,9 @@ use self::address::Addresses;
 use self::events::Events;
 use crate::error::Error;
 use crate::render::units;
+
+/// How long to wait before asking a service again that is being restarted.
+const RESTART_PAUSE: Duration = Duration::from_millis(250);
 
 /// The daemon, as far as its address is known.
 #[derive(Debug, Clone)]
@@ -68,6 +71,19 @@ impl Client {
         }
         let response = self.send(Method::POST, path, Some(body)).await?;
         self.decode(path, response).await
+    }
+
+    /// Sends `body` to `path`; a service that is being restarted is asked again until the next daemon answers.
+    pub async fn post_over_restart<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+        let give_up = tokio::time::Instant::now() + self.patience;
+        loop {
+            match self.post(path, body).await {
+                Err(error) if error.code() == RESTARTING && tokio::time::Instant::now() < give_up => {
+                    tokio::time::sleep(RESTART_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Follows the events at `path`.

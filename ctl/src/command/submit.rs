@@ -20,7 +20,7 @@ pub(super) async fn perform(command: &SubmitCommand, socket: Option<&Path>, scre
     // A Ctrl-C while the daemon plans must not leave a run that nobody was told of.
     let mut interrupts = Interrupts::take()?;
     let summary: RunSummary =
-        session.client.post(path::RUNS, &submission).await.map_err(|error| error.about(&submission))?;
+        session.client.post_over_restart(path::RUNS, &submission).await.map_err(|error| error.about(&submission))?;
     if command.detach {
         if screen.json {
             screen.print_json(&summary)?;

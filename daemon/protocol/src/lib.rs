@@ -33,11 +33,11 @@ pub use plugin::{
     DatasetTypeInfo, HookInfo, HookList, HookOrigin, NodeInfo, NodeList, OptionInfo, PluginInfo, PluginList, PortInfo,
     RefusedLibrary,
 };
-pub use problem::{ErrorBody, ErrorDetail, Place, Problem};
+pub use problem::{ErrorBody, ErrorDetail, Place, Problem, RESTARTING};
 pub use run::{
     DatasetDetail, NodeCounts, NodeDetail, NodeState, Progress, RunDetail, RunFilter, RunList, RunState, RunSummary,
 };
-pub use status::{BlockStatus, RunCounts, Status, WorkerStatus};
+pub use status::{BlockStatus, Health, RunCounts, Status, WorkerStatus};
 pub use submission::{OnFailure, SourceText, Submission, Syntax};
 
 /// The version of the API; the first segment of every path but `/openapi.json`.

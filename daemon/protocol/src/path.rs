@@ -2,6 +2,8 @@
 
 /// `GET`: how the daemon is.
 pub const STATUS: &str = "/v1/status";
+/// `GET`: whether control and scheduler answer.
+pub const HEALTH: &str = "/v1/health";
 /// `GET`: list of runs. `POST`: submit one.
 pub const RUNS: &str = "/v1/runs";
 /// `GET`: one run.

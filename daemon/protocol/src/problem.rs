@@ -11,6 +11,9 @@ pub struct ErrorBody {
     pub error: ErrorDetail,
 }
 
+/// The word of an error that is over when the next daemon answers at the same socket: ask again.
+pub const RESTARTING: &str = "restarting";
+
 /// What went wrong with a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorDetail {

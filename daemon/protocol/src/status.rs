@@ -38,6 +38,22 @@ pub struct Status {
     pub state_file: String,
 }
 
+/// Answer of `GET /v1/health`, given only when control and scheduler have both done their part.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `running`, or `stopping` when it takes no more runs.
+    pub state: String,
+    /// Runs in memory.
+    #[serde(default)]
+    pub runs: RunCounts,
+    /// How many workers there are.
+    #[serde(default)]
+    pub workers: u64,
+    /// How many of them are at a task.
+    #[serde(default)]
+    pub workers_busy: u64,
+}
+
 /// A worker process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStatus {

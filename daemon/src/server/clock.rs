@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -125,6 +126,14 @@ impl Alarm {
         }
     }
 
+    /// Has the thread carry out a wake-up, and says whether it does in time.
+    pub fn answers_within(&self, patience: Duration) -> bool {
+        let (sender, receiver) = channel();
+        let proof: Arc<dyn Sleeper> = Arc::new(Proof(sender));
+        self.arm(self.clock.now(), Arc::downgrade(&proof));
+        receiver.recv_timeout(patience).is_ok()
+    }
+
     /// Ends the thread.
     pub fn stop(&self) {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
@@ -133,6 +142,16 @@ impl Alarm {
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
+    }
+}
+
+/// Tells whoever asked that it was woken.
+struct Proof(Sender<()>);
+
+impl Sleeper for Proof {
+    fn wake(self: Arc<Self>) {
+        // Nobody listens when it took too long.
+        let _ = self.0.send(());
     }
 }
 
@@ -192,5 +211,13 @@ mod tests {
         }
         assert!(clock.now() >= base.after(60_000));
         alarm.stop();
+    }
+
+    #[test]
+    fn an_alarm_that_has_ended_does_not_answer() {
+        let alarm = Alarm::start(Clock::start()).unwrap();
+        assert!(alarm.answers_within(Duration::from_secs(10)));
+        alarm.stop();
+        assert!(!alarm.answers_within(Duration::from_millis(1)));
     }
 }

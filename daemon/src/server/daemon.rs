@@ -32,6 +32,8 @@ use crate::server::usher::{self, Usher};
 const TASKS_PER_WORKER: u32 = 4;
 /// Descriptors the server needs for everything but blocks: channels, connections, the store.
 const FILES_RESERVED: u64 = 512;
+/// How long the scheduler may take to show that it works.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
 /// How long runs that were cancelled at shutdown may take beyond the grace of their nodes.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -42,6 +44,8 @@ pub enum ShutdownMode {
     Drain,
     /// Runs under way are cancelled; workers that do not stop are killed.
     Now,
+    /// Runs under way are cut off as they are, and stay unfinished in the store: the next start accounts for them.
+    Interrupt,
 }
 
 /// Why the daemon could not start.
@@ -69,6 +73,12 @@ pub enum SubmitError {
     /// The daemon cannot take runs now.
     #[error("{0}")]
     Unavailable(String),
+    /// The daemon is ending; where the service manager holds the socket, the next one answers there.
+    #[error("the daemon is stopping and takes no more runs")]
+    Stopping {
+        /// Whether to try again at the same socket.
+        is_managed: bool,
+    },
 }
 
 /// What came of a request to cancel a run.
@@ -133,7 +143,7 @@ impl Daemon {
     /// Plans and registers a run; durable when this returns. Blocks for the planning and one write to disk.
     pub fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError> {
         if self.registry.is_closed() {
-            return Err(stopping());
+            return Err(self.stopping());
         }
         if let Some(id) = submission.run_id.as_ref().filter(|wanted| !id::is_valid(wanted)) {
             return Err(SubmitError::BadId(id.clone()));
@@ -157,7 +167,8 @@ impl Daemon {
             let run = Run::new(settings, Arc::clone(&self.services));
             match self.register(&run, &submission) {
                 Ok(summary) => {
-                    log::info!("run {} of {}: {} nodes", summary.id, summary.pipeline, summary.counts.total);
+                    let (pipeline, nodes) = (&summary.pipeline, summary.counts.total);
+                    log::info!(RUN_ID = run.id.as_str(); "run {} of {pipeline}: {nodes} nodes", run.id);
                     self.services.usher.open(&run);
                     // Only now: whatever closes it comes after what opens it.
                     run.admit();
@@ -174,7 +185,7 @@ impl Daemon {
     fn register(&self, run: &Arc<Run>, submission: &Submission) -> Result<RunSummary, SubmitError> {
         match self.registry.add(run) {
             Ok(()) => {}
-            Err(AddError::Closed) => return Err(stopping()),
+            Err(AddError::Closed) => return Err(self.stopping()),
             Err(AddError::Taken) => return Err(SubmitError::IdTaken(run.id.clone())),
         }
         let summary = run.summary();
@@ -305,9 +316,47 @@ impl Daemon {
         protocol::HookList { hooks: self.generation().hooks.infos() }
     }
 
+    /// Goes through every part of the scheduler that must never be in anybody's way; an error says which was.
+    pub fn health(&self) -> Result<protocol::Health, String> {
+        if !self.services.alarm.answers_within(HEALTH_PATIENCE) {
+            return Err(format!("the clock of the scheduler did not answer within {} s", HEALTH_PATIENCE.as_secs()));
+        }
+        let generation = self.generation();
+        let workers = generation.pool.workers();
+        Ok(protocol::Health {
+            state: self.state_word().to_owned(),
+            runs: self.run_counts(),
+            workers: workers.len() as u64,
+            workers_busy: workers.iter().filter(|worker| worker.state == "busy").count() as u64,
+        })
+    }
+
     /// How the daemon is doing.
     pub fn status(&self) -> protocol::Status {
         let generation = self.generation();
+        let blocks = self.services.accounts.usage();
+        let budget = self.services.budget.usage();
+        protocol::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_us: self.started_us,
+            state: self.state_word().to_owned(),
+            generation: generation.number,
+            start_method: generation.start_method().to_owned(),
+            plugins: generation.manifest.plugins.len() as u64,
+            plugins_refused: generation.refused.len() as u64,
+            workers: generation.pool.workers(),
+            runs: self.run_counts(),
+            blocks: protocol::BlockStatus { count: blocks.blocks, bytes: budget.bytes, budget_bytes: budget.limit },
+            state_file: self.store.file().map(|file| file.display().to_string()).unwrap_or_default(),
+        }
+    }
+
+    fn state_word(&self) -> &'static str {
+        if self.registry.is_closed() { "stopping" } else { "running" }
+    }
+
+    fn run_counts(&self) -> protocol::RunCounts {
         let mut runs = protocol::RunCounts { finished: self.registry.ended_count(), ..Default::default() };
         for run in self.registry.active() {
             match run.has_started() {
@@ -315,22 +364,7 @@ impl Daemon {
                 false => runs.queued += 1,
             }
         }
-        let blocks = self.services.accounts.usage();
-        let budget = self.services.budget.usage();
-        protocol::Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            started_us: self.started_us,
-            state: if self.registry.is_closed() { "stopping" } else { "running" }.to_owned(),
-            generation: generation.number,
-            start_method: generation.start_method().to_owned(),
-            plugins: generation.manifest.plugins.len() as u64,
-            plugins_refused: generation.refused.len() as u64,
-            workers: generation.pool.workers(),
-            runs,
-            blocks: protocol::BlockStatus { count: blocks.blocks, bytes: budget.bytes, budget_bytes: budget.limit },
-            state_file: self.store.file().map(|file| file.display().to_string()).unwrap_or_default(),
-        }
+        runs
     }
 
     /// Ends the daemon; blocks until every process of it is gone (bounded in mode `Now`).
@@ -343,18 +377,33 @@ impl Daemon {
         }
         let grace = Duration::from_millis(self.config.workers.cancel_grace_ms);
         let patience = (mode == ShutdownMode::Now).then(|| grace + SHUTDOWN_PATIENCE);
-        if !self.registry.await_none_active(patience) {
+        if mode == ShutdownMode::Interrupt {
+            // First of all: whoever loses its worker now must not be written down as failed.
+            self.stop_usher();
+            for run in self.registry.active() {
+                log::warn!(RUN_ID = run.id.as_str(); "run {} is interrupted: the daemon is stopping", run.id);
+                self.store.append_logs(&run.id, run.log.read(0).lines);
+            }
+        } else if !self.registry.await_none_active(patience) {
             log::warn!("runs that could not be ended in time are interrupted; the next start says which");
         }
         self.generation().stop();
+        self.stop_usher();
+        self.services.alarm.stop();
+        if let Err(error) = self.store.flush() {
+            log::error!("the last changes could not be written: {error}");
+        }
+    }
+
+    fn stopping(&self) -> SubmitError {
+        SubmitError::Stopping { is_managed: self.config.managed_socket }
+    }
+
+    fn stop_usher(&self) {
         self.services.usher.stop();
         let thread = self.usher_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let _ = thread.join();
-        }
-        self.services.alarm.stop();
-        if let Err(error) = self.store.flush() {
-            log::error!("the last changes could not be written: {error}");
         }
     }
 
@@ -387,7 +436,7 @@ fn account_for_interrupted(store: &Store, clock: Clock) {
         Ok(runs) => {
             for run in runs {
                 let hint = run.cause.as_ref().and_then(|cause| cause.hints.first()).cloned().unwrap_or_default();
-                log::warn!("run {} of {} was interrupted when the daemon ended; {hint}", run.id, run.pipeline);
+                log::warn!(RUN_ID = run.id.as_str(); "run {} of {} was interrupted when the daemon ended; {hint}", run.id, run.pipeline);
             }
         }
         Err(error) => log::error!("runs that were interrupted could not be looked for: {error}"),
@@ -428,10 +477,6 @@ fn raise_open_files() -> u64 {
 fn microseconds(seconds: f64) -> u64 {
     // Saturates: a negative time-out is over at once, an endless one never.
     (seconds * 1e6) as u64
-}
-
-fn stopping() -> SubmitError {
-    SubmitError::Unavailable("the daemon is stopping and takes no more runs".to_owned())
 }
 
 fn plain(message: String) -> StartError {

@@ -1,18 +1,29 @@
-//! The daemon's own log: lines on stderr, with what the reader needs and no more.
+//! The daemon's own log: journal entries with fields under systemd, elsewhere lines on stderr.
 //!
-//! Under systemd (`JOURNAL_STREAM`) the journal adds time and process, and takes the level from `<N>` at the start of a
-//! line; elsewhere each line has its time (UTC) and level.
+//! Where systemd connected stderr to the journal (`JOURNAL_STREAM`), records go to it natively: the key-values of a record become
+//! fields (`RUN_ID`, `NODE`, `PLUGIN`, `WORKER`), so `journalctl -u dagd RUN_ID=…` is one run's story, and what nodes log and print is
+//! in it. Should journald not answer, lines go to stderr with their level as `<N>`, which it understands as well. On a
+//! terminal each line has its time (UTC) and level; there the lines of nodes are for `ctl logs`, and only `debug` shows them.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use log::{Level, LevelFilter, Record};
+use log::{Level, LevelFilter, Metadata, Record};
+use protocol::{EventKind, LogLine, LogSource};
+use systemd_journal_logger::JournalLog;
+
+/// Whether records go to the journal as entries with fields.
+static NATIVE: AtomicBool = AtomicBool::new(false);
 
 /// Starts logging. A second call, as in tests, changes nothing.
 pub fn start(level: LevelFilter) {
     let journal = goes_to_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
+    if journal && start_native(level) {
+        return;
+    }
     let started = env_logger::Builder::new()
         .filter_level(level)
         // Chatter of the HTTP library is of no use to operators.
@@ -21,6 +32,88 @@ pub fn start(level: LevelFilter) {
         .try_init();
     if started.is_err() {
         log::debug!("logging was started before");
+    }
+}
+
+/// Starts sending records to journald; false if it does not answer.
+fn start_native(level: LevelFilter) -> bool {
+    let Ok(journal) = JournalLog::empty() else { return false };
+    let journal = journal.with_syslog_identifier("dagd".to_owned());
+    let started = log::set_boxed_logger(Box::new(Native { journal, level })).is_ok();
+    if started {
+        log::set_max_level(level);
+        NATIVE.store(true, Ordering::Relaxed);
+    }
+    started
+}
+
+/// Sends records to journald.
+struct Native {
+    journal: JournalLog,
+    level: LevelFilter,
+}
+
+impl log::Log for Native {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // Chatter of the HTTP library is of no use to operators.
+        let is_foreign = metadata.target().starts_with("hyper");
+        metadata.level() <= if is_foreign { self.level.min(LevelFilter::Warn) } else { self.level }
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.journal.log(record);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Logs what a node, a dataset or a hook of a run said.
+pub fn line_of_run(run: &str, line: &LogLine) {
+    let node = line.node.as_deref();
+    if !NATIVE.load(Ordering::Relaxed) {
+        log::debug!(target: "run", "{run} {}: {}", node.unwrap_or("-"), line.message);
+        return;
+    }
+    let level = line.level.parse().unwrap_or(Level::Info);
+    let target = if line.target.is_empty() { "run" } else { &line.target };
+    let source = match line.source {
+        LogSource::Output => "output",
+        LogSource::Log | LogSource::Daemon => "log",
+    };
+    log::log!(
+        target: target, level,
+        RUN_ID = run, NODE = node.unwrap_or_default(), PLUGIN = line.plugin.as_deref().unwrap_or_default(),
+        WORKER = line.worker.map_or(-1, i64::from), SOURCE = source;
+        "{}", line.message
+    );
+}
+
+/// Logs what happened in a run, where the log is its story.
+pub fn event_of_run(run: &str, event: &EventKind) {
+    if !NATIVE.load(Ordering::Relaxed) {
+        return;
+    }
+    match event {
+        EventKind::NodeFailed { node, failure, will_retry_in_ms, .. } => {
+            let next = if will_retry_in_ms.is_some() { "; it is tried again" } else { "" };
+            let plugin = failure.plugin.as_deref().unwrap_or_default();
+            log::warn!(target: "run", RUN_ID = run, NODE = node.as_str(), PLUGIN = plugin; "{node} failed: {}{next}", failure.message);
+        }
+        EventKind::DatasetFailed { dataset, failure, .. } => {
+            log::warn!(target: "run", RUN_ID = run, DATASET = dataset.as_str(); "dataset {dataset} failed: {}", failure.message);
+        }
+        EventKind::NodeStarted { node, worker, .. } => {
+            log::debug!(target: "run", RUN_ID = run, NODE = node.as_str(), WORKER = *worker; "{node} started");
+        }
+        EventKind::NodeFinished { node, duration_us, .. } => {
+            log::debug!(target: "run", RUN_ID = run, NODE = node.as_str(); "{node} finished after {} ms", duration_us / 1000);
+        }
+        EventKind::NodeSkipped { node, because } => {
+            log::info!(target: "run", RUN_ID = run, NODE = node.as_str(); "{node} is skipped: {because}");
+        }
+        _ => {}
     }
 }
 

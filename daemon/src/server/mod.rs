@@ -8,6 +8,7 @@
 //! | control | every connection of the API, on one tokio thread | nothing; requests go to helper threads |
 //! | driver-N | one worker each: takes jobs, speaks with the worker, calls hooks, steps the run | its worker, its bell, hooks |
 //! | generation-N | owns the zygote (which dies with this thread), starts processes, hears of their ends | the zygote |
+//! | heartbeat | tells systemd that control and scheduler answer, under systemd only | its own request |
 //! | clock | wakes runs at their deadlines | time |
 //! | usher | opens and closes runs: their hooks, their reports | hooks, the store |
 //! | store | writes to SQLite | the disk |
@@ -46,6 +47,7 @@ pub mod service;
 pub mod services;
 pub mod signals;
 pub mod socket;
+pub mod stop;
 pub mod store;
 pub mod usher;
 

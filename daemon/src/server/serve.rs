@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use nix::sys::prctl;
@@ -19,10 +19,11 @@ use protocol::{Problem, address, exit};
 use super::api::{Control, Limits};
 use super::config::{self, Config};
 use super::daemon::{Daemon, ShutdownMode};
+use super::service::{Heartbeat, Inherited, notify};
 use super::signals::{Wake, Wakes};
 use super::socket::peer::{Admission, find_group};
-use super::socket::{self, ListenVariables, Listening, Request, SocketError};
-use super::{logging, service};
+use super::socket::{self, Listening, Request, SocketError};
+use super::{logging, stop};
 use crate::ipc::message::StartMethod;
 
 /// Arguments of `dagd serve`.
@@ -31,7 +32,8 @@ use crate::ipc::message::StartMethod;
 /// /etc/dagd/config.toml that exists (`dagd default-config` prints all keys), and listens at the first of: systemd's socket
 /// (LISTEN_FDS), the configuration's, $DAGD_SOCKET, $RUNTIME_DIRECTORY/dagd.sock, $XDG_RUNTIME_DIR/dagd/dagd.sock.
 ///
-/// SIGTERM or SIGINT: no new runs, those under way may end ([server] drain_timeout_ms); a second signal cancels them.
+/// SIGTERM or SIGINT: no new runs, those under way may end ([server] drain_timeout_ms); what is left then is interrupted, and
+/// the next start says so. A second signal cancels them.
 ///
 /// Exit codes: 0 ended on request, 2 wrong command line, 3 problems in the configuration, 4 could not start, 70 a mistake of
 /// the daemon's own.
@@ -146,23 +148,29 @@ fn configure(arguments: &ServeArgs) -> Result<Config, Vec<Problem>> {
     Ok(config)
 }
 
-fn serve(arguments: &ServeArgs, config: Config) -> Result<u8, ServeError> {
+fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
     if config.private {
         end_with_parent(arguments.listen_stdin)?;
     }
     let wakes = Wakes::take_signals().map_err(|error| ServeError::internal("wait for signals", &error))?;
+    let inherited = Inherited::take().map_err(|message| ServeError {
+        code: exit::UNREACHABLE,
+        message,
+        hint: "unset LISTEN_FDS and LISTEN_PID if the daemon was not started by a service manager".to_owned(),
+    })?;
     let group = find_group(&config.server.group)?;
-    let admission = Admission::new(&config.server.allowed_uids, group);
-    let Listening { listener, name, file } = socket::listen(&Request {
+    let Listening { listener, name, is_managed, group: socket_group, file } = socket::listen(Request {
         stdin: arguments.listen_stdin,
-        passed: ListenVariables::of_process(),
+        passed: inherited.sockets,
         path: Some(config.server.socket.clone()).filter(|path| !path.as_os_str().is_empty()),
         usual_path: address::Environment::of_process().listen_path(),
         group,
     })?;
+    let admission = Admission::new(&config.server.allowed_uids, group.or(socket_group));
     let limits = Limits { connections_max: config.server.connections_max, ..Limits::default() };
     let drain_patience = Duration::from_millis(config.server.drain_timeout_ms);
     let private = config.private;
+    config.managed_socket = is_managed;
 
     let daemon = Daemon::start(config).map_err(|error| ServeError {
         code: exit::UNREACHABLE,
@@ -177,64 +185,32 @@ fn serve(arguments: &ServeArgs, config: Config) -> Result<u8, ServeError> {
     let backend = Arc::clone(&daemon);
     let control = Control::start(listener, backend, admission, limits, ended)
         .map_err(|error| ServeError::internal("start the control thread", &error))?;
+    let heartbeat = Heartbeat::start(control.pulse());
     log::info!("dagd {} serves at {name}", env!("CARGO_PKG_VERSION"));
-    service::ready(&format!("serves at {name}"));
+    notify::ready(&format!("serves at {name}"));
 
     let code = match wakes.wait() {
         Wake::Signal(signal) => {
-            service::stopping("lets runs end");
             // Whoever started a private daemon waits for nothing any more.
-            let patience = if private { Duration::ZERO } else { drain_patience };
-            stop(&daemon, &wakes, signal, patience);
+            match private {
+                true => stop::at_once(&daemon, signal),
+                false => stop::after_runs(&daemon, &wakes, signal, drain_patience),
+            }
             exit::OK
         }
         Wake::Drained | Wake::ControlEnded => {
-            service::stopping("ends after a mistake of its own");
-            daemon.shutdown(ShutdownMode::Now);
+            notify::stopping("ends after a mistake of its own", stop::LEASE);
+            daemon.shutdown(ShutdownMode::Interrupt);
             exit::INTERNAL
         }
     };
     // Answers under way, such as the last events of a run, still go out.
     control.stop();
+    drop(heartbeat);
     drop(daemon);
     drop(file);
     log::info!("ended");
     Ok(code)
-}
-
-/// Lets runs end for as long as `patience`, then cancels them; a second signal ends the patience.
-fn stop(daemon: &Arc<Daemon>, wakes: &Wakes, signal: Signal, patience: Duration) {
-    if patience.is_zero() {
-        log::info!("{signal}: ending");
-        daemon.shutdown(ShutdownMode::Now);
-        return;
-    }
-    log::info!("{signal}: runs may end within {} s; another signal cancels them", patience.as_secs_f64());
-    let draining = Arc::clone(daemon);
-    let sender = wakes.sender();
-    let drain = std::thread::Builder::new().name("drain".to_owned()).spawn(move || {
-        draining.shutdown(ShutdownMode::Drain);
-        // Nobody waits if the patience ended first.
-        let _ = sender.send(Wake::Drained);
-    });
-    let give_up = Instant::now() + patience;
-    let drained = drain.is_ok() && wait_for_drain(wakes, give_up);
-    if !drained {
-        log::warn!("cancelling the runs that are still under way");
-        daemon.shutdown(ShutdownMode::Now);
-    }
-}
-
-/// Waits until every run has ended; false if the patience ends first, or a second signal does not want to wait.
-fn wait_for_drain(wakes: &Wakes, give_up: Instant) -> bool {
-    loop {
-        match wakes.wait_for(give_up.saturating_duration_since(Instant::now())) {
-            Some(Wake::Drained) => return true,
-            // Nobody can reach the daemon, but the runs may still end.
-            Some(Wake::ControlEnded) => (),
-            Some(Wake::Signal(_)) | None => return false,
-        }
-    }
 }
 
 /// Has the kernel send SIGTERM when the process that started this one ends.

@@ -137,7 +137,7 @@ fn close(run: &Arc<Run>, store: &Store, registry: &Registry) {
         if run.verdict().is_none() && state == RunState::Succeeded {
             run.condemn(failure);
         } else {
-            log::warn!("{}: {failure}", run.id);
+            log::warn!(RUN_ID = run.id.as_str(); "{}: {failure}", run.id);
         }
     }
     run.release_all();
@@ -146,7 +146,8 @@ fn close(run: &Arc<Run>, store: &Store, registry: &Registry) {
     store.append_logs(&run.id, run.log.read(0).lines);
     store.finish_run(detail);
     let duration_us = summary.duration_us().unwrap_or(0);
-    log::info!("run {} of {} {} after {} ms", run.id, summary.pipeline, summary.state, duration_us / 1000);
+    let ms = duration_us / 1000;
+    log::info!(RUN_ID = run.id.as_str(); "run {} of {} {} after {ms} ms", run.id, summary.pipeline, summary.state);
     run.publish(EventKind::RunFinished { state: summary.state, duration_us, cause: summary.cause });
     run.feed.close();
     registry.end(run);

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::{ErrorBody, ErrorDetail};
+use protocol::{ErrorBody, ErrorDetail, RESTARTING};
 use serde::Serialize;
 
 use crate::server::daemon::SubmitError;
@@ -77,6 +77,13 @@ impl From<SubmitError> for ApiError {
             SubmitError::IdTaken(_) => ApiError::new(StatusCode::CONFLICT, "id-taken", message)
                 .hint("leave the id out to get a new one, or choose another"),
             SubmitError::BadId(_) => ApiError::bad_request("bad-id", message),
+            SubmitError::Stopping { is_managed: true } => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, RESTARTING, message)
+                    .hint("ask again: the next daemon answers at the same socket")
+            }
+            SubmitError::Stopping { is_managed: false } => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            }
             SubmitError::Unavailable(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message),
         }
     }
@@ -84,9 +91,16 @@ impl From<SubmitError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let is_brief = self.detail.code == RESTARTING;
         let body = ErrorBody { error: self.detail };
         match serde_json::to_vec(&body) {
-            Ok(text) => Json { status: self.status, text }.into_response(),
+            Ok(text) => {
+                let mut response = Json { status: self.status, text }.into_response();
+                if is_brief {
+                    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                }
+                response
+            }
             // Strings and lists always become JSON; the status alone would do if they did not.
             Err(_) => self.status.into_response(),
         }

@@ -4,8 +4,8 @@
 //! Every method may block; the API calls them where that is allowed.
 
 use protocol::{
-    Graph, HookList, LogList, NodeList, PluginList, RunDetail, RunFilter, RunList, RunSummary, Status, Submission,
-    Validation,
+    Graph, Health, HookList, LogList, NodeList, PluginList, RunDetail, RunFilter, RunList, RunSummary, Status,
+    Submission, Validation,
 };
 
 use crate::server::daemon::{CancelOutcome, Daemon, SubmitError};
@@ -26,6 +26,7 @@ pub trait Backend: Send + Sync + 'static {
     fn nodes(&self) -> NodeList;
     fn hooks(&self) -> HookList;
     fn status(&self) -> Status;
+    fn health(&self) -> Result<Health, String>;
 }
 
 impl Backend for Daemon {
@@ -75,5 +76,9 @@ impl Backend for Daemon {
 
     fn status(&self) -> Status {
         Daemon::status(self)
+    }
+
+    fn health(&self) -> Result<Health, String> {
+        Daemon::health(self)
     }
 }

@@ -3,6 +3,7 @@
 //! Whatever is wrong with a connection ends that connection and nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -25,6 +26,10 @@ const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a peer that is refused may take to ask, so that it takes nobody's place for long.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a peer that has not asked anything yet may still do so when the daemon stops, and how often that is looked at.
+const FIRST_REQUEST_PATIENCE: Duration = Duration::from_millis(500);
+const FIRST_REQUEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// The largest head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -50,7 +55,10 @@ pub(super) async fn serve(
     }
 
     let router = TowerToHyperService::new(router);
+    let asked_once = Arc::new(AtomicBool::new(false));
+    let has_asked = Arc::clone(&asked_once);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
         let router = router.clone();
         async move {
             if !admitted {
@@ -79,8 +87,21 @@ pub(super) async fn serve(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(STOP_PATIENCE, connection).await.unwrap_or(Ok(()))
+            let ending = async {
+                // Who was let in and has not asked yet is about to: closing now would leave it without any answer.
+                let first = async {
+                    while !asked_once.load(Ordering::Relaxed) {
+                        tokio::time::sleep(FIRST_REQUEST_PAUSE).await;
+                    }
+                };
+                tokio::select! {
+                    ended = connection.as_mut() => return ended,
+                    _ = tokio::time::timeout(FIRST_REQUEST_PATIENCE, first) => {}
+                }
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            };
+            tokio::time::timeout(STOP_PATIENCE, ending).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::{Api, Backend, connection, routes};
-use crate::server::service::Watchdog;
+use crate::server::service::Pulse;
 use crate::server::socket::peer::Admission;
 
 /// How many threads may block for the API at once.
@@ -39,6 +39,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Control {
     stop: watch::Sender<bool>,
+    own: mpsc::UnboundedSender<std::os::unix::net::UnixStream>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -59,8 +60,9 @@ impl Control {
             .thread_name("control-work")
             .build()?;
         let (stop, stopped) = watch::channel(false);
+        let (own, own_connections) = mpsc::unbounded_channel();
         let router = routes::router(Api::new(backend));
-        let server = Server { router, admission: Arc::new(admission), limits, stop: stopped.clone() };
+        let server = Server { router, admission: Arc::new(admission), limits, own_connections, stop: stopped.clone() };
         let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
             // Whether it returns or panics, whoever waits for requests must hear of it.
             let guard = Ended { tell: Some(ended), stopped };
@@ -71,7 +73,14 @@ impl Control {
             runtime.shutdown_timeout(STOP_PATIENCE);
             drop(guard);
         })?;
-        Ok(Control { stop, thread: Some(thread) })
+        Ok(Control { stop, own, thread: Some(thread) })
+    }
+
+    /// A way to the control thread for the daemon itself: a connection handed over here is served like any other, but takes
+    /// no client's place. False when the thread has ended.
+    pub fn pulse(&self) -> Pulse {
+        let own = self.own.clone();
+        Box::new(move |connection| own.send(connection).is_ok())
     }
 
     /// Takes no more connections, lets answers end, bounded, and returns when the thread has ended.
@@ -114,13 +123,13 @@ struct Server {
     router: axum::Router,
     admission: Arc<Admission>,
     limits: Limits,
+    own_connections: mpsc::UnboundedReceiver<std::os::unix::net::UnixStream>,
     stop: watch::Receiver<bool>,
 }
 
 impl Server {
-    async fn run(self, listener: UnixListener) -> std::io::Result<()> {
+    async fn run(mut self, listener: UnixListener) -> std::io::Result<()> {
         let listener = tokio::net::UnixListener::from_std(listener)?;
-        let _watchdog = Watchdog::start();
         let places_max = self.limits.connections_max.max(1);
         let places = Arc::new(Semaphore::new(places_max as usize));
         let mut stop = self.stop.clone();
@@ -128,17 +137,17 @@ impl Server {
             // A place first: who cannot be served yet waits in the kernel's queue and costs nothing.
             let accepted = tokio::select! {
                 accepted = accept(&listener, &places) => accepted,
+                Some(own) = self.own_connections.recv() => {
+                    if let Ok(stream) = own.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(own)) {
+                        tokio::spawn(self.serve(stream));
+                    }
+                    continue;
+                }
                 () = connection::stopped(&mut stop) => break,
             };
             match accepted {
                 Ok((stream, place)) => {
-                    let served = connection::serve(
-                        stream,
-                        self.router.clone(),
-                        Arc::clone(&self.admission),
-                        self.limits,
-                        self.stop.clone(),
-                    );
+                    let served = self.serve(stream);
                     tokio::spawn(async move {
                         served.await;
                         drop(place);
@@ -155,6 +164,12 @@ impl Server {
         // Every place is free again when the last connection has ended.
         let _ = tokio::time::timeout(STOP_PATIENCE, places.acquire_many(places_max)).await;
         Ok(())
+    }
+
+    /// One connection, from its first request to its last.
+    fn serve(&self, stream: tokio::net::UnixStream) -> impl Future<Output = ()> + use<> {
+        let (router, admission) = (self.router.clone(), Arc::clone(&self.admission));
+        connection::serve(stream, router, admission, self.limits, self.stop.clone())
     }
 }
 

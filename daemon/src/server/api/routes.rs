@@ -53,6 +53,8 @@ const PROBLEMS: (StatusCode, &str) = (StatusCode::UNPROCESSABLE_ENTITY, "the pip
 const TAKEN: (StatusCode, &str) = (StatusCode::CONFLICT, "a run of this run_id exists");
 const UNAVAILABLE: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "the daemon takes no runs now; it says why");
 
+const UNWELL: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "the scheduler does not answer");
+
 /// The list.
 pub(super) fn all() -> Vec<Route> {
     vec![
@@ -65,6 +67,16 @@ pub(super) fn all() -> Vec<Route> {
             success: (StatusCode::OK, Answer::Schema("Status")),
             errors: &[],
             handler: || get(status::get),
+        },
+        Route {
+            method: Method::GET,
+            path: path::HEALTH,
+            summary: "Proves that control and scheduler answer, by going through both.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("Health")),
+            errors: &[UNWELL],
+            handler: || get(status::health),
         },
         Route {
             method: Method::GET,

@@ -40,6 +40,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `--private`: runs are kept in memory only. Not a key of the file.
     pub private: bool,
+    /// The service manager holds the control socket. Not a key of the file.
+    pub managed_socket: bool,
 }
 
 /// The control socket and the daemon's own state.

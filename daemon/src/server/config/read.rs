@@ -34,6 +34,7 @@ impl Default for Config {
             blocks: BlocksConfig::default(),
             log: LogConfig { level: log::LevelFilter::Info },
             private: false,
+            managed_socket: false,
         };
         let problems = config.overlay("default-config.toml", DEFAULT_TEXT, Path::new(""), &|_| None);
         // A test holds this: the file is part of the binary.

@@ -23,6 +23,7 @@ use crate::server::clock::Sleeper;
 use crate::server::convert::{self, DatasetFacts, RunFacts};
 use crate::server::feed::Feed;
 use crate::server::generations::Generation;
+use crate::server::logging;
 use crate::server::logs::RunLog;
 use crate::server::perform::perform;
 use crate::server::pool::{Job, Local};
@@ -204,6 +205,7 @@ impl Run {
         let duration_us = state.started.map_or(0, |started| now.since(started));
         let facts = |dataset: DatasetId| self.facts(dataset);
         if let Some(kind) = convert::happening(&self.plan, happening, &facts, duration_us, None) {
+            logging::event_of_run(&self.id, &kind);
             self.feed.publish(self.services.clock.unix_us(now), kind);
         }
     }
@@ -233,7 +235,7 @@ impl Run {
             target,
             message,
         });
-        log::debug!(target: "run", "{} {}: {}", self.id, line.node.as_deref().unwrap_or("-"), line.message);
+        logging::line_of_run(&self.id, &line);
         self.publish(EventKind::Log { line });
     }
 

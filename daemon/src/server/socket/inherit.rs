@@ -1,58 +1,32 @@
 //! Sockets that were made by someone else and passed to us.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixListener;
 
 use nix::sys::socket::sockopt::{AcceptConn, PeerCredentials, SockType as SockTypeOption};
 use nix::sys::socket::{SockType, getsockopt};
+use nix::unistd::Gid;
 
 use super::SocketError;
 use crate::sys::process;
 
-/// The number of the first descriptor that systemd passes.
-const FIRST_PASSED: i32 = 3;
-
-/// Systemd's variables: `LISTEN_PID` says whom the sockets are for, `LISTEN_FDS` how many there are.
-#[derive(Debug, Clone, Default)]
-pub struct ListenVariables {
-    /// `LISTEN_PID`.
-    pub pid: Option<String>,
-    /// `LISTEN_FDS`.
-    pub count: Option<String>,
-}
-
-impl ListenVariables {
-    /// Reads them.
-    pub fn of_process() -> ListenVariables {
-        ListenVariables { pid: std::env::var("LISTEN_PID").ok(), count: std::env::var("LISTEN_FDS").ok() }
-    }
-
-    /// How many sockets were passed to the process `own_pid`.
-    fn count_for(&self, own_pid: u32) -> Option<u32> {
-        let pid: u32 = self.pid.as_deref()?.parse().ok()?;
-        let count: u32 = self.count.as_deref()?.parse().ok()?;
-        (pid == own_pid && count > 0).then_some(count)
-    }
-}
-
 /// The socket that systemd passed, if it did.
-pub(super) fn from_systemd(variables: &ListenVariables, own_pid: u32) -> Result<Option<UnixListener>, SocketError> {
-    let Some(count) = variables.count_for(own_pid) else { return Ok(None) };
-    if count > 1 {
+pub(super) fn from_systemd(passed: Vec<OwnedFd>) -> Result<Option<UnixListener>, SocketError> {
+    if passed.len() > 1 {
         return Err(SocketError::new(
-            format!("{count} sockets were passed in LISTEN_FDS, but the daemon listens on one"),
+            format!("{} sockets were passed in LISTEN_FDS, but the daemon listens on one", passed.len()),
             "leave one ListenStream= in the socket unit",
         ));
     }
-    let passed = process::take_inherited(FIRST_PASSED).map_err(|error| {
-        SocketError::new(
-            format!(
-                "LISTEN_FDS says that a socket was passed as descriptor {FIRST_PASSED}, but it cannot be used: {error}"
-            ),
-            "unset LISTEN_FDS and LISTEN_PID if the daemon was not started by socket activation",
-        )
-    })?;
-    checked(passed, "LISTEN_FDS").map(Some)
+    passed.into_iter().next().map(|socket| checked(socket, "LISTEN_FDS")).transpose()
+}
+
+/// The group that may write to the file of a socket that was passed: whoever made it says with its mode who may connect.
+pub(super) fn group_of(listener: &UnixListener) -> Option<Gid> {
+    let address = listener.local_addr().ok()?;
+    let file = std::fs::metadata(address.as_pathname()?).ok()?;
+    (file.mode() & 0o020 != 0).then(|| Gid::from_raw(file.gid()))
 }
 
 /// The socket that was passed as standard input; `/dev/null` takes its place there, so that no child inherits it.

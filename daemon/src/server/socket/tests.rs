@@ -1,16 +1,16 @@
 //! Sockets as they really are: files with modes, left behind, in use, passed on.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use nix::unistd::Gid;
 
-use super::{ListenVariables, Listening, Request, SocketError, listen};
+use super::{Listening, Request, SocketError, listen};
 
 fn at(path: &Path) -> Result<Listening, SocketError> {
-    listen(&Request { path: Some(path.to_owned()), ..Request::default() })
+    listen(Request { path: Some(path.to_owned()), ..Request::default() })
 }
 
 fn mode(path: &Path) -> u32 {
@@ -51,7 +51,7 @@ fn a_group_is_let_in_when_the_configuration_names_one() {
     let path = folder.path().join("dagd.sock");
     let own_group = Gid::current();
     let request = Request { path: Some(path.clone()), group: Some(own_group), ..Request::default() };
-    let _listening = listen(&request).unwrap();
+    let _listening = listen(request).unwrap();
     assert_eq!(mode(&path), 0o660);
     assert_eq!(std::fs::metadata(&path).unwrap().gid(), own_group.as_raw());
 }
@@ -119,7 +119,7 @@ fn paths_that_cannot_be_are_explained() {
     assert!(error.message.contains("too long") && error.message.contains("205"), "{error}");
     let error = at(Path::new("/no/such/folder/dagd.sock")).unwrap_err();
     assert!(error.message.contains("/no/such/folder"), "{error}");
-    let error = listen(&Request::default()).unwrap_err();
+    let error = listen(Request::default()).unwrap_err();
     assert!(error.message.contains("XDG_RUNTIME_DIR") && error.hint.contains("--socket"), "{error}");
 }
 
@@ -133,21 +133,32 @@ fn an_abstract_address_leaves_no_file() {
 }
 
 #[test]
-fn variables_meant_for_another_process_are_not_ours() {
+fn several_passed_sockets_are_one_too_many() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("dagd.sock");
-    let passed = ListenVariables { pid: Some("1".to_owned()), count: Some("1".to_owned()) };
-    let listening = listen(&Request { path: Some(path.clone()), passed, ..Request::default() }).unwrap();
-    assert!(listening.file.is_some());
-    assert!(std::fs::symlink_metadata(&path).unwrap().file_type().is_socket());
+    let passed = ["a", "b"].map(|name| UnixListener::bind(folder.path().join(name)).unwrap().into()).into();
+    let error = listen(Request { passed, ..Request::default() }).unwrap_err();
+    assert!(error.message.contains("2 sockets"), "{error}");
 }
 
 #[test]
-fn several_passed_sockets_are_one_too_many() {
-    let own = std::process::id().to_string();
-    let passed = ListenVariables { pid: Some(own), count: Some("2".to_owned()) };
-    let error = listen(&Request { passed, ..Request::default() }).unwrap_err();
-    assert!(error.message.contains("2 sockets"), "{error}");
+fn a_passed_socket_lets_in_who_may_write_to_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dagd.sock");
+    for (mode, group) in [(0o660, Some(Gid::current())), (0o600, None)] {
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let listening = listen(Request { passed: vec![listener.into()], ..Request::default() }).unwrap();
+        assert!(listening.is_managed && listening.file.is_none());
+        assert_eq!(listening.group, group);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn what_is_passed_must_be_a_listening_socket() {
+    let (end, _other) = UnixStream::pair().unwrap();
+    let error = listen(Request { passed: vec![end.into()], ..Request::default() }).unwrap_err();
+    assert!(error.message.contains("does not listen"), "{error}");
 }
 
 #[test]

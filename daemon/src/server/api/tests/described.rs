@@ -171,6 +171,7 @@ fn the_schemas_are_those_of_the_types() {
         ("Filter", submission["filter"].clone()),
         ("Submission", submission),
         ("Status", value(pretend::status())),
+        ("Health", value(pretend::health())),
         ("RunSummary", value(pretend::summary())),
         ("RunDetail", value(pretend::detail())),
         ("Failure", value(pretend::failure())),

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use protocol::{
-    DatasetDetail, Failure, FailureKind, Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, HookInfo, HookList,
-    HookOrigin, LogLine, LogList, LogSource, NodeCounts, NodeDetail, NodeInfo, NodeList, NodeState, Place, PluginInfo,
-    PluginList, PortInfo, Problem, Progress, RefusedLibrary, RunDetail, RunFilter, RunList, RunState, RunSummary,
-    Status, Submission, Validation, WorkerStatus,
+    DatasetDetail, Failure, FailureKind, Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Health, HookInfo,
+    HookList, HookOrigin, LogLine, LogList, LogSource, NodeCounts, NodeDetail, NodeInfo, NodeList, NodeState, Place,
+    PluginInfo, PluginList, PortInfo, Problem, Progress, RefusedLibrary, RunDetail, RunFilter, RunList, RunState,
+    RunSummary, Status, Submission, Validation, WorkerStatus,
 };
 
 use super::super::Backend;
@@ -112,6 +112,10 @@ impl Backend for Pretend {
     fn status(&self) -> Status {
         assert!(!self.status_panics.load(Ordering::Relaxed), "told to panic");
         status()
+    }
+
+    fn health(&self) -> Result<Health, String> {
+        Ok(health())
     }
 }
 
@@ -252,6 +256,10 @@ pub(super) fn hook() -> HookInfo {
         on_error: "fail".to_owned(),
         deadline_ms: 1,
     }
+}
+
+pub(super) fn health() -> Health {
+    Health { state: "running".to_owned(), ..Health::default() }
 }
 
 pub(super) fn status() -> Status {

@@ -23,7 +23,7 @@ done
 headline() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 headline "One command, no daemon: ctl run"
-time "$products/ctl" run "$pipeline" --config "$config" --plugins "$plugins" --params "output_dir=$output"
+time "$products/ctl" run "$pipeline" --daemon-config "$config" --plugins "$plugins" --params "output_dir=$output"
 
 headline "Metrics"
 cat "$output/metrics.json"

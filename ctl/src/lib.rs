@@ -1,6 +1,6 @@
 //! The client of dagd: runs, submits, watches and inspects pipelines.
 //!
-//! Reading order: [`main`] takes the command line apart ([`args`]) and hands it to the command of that name ([`command`]).
+//! Reading order: [`main`] takes the command line apart ([`args`], [`options`]) and hands it to the command of that name ([`command`]).
 //! A command opens a [`session`] (the daemon that is there, or a [`private`] one), asks it through the [`client`], and
 //! shows the answer on the [`screen`] in the shape that [`render`] gives it. Whatever goes wrong is an [`error::Error`]
 //! and is shown in one place, here.
@@ -14,6 +14,7 @@ pub mod client;
 pub mod command;
 pub mod error;
 pub mod follow;
+pub mod options;
 pub mod private;
 pub mod render;
 pub mod screen;
@@ -23,10 +24,9 @@ pub mod source;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::args::Args;
 use crate::error::Error;
+use crate::options::Refusal;
 use crate::screen::Screen;
 
 /// Runs the command that the arguments describe and says how it went.
@@ -34,9 +34,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let mut screen = Screen::of_process(wants_json);
-    let outcome = match Args::try_parse_from(&arguments) {
+    let outcome = match options::parse(&arguments) {
         Ok(args) => run(args, &mut screen),
-        Err(problem) => return args::show_problem(&problem, &mut screen),
+        Err(Refusal::Usage(problem)) => return args::show_problem(&problem, &mut screen),
+        Err(Refusal::File(error)) => Err(error),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -143,7 +143,7 @@ fn arguments(options: &PrivateArgs) -> Result<Vec<OsString>, Error> {
         }
         arguments.extend(["--plugins".into(), folder.into()]);
     }
-    if let Some(file) = &options.config {
+    if let Some(file) = &options.daemon_config {
         arguments.extend(["--config".into(), file.into()]);
     }
     if let Some(workers) = options.workers {

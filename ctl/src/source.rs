@@ -96,7 +96,8 @@ fn companions(named: &[PathBuf], beside: Option<&Path>, usual: &str) -> Result<V
     }
 }
 
-fn read(path: &Path, what: &str) -> Result<SourceText, Error> {
+/// Reads a file; `what` is what people call it.
+pub(crate) fn read(path: &Path, what: &str) -> Result<SourceText, Error> {
     let Some(name) = path.to_str() else {
         return Err(Error::usage(format!("the name {:?} of {what} is not UTF-8", path.display().to_string()))
             .hint("problems could not be shown with their place: rename the file"));

@@ -28,7 +28,7 @@ fn a_full_disk_leaves_the_old_file() {
     let script = r#"
         mount -t tmpfs -o size=1m none "$1" || exit 99
         printf old > "$1/data.bin"
-        "$2" run "$3" --config "$4"
+        "$2" run "$3" --daemon-config "$4"
         code=$?
         [ "$(cat "$1/data.bin")" = old ] || { echo "the old file is gone" >&2; exit 98; }
         [ "$(ls -A "$1" | wc -l)" = 1 ] || { ls -lA "$1" >&2; echo "something was left beside it" >&2; exit 97; }

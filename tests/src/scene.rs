@@ -149,7 +149,8 @@ impl Scene {
     #[track_caller]
     pub fn run_file(&self, pipeline: &Path, arguments: &[&str]) -> Outcome {
         let configuration = self.path("dagd.toml");
-        let mut all = vec![OsStr::new("run"), pipeline.as_os_str(), OsStr::new("--config"), configuration.as_os_str()];
+        let mut all =
+            vec![OsStr::new("run"), pipeline.as_os_str(), OsStr::new("--daemon-config"), configuration.as_os_str()];
         all.extend(arguments.iter().map(OsStr::new));
         self.ctl(all)
     }

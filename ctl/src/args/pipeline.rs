@@ -61,6 +61,9 @@ pub struct Filing {
 /// How to run a pipeline.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RunArgs {
+    /// Take options from this file, TOML with a key for each flag; the command line goes before it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Id for the run, instead of one made up
     #[arg(long, value_name = "ID")]
     pub run_id: Option<String>,

@@ -12,7 +12,7 @@ pub struct PrivateArgs {
     pub plugins: Vec<PathBuf>,
     /// Its configuration
     #[arg(long, value_name = "FILE", help_heading = "Private daemon")]
-    pub config: Option<PathBuf>,
+    pub daemon_config: Option<PathBuf>,
     /// How many worker processes it starts; without it as the configuration says
     #[arg(
         long,
@@ -47,7 +47,7 @@ impl DaemonArgs {
         let options = &self.options;
         self.private
             || !options.plugins.is_empty()
-            || options.config.is_some()
+            || options.daemon_config.is_some()
             || options.workers.is_some()
             || options.start_method.is_some()
             || options.daemon_log

@@ -25,7 +25,7 @@ fn global_options_may_stand_anywhere() {
 #[test]
 fn run_takes_all_its_options() {
     let line = "ctl run p.toml --params a.b=1 -p c=x --catalog c1 --catalog c2 --parameters q --run-id r --max-workers 2 \
-                --sequential --async --on-failure continue --timeout 5m --plugins d1 --plugins d2 --config f --workers 3 \
+                --sequential --async --on-failure continue --timeout 5m --plugins d1 --plugins d2 --daemon-config f --workers 3 \
                 --start-method spawn -q";
     let Command::Run(run) = parse(line).unwrap().command else { panic!("not run") };
     assert_eq!(run.pipeline.filing.params, [("a.b".into(), "1".into()), ("c".into(), "x".into())]);

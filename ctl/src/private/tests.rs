@@ -59,7 +59,7 @@ async fn it_is_given_its_socket_and_its_options() {
     let folder = tempfile::tempdir().unwrap();
     let options = PrivateArgs {
         plugins: vec![folder.path().to_owned()],
-        config: Some("c.toml".into()),
+        daemon_config: Some("c.toml".into()),
         workers: Some(2),
         start_method: Some("spawn".into()),
         daemon_log: false,

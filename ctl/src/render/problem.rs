@@ -16,6 +16,8 @@ pub fn complaint(complaint: &Complaint, paint: Paint) -> String {
     }
     let message = match detail.problems.len() as u64 {
         0 => harmless(&detail.message).into_owned(),
+        // Problems of other files say themselves whose they are.
+        _ if detail.code == "bad-options" => harmless(&detail.message).into_owned(),
         number => format!("the pipeline has {}", count(number, "problem")),
     };
     text.push_str(&format!("{}: {message}\n", paint.bad("error")));

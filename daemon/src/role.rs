@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use protocol::exit;
 
-use crate::server::config::{Config, DEFAULT_TEXT};
+use crate::server::config::{Config, DEFAULT_TEXT, find_file};
 use crate::server::serve::{self, ServeArgs};
 
 /// A daemon for DAGs: hosts nodes that come as dynamic libraries, and runs pipelines of them in worker processes that share
@@ -30,10 +30,12 @@ struct Arguments {
 enum Role {
     /// Serve until SIGTERM or SIGINT.
     Serve(ServeArgs),
-    /// Check a configuration file, without starting anything.
+    /// Check a configuration, without starting anything.
+    ///
+    /// Says everything that is wrong, each with its line and what to do about it. Exit code 0 when nothing is, else 3.
     CheckConfig {
-        /// The file.
-        file: PathBuf,
+        /// The file; without it the one that `dagd serve` would read.
+        file: Option<PathBuf>,
     },
     /// Print the default configuration, with a comment for every key.
     DefaultConfig,
@@ -57,6 +59,11 @@ enum Role {
     },
 }
 
+/// The definition of the command line, for the manual and shells.
+pub fn command_line() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
 /// Does what the command line asks; its result is the exit code of the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -69,7 +76,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match arguments.role {
         Role::Serve(arguments) => serve::run(&arguments),
-        Role::CheckConfig { file } => check_config(&file),
+        Role::CheckConfig { file } => check_config(file),
         Role::DefaultConfig => print(DEFAULT_TEXT),
         Role::Zygote { parent } => crate::zygote::main(parent),
         Role::Worker { parent } => crate::worker::main(parent),
@@ -77,9 +84,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn check_config(file: &std::path::Path) -> ExitCode {
-    match Config::load(file, &serve::environment) {
-        Ok(_) => print(&format!("{}: nothing is wrong\n", file.display())),
+fn check_config(file: Option<PathBuf>) -> ExitCode {
+    let Some(file) = file.or_else(find_file) else {
+        return print("there is no configuration file, so the defaults hold (`dagd default-config` prints them)\n");
+    };
+    match Config::load(&file, &serve::environment) {
+        Ok(config) => match serve::problems_here(&config) {
+            problems if problems.is_empty() => print(&format!("{}: nothing is wrong\n", file.display())),
+            problems => serve::report_problems(&problems),
+        },
         Err(problems) => serve::report_problems(&problems),
     }
 }

@@ -96,6 +96,23 @@ pub fn report_problems(problems: &[Problem]) -> ExitCode {
     ExitCode::from(exit::PROBLEMS)
 }
 
+/// What is wrong with a configuration on this machine, though it is well written.
+pub fn problems_here(config: &Config) -> Vec<Problem> {
+    let unknown_group = find_group(&config.server.group).err().map(|error| (error.message, error.hint));
+    let missing = config.plugins.directories.iter().filter(|directory| !directory.is_dir()).map(|directory| {
+        let message = format!("[plugins] directories names {}, which is no folder", directory.display());
+        (message, "make it, or leave it out".to_owned())
+    });
+    let problem = |(message, hint)| Problem {
+        code: "not-here".to_owned(),
+        message,
+        place: None,
+        causes: Vec::new(),
+        hints: vec![hint],
+    };
+    unknown_group.into_iter().chain(missing).map(problem).collect()
+}
+
 /// Gives the value of a variable of this process, for `${env:NAME}`.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()

@@ -6,7 +6,7 @@ pub const OK: u8 = 0;
 pub const RUN_FAILED: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
-/// The pipeline, its files or the configuration have problems; nothing ran.
+/// The pipeline, its files, the plugins or the configuration have problems; nothing ran and nothing was changed.
 pub const PROBLEMS: u8 = 3;
 /// No daemon answers, or none could be started.
 pub const UNREACHABLE: u8 = 4;
@@ -24,7 +24,7 @@ pub const TABLE: [(u8, &str); 9] = [
     (OK, "everything went well; the run succeeded"),
     (RUN_FAILED, "the run failed, or was interrupted"),
     (USAGE, "the command line is wrong"),
-    (PROBLEMS, "the pipeline, its files or the configuration have problems; nothing ran"),
+    (PROBLEMS, "the pipeline, its files, the plugins or the configuration have problems; nothing ran"),
     (UNREACHABLE, "no daemon answers, or none could be started"),
     (CANCELLED, "the run was cancelled"),
     (NOT_FOUND, "there is no such run, node or plugin"),

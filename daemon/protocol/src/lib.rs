@@ -20,6 +20,7 @@ mod graph;
 mod log;
 mod plugin;
 mod problem;
+mod reload;
 mod run;
 mod status;
 mod submission;
@@ -34,6 +35,10 @@ pub use plugin::{
     RefusedLibrary,
 };
 pub use problem::{ErrorBody, ErrorDetail, Place, Problem, RESTARTING};
+pub use reload::{
+    BrokenPipeline, GenerationChanges, GenerationInfo, GenerationState, NodeChange, PluginChange, PluginIdentity,
+    ReloadOptions, ReloadReport,
+};
 pub use run::{
     DatasetDetail, NodeCounts, NodeDetail, NodeState, Progress, RunDetail, RunFilter, RunList, RunState, RunSummary,
 };

@@ -20,6 +20,8 @@ pub const VALIDATE: &str = "/v1/validate";
 pub const GRAPH: &str = "/v1/graph";
 /// `GET`: the plugins.
 pub const PLUGINS: &str = "/v1/plugins";
+/// `POST`: load the plugins anew.
+pub const RELOAD: &str = "/v1/reload";
 /// `GET`: the nodes they offer.
 pub const NODES: &str = "/v1/nodes";
 /// `GET`: the hooks they offer.

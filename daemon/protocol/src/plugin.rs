@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::GenerationInfo;
+
 /// Answer of `GET /v1/plugins`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginList {
@@ -18,6 +20,9 @@ pub struct PluginList {
     /// Things worth knowing, such as a plugin that starts a thread when it is loaded.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Every generation that is there, newest first, and the last one refused if nothing was loaded since.
+    #[serde(default)]
+    pub generations: Vec<GenerationInfo>,
 }
 
 /// A loaded plugin.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Failure;
+use crate::{Failure, PluginIdentity};
 
 /// One line about a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,9 @@ pub struct RunDetail {
     /// What the list shows of it.
     #[serde(flatten)]
     pub summary: RunSummary,
+    /// The plugins of the generation it runs on: each one's version and content.
+    #[serde(default)]
+    pub plugins: Vec<PluginIdentity>,
     /// Its nodes, in the plan's order.
     #[serde(default)]
     pub nodes: Vec<NodeDetail>,
@@ -310,8 +313,13 @@ mod tests {
             counts: NodeCounts::default(),
             cause: None,
         };
-        let detail =
-            RunDetail { summary: summary.clone(), nodes: Vec::new(), datasets: Vec::new(), failures: Vec::new() };
+        let detail = RunDetail {
+            summary: summary.clone(),
+            plugins: Vec::new(),
+            nodes: Vec::new(),
+            datasets: Vec::new(),
+            failures: Vec::new(),
+        };
         let text = serde_json::to_string(&detail).unwrap();
         assert_eq!(serde_json::from_str::<RunDetail>(&text).unwrap(), detail);
         assert_eq!(serde_json::from_str::<RunSummary>(&text).unwrap(), summary);

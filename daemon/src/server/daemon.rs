@@ -4,7 +4,7 @@
 //! What the answers about plugins look like is in [`super::offers`].
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,9 +18,7 @@ use crate::server::clock::{Alarm, Clock};
 use crate::server::config::Config;
 use crate::server::convert;
 use crate::server::feed::{Feed, Subscription};
-use crate::server::generations::Generation;
-use crate::server::hooks::HookEventName;
-use crate::server::json::{JsonObject, array};
+use crate::server::generations::{Generation, Generations, ReloadCause, ReloadError};
 use crate::server::offers;
 use crate::server::runs::{AddError, Registry, Run, RunSettings, id};
 use crate::server::services::Services;
@@ -95,12 +93,11 @@ pub enum CancelOutcome {
 /// The daemon: plugins, workers, runs.
 #[derive(Debug)]
 pub struct Daemon {
-    config: Config,
     services: Arc<Services>,
     store: Arc<Store>,
     registry: Arc<Registry>,
-    /// What new runs start on. Behind a lock so that it can be replaced; runs keep theirs.
-    generation: RwLock<Arc<Generation>>,
+    /// What new runs start on, and the configuration that goes with it; runs keep theirs.
+    generations: Arc<Generations>,
     usher_thread: Mutex<Option<JoinHandle<()>>>,
     started_us: i64,
 }
@@ -127,14 +124,13 @@ impl Daemon {
         let usher_thread = desk
             .start(Arc::clone(&store), Arc::clone(&registry), retention)
             .map_err(|error| plain(format!("cannot start the usher's thread: {error}")))?;
-        let generation = Arc::new(Generation::start(1, &config, &services).map_err(plain)?);
-        announce(&generation);
+        let generations = Generations::start(config, Arc::clone(&services), Arc::clone(&store), Arc::clone(&registry))
+            .map_err(plain)?;
         Ok(Arc::new(Daemon {
-            config,
             services,
             store,
             registry,
-            generation: RwLock::new(generation),
+            generations,
             usher_thread: Mutex::new(Some(usher_thread)),
             started_us: clock.unix_us_now(),
         }))
@@ -148,7 +144,7 @@ impl Daemon {
         if let Some(id) = submission.run_id.as_ref().filter(|wanted| !id::is_valid(wanted)) {
             return Err(SubmitError::BadId(id.clone()));
         }
-        let generation = self.generation();
+        let (generation, config) = (self.generation(), self.generations.config());
         let plan = self.plan(&submission, &generation)?;
         let policy = self.policy(&submission, &plan, &generation)?;
         let submitted_us = self.services.clock.unix_us_now();
@@ -161,8 +157,8 @@ impl Daemon {
                 generation: Arc::clone(&generation),
                 base_directory: submission.base_directory.clone(),
                 submitted_us,
-                log_lines_max: self.config.runs.log_lines_max,
-                events_max: self.config.runs.events_max,
+                log_lines_max: config.runs.log_lines_max,
+                events_max: config.runs.events_max,
             };
             let run = Run::new(settings, Arc::clone(&self.services));
             match self.register(&run, &submission) {
@@ -218,9 +214,25 @@ impl Daemon {
         let pool = u32::try_from(generation.pool.size()).unwrap_or(u32::MAX);
         let filter = convert::filter(&submission.filter);
         let options = PlanOptions { workers: Some(workers.unwrap_or(pool).min(pool)), filter };
-        engine::plan::check(&convert::sources(submission), &generation.signature, &options)
-            .map(Arc::new)
-            .map_err(|problems| SubmitError::Problems(problems.into_iter().map(convert::problem).collect()))
+        engine::plan::check(&convert::sources(submission), &generation.signature, &options).map(Arc::new).map_err(
+            |problems| {
+                let problems = problems.into_iter().map(convert::problem);
+                SubmitError::Problems(problems.map(|problem| self.with_refusal(problem)).collect())
+            },
+        )
+    }
+
+    /// What a pipeline misses may be in plugins that were refused.
+    fn with_refusal(&self, mut problem: protocol::Problem) -> protocol::Problem {
+        let misses =
+            matches!(problem.code.as_str(), "unknown-plugin" | "unknown-node" | "unknown-type" | "unknown-port");
+        if let Some(refused) = self.generations.refused().filter(|_| misses) {
+            problem.hints.push(format!(
+                "the plugins found since were refused as generation {}: `ctl plugins` tells why",
+                refused.number
+            ));
+        }
+        problem
     }
 
     fn policy(&self, submission: &Submission, plan: &Plan, generation: &Generation) -> Result<RunPolicy, SubmitError> {
@@ -303,7 +315,17 @@ impl Daemon {
 
     /// The plugins of the current generation, and the libraries refused.
     pub fn plugins(&self) -> protocol::PluginList {
-        offers::plugins(&self.generation())
+        offers::plugins(&self.generation(), self.generations.infos())
+    }
+
+    /// Loads the plugins anew; blocks until they are current or refused.
+    pub fn reload(&self, options: protocol::ReloadOptions) -> Result<protocol::ReloadReport, ReloadError> {
+        self.generations.reload(options, ReloadCause::Asked)
+    }
+
+    /// Says how the configuration is read anew at a reload.
+    pub fn configure_by(&self, configure: impl Fn() -> Result<Config, Vec<protocol::Problem>> + Send + Sync + 'static) {
+        self.generations.configure_by(Box::new(configure));
     }
 
     /// Every node of the current generation.
@@ -375,7 +397,7 @@ impl Daemon {
                 run.cancel("the daemon is stopping".to_owned());
             }
         }
-        let grace = Duration::from_millis(self.config.workers.cancel_grace_ms);
+        let grace = Duration::from_millis(self.generations.config().workers.cancel_grace_ms);
         let patience = (mode == ShutdownMode::Now).then(|| grace + SHUTDOWN_PATIENCE);
         if mode == ShutdownMode::Interrupt {
             // First of all: whoever loses its worker now must not be written down as failed.
@@ -387,7 +409,7 @@ impl Daemon {
         } else if !self.registry.await_none_active(patience) {
             log::warn!("runs that could not be ended in time are interrupted; the next start says which");
         }
-        self.generation().stop();
+        self.generations.stop();
         self.stop_usher();
         self.services.alarm.stop();
         if let Err(error) = self.store.flush() {
@@ -396,7 +418,7 @@ impl Daemon {
     }
 
     fn stopping(&self) -> SubmitError {
-        SubmitError::Stopping { is_managed: self.config.managed_socket }
+        SubmitError::Stopping { is_managed: self.generations.config().managed_socket }
     }
 
     fn stop_usher(&self) {
@@ -408,7 +430,7 @@ impl Daemon {
     }
 
     fn generation(&self) -> Arc<Generation> {
-        Arc::clone(&self.generation.read().unwrap_or_else(PoisonError::into_inner))
+        self.generations.current()
     }
 
     fn stored(&self, id: &str) -> Option<protocol::RunDetail> {
@@ -440,27 +462,6 @@ fn account_for_interrupted(store: &Store, clock: Clock) {
             }
         }
         Err(error) => log::error!("runs that were interrupted could not be looked for: {error}"),
-    }
-}
-
-fn announce(generation: &Generation) {
-    let plugins = generation.manifest.plugins.iter().map(|plugin| {
-        let mut object = JsonObject::new();
-        object.text("name", &plugin.name);
-        object.text("version", &plugin.version);
-        object.end()
-    });
-    let told = generation.hooks.call(
-        HookEventName::AfterGenerationLoaded,
-        None,
-        |event| {
-            event.raw("generation", &generation.number.to_string());
-            event.raw("plugins", &array(plugins));
-        },
-        &mut [],
-    );
-    if let Err(failure) = told {
-        log::warn!("{failure}");
     }
 }
 

@@ -18,28 +18,35 @@ use systemd_journal_logger::JournalLog;
 /// Whether records go to the journal as entries with fields.
 static NATIVE: AtomicBool = AtomicBool::new(false);
 
-/// Starts logging. A second call, as in tests, changes nothing.
+/// Starts logging. A second call, as in tests, changes nothing but the level.
 pub fn start(level: LevelFilter) {
     let journal = goes_to_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
     if journal && start_native(level) {
         return;
     }
     let started = env_logger::Builder::new()
-        .filter_level(level)
+        // What is said at all is `set_level`'s, which may change.
+        .filter_level(LevelFilter::Trace)
         // Chatter of the HTTP library is of no use to operators.
-        .filter_module("hyper", level.min(LevelFilter::Warn))
+        .filter_module("hyper", LevelFilter::Warn)
         .format(move |out, record| if journal { for_journal(out, record) } else { for_terminal(out, record) })
         .try_init();
     if started.is_err() {
         log::debug!("logging was started before");
     }
+    set_level(level);
+}
+
+/// Says what is logged from now on.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
 }
 
 /// Starts sending records to journald; false if it does not answer.
 fn start_native(level: LevelFilter) -> bool {
     let Ok(journal) = JournalLog::empty() else { return false };
     let journal = journal.with_syslog_identifier("dagd".to_owned());
-    let started = log::set_boxed_logger(Box::new(Native { journal, level })).is_ok();
+    let started = log::set_boxed_logger(Box::new(Native { journal })).is_ok();
     if started {
         log::set_max_level(level);
         NATIVE.store(true, Ordering::Relaxed);
@@ -50,14 +57,13 @@ fn start_native(level: LevelFilter) -> bool {
 /// Sends records to journald.
 struct Native {
     journal: JournalLog,
-    level: LevelFilter,
 }
 
 impl log::Log for Native {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // Chatter of the HTTP library is of no use to operators.
         let is_foreign = metadata.target().starts_with("hyper");
-        metadata.level() <= if is_foreign { self.level.min(LevelFilter::Warn) } else { self.level }
+        metadata.level() <= if is_foreign { LevelFilter::Warn } else { LevelFilter::Trace }
     }
 
     fn log(&self, record: &Record<'_>) {

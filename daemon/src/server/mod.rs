@@ -9,6 +9,8 @@
 //! | driver-N | one worker each: takes jobs, speaks with the worker, calls hooks, steps the run | its worker, its bell, hooks |
 //! | generation-N | owns the zygote (which dies with this thread), starts processes, hears of their ends | the zygote |
 //! | heartbeat | tells systemd that control and scheduler answer, under systemd only | its own request |
+//! | watch | reloads when a library in a plugin directory changed | files, a reload |
+//! | retire | ends generations that no run uses any more | their processes |
 //! | clock | wakes runs at their deadlines | time |
 //! | usher | opens and closes runs: their hooks, their reports | hooks, the store |
 //! | store | writes to SQLite | the disk |

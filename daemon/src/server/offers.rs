@@ -1,13 +1,15 @@
 //! What a generation offers, as the API shows it.
 #![forbid(unsafe_code)]
 
-use protocol::{DatasetTypeInfo, NodeInfo, NodeList, OptionInfo, PluginInfo, PluginList, PortInfo, RefusedLibrary};
+use protocol::{
+    DatasetTypeInfo, GenerationInfo, NodeInfo, NodeList, OptionInfo, PluginInfo, PluginList, PortInfo, RefusedLibrary,
+};
 
 use crate::ipc::manifest::{DatasetDescription, NodeDescription, PluginDescription, PortDescription};
 use crate::server::generations::Generation;
 
-/// The plugins, and the libraries that are not used.
-pub fn plugins(generation: &Generation) -> PluginList {
+/// The plugins, the libraries that are not used, and what other generations there are.
+pub fn plugins(generation: &Generation, generations: Vec<GenerationInfo>) -> PluginList {
     PluginList {
         generation: generation.number,
         start_method: generation.start_method().to_owned(),
@@ -22,6 +24,7 @@ pub fn plugins(generation: &Generation) -> PluginList {
             })
             .collect(),
         warnings: generation.warnings.clone(),
+        generations,
     }
 }
 

@@ -14,11 +14,12 @@ use clap::{Args, ValueEnum};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
-use protocol::{Problem, address, exit};
+use protocol::{Problem, ReloadOptions, address, exit};
 
 use super::api::{Control, Limits};
 use super::config::{self, Config};
 use super::daemon::{Daemon, ShutdownMode};
+use super::generations::ReloadError;
 use super::service::{Heartbeat, Inherited, notify};
 use super::signals::{Wake, Wakes};
 use super::socket::peer::{Admission, find_group};
@@ -32,12 +33,14 @@ use crate::ipc::message::StartMethod;
 /// /etc/dagd/config.toml that exists (`dagd default-config` prints all keys), and listens at the first of: systemd's socket
 /// (LISTEN_FDS), the configuration's, $DAGD_SOCKET, $RUNTIME_DIRECTORY/dagd.sock, $XDG_RUNTIME_DIR/dagd/dagd.sock.
 ///
+/// SIGHUP: plugins and configuration are loaded anew, as by `ctl reload`; what is wrong is logged and changes nothing.
+///
 /// SIGTERM or SIGINT: no new runs, those under way may end ([server] drain_timeout_ms); what is left then is interrupted, and
 /// the next start says so. A second signal cancels them.
 ///
 /// Exit codes: 0 ended on request, 2 wrong command line, 3 problems in the configuration, 4 could not start, 70 a mistake of
 /// the daemon's own.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct ServeArgs {
     /// Configuration file, instead of the usual ones.
@@ -194,6 +197,8 @@ fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
         message: error.message,
         hint: error.hint,
     })?;
+    let again = arguments.clone();
+    daemon.configure_by(move || configure(&again));
     let sender = wakes.sender();
     let ended = move || {
         // The main thread is the one that waits; it is there as long as the process is.
@@ -206,7 +211,14 @@ fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
     log::info!("dagd {} serves at {name}", env!("CARGO_PKG_VERSION"));
     notify::ready(&format!("serves at {name}"));
 
-    let code = match wakes.wait() {
+    let woken = loop {
+        match wakes.wait() {
+            // A private daemon belongs to one command; its terminal's end is its own.
+            Wake::Signal(Signal::SIGHUP) if !private => reload(&daemon, &name),
+            woken => break woken,
+        }
+    };
+    let code = match woken {
         Wake::Signal(signal) => {
             // Whoever started a private daemon waits for nothing any more.
             match private {
@@ -228,6 +240,26 @@ fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
     drop(file);
     log::info!("ended");
     Ok(code)
+}
+
+/// Reloads on a thread of its own: whoever wants the daemon to end need not wait for it.
+fn reload(daemon: &Arc<Daemon>, name: &str) {
+    let (reloading, status) = (Arc::clone(daemon), format!("serves at {name}"));
+    notify::reloading("loads plugins and configuration anew");
+    let started = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        match reloading.reload(ReloadOptions::default()) {
+            Ok(_) => {}
+            // The daemon ends, and the service manager was told so.
+            Err(ReloadError::Unavailable(_)) => return,
+            Err(error) => log::warn!("SIGHUP: {error}"),
+        }
+        // With whatever result: what there was serves on if it was refused.
+        notify::ready(&status);
+    });
+    if let Err(error) = started {
+        log::warn!("SIGHUP: cannot start a thread to reload: {error}");
+        notify::ready(&format!("serves at {name}"));
+    }
 }
 
 /// Has the kernel send SIGTERM when the process that started this one ends.

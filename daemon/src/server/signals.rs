@@ -1,6 +1,6 @@
 //! Signals, and everything else that the main thread waits for.
 //!
-//! SIGTERM and SIGINT are blocked before any thread is started, so that every thread inherits that, and are taken by one
+//! SIGTERM, SIGINT and SIGHUP are blocked before any thread is started, so that every thread inherits that, and are taken by one
 //! thread that does nothing else. Children start with no signal blocked (std sees to it).
 #![forbid(unsafe_code)]
 
@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 /// What can happen to the main thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
-    /// Someone wants the daemon to end.
+    /// Someone wants the daemon to end, or (SIGHUP) to reload.
     Signal(Signal),
     /// Every run has ended after it was asked to stop.
     Drained,
@@ -34,6 +34,7 @@ impl Wakes {
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGTERM);
         signals.add(Signal::SIGINT);
+        signals.add(Signal::SIGHUP);
         signals.thread_block()?;
         let (sender, receiver) = channel();
         let taker = sender.clone();

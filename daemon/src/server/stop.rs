@@ -73,6 +73,7 @@ fn wait(wakes: &Wakes, give_up: Instant) -> Waited {
     loop {
         match wakes.wait_for(give_up.saturating_duration_since(Instant::now())) {
             Some(Wake::Drained) => return Waited::Drained,
+            Some(Wake::Signal(Signal::SIGHUP)) => log::info!("SIGHUP: the daemon is ending and reloads nothing"),
             Some(Wake::Signal(signal)) => return Waited::Insisted(signal),
             // Nobody can reach the daemon, but the runs may still end.
             Some(Wake::ControlEnded) => (),

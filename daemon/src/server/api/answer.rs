@@ -47,6 +47,11 @@ impl ApiError {
         self
     }
 
+    pub(super) fn problems(mut self, problems: Vec<protocol::Problem>) -> ApiError {
+        self.detail.problems = problems;
+        self
+    }
+
     pub(super) fn bad_request(code: &str, message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, code, message)
     }

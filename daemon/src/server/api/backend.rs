@@ -4,12 +4,13 @@
 //! Every method may block; the API calls them where that is allowed.
 
 use protocol::{
-    Graph, Health, HookList, LogList, NodeList, PluginList, RunDetail, RunFilter, RunList, RunSummary, Status,
-    Submission, Validation,
+    Graph, Health, HookList, LogList, NodeList, PluginList, ReloadOptions, ReloadReport, RunDetail, RunFilter, RunList,
+    RunSummary, Status, Submission, Validation,
 };
 
 use crate::server::daemon::{CancelOutcome, Daemon, SubmitError};
 use crate::server::feed::Subscription;
+use crate::server::generations::ReloadError;
 
 /// The daemon, as the API sees it. See [`Daemon`] for what each one does.
 #[allow(missing_docs, reason = "each is the method of the same name of Daemon")]
@@ -23,6 +24,7 @@ pub trait Backend: Send + Sync + 'static {
     fn logs(&self, id: &str, from: u64) -> Option<LogList>;
     fn events(&self, id: &str, from: u64) -> Option<Subscription>;
     fn plugins(&self) -> PluginList;
+    fn reload(&self, options: ReloadOptions) -> Result<ReloadReport, ReloadError>;
     fn nodes(&self) -> NodeList;
     fn hooks(&self) -> HookList;
     fn status(&self) -> Status;
@@ -64,6 +66,10 @@ impl Backend for Daemon {
 
     fn plugins(&self) -> PluginList {
         Daemon::plugins(self)
+    }
+
+    fn reload(&self, options: ReloadOptions) -> Result<ReloadReport, ReloadError> {
+        Daemon::reload(self, options)
     }
 
     fn nodes(&self) -> NodeList {

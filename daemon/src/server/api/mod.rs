@@ -16,6 +16,7 @@ mod logs;
 mod openapi;
 mod pipelines;
 mod plugins;
+mod reload;
 mod routes;
 mod runs;
 mod status;
@@ -36,17 +37,21 @@ pub use control::{Control, Limits};
 /// How many requests that may take long (planning, large bodies) are worked on at once; the others wait, and short
 /// requests pass them by.
 const HEAVY_MAX: usize = 4;
+/// How many reloads are under way or wait beside it for what comes of the next.
+const RELOADS_MAX: usize = 3;
 
 /// What every handler gets.
 #[derive(Clone)]
 struct Api {
     backend: Arc<dyn Backend>,
     heavy: Arc<Semaphore>,
+    reloads: Arc<Semaphore>,
 }
 
 impl Api {
     fn new(backend: Arc<dyn Backend>) -> Api {
-        Api { backend, heavy: Arc::new(Semaphore::new(HEAVY_MAX)) }
+        let semaphore = |places| Arc::new(Semaphore::new(places));
+        Api { backend, heavy: semaphore(HEAVY_MAX), reloads: semaphore(RELOADS_MAX) }
     }
 
     /// Answers a request on a thread that may block; writing the JSON happens there too.

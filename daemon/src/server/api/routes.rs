@@ -7,7 +7,7 @@ use axum::routing::{MethodRouter, get, post};
 use protocol::path;
 
 use super::answer::ApiError;
-use super::{Api, events, logs, openapi, pipelines, plugins, runs, status};
+use super::{Api, events, logs, openapi, pipelines, plugins, reload, runs, status};
 
 /// One request: what it is called, what it takes and gives, and who answers it.
 pub(super) struct Route {
@@ -46,6 +46,10 @@ pub(super) enum Answer {
 const BAD_QUERY: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "the query cannot be understood");
 const BAD_BODY: (StatusCode, &str) =
     (StatusCode::BAD_REQUEST, "the body is no submission, or its run_id cannot be one");
+const BAD_OPTIONS: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "the body is no ReloadOptions");
+const NOTHING_BEFORE: (StatusCode, &str) = (StatusCode::CONFLICT, "there is no generation to roll back to");
+const REFUSED: (StatusCode, &str) =
+    (StatusCode::UNPROCESSABLE_ENTITY, "the new generation or the configuration is refused; every reason is listed");
 const NO_RUN: (StatusCode, &str) = (StatusCode::NOT_FOUND, "there is no such run");
 const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 MiB");
 const TOO_SLOW: (StatusCode, &str) = (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
@@ -170,6 +174,16 @@ pub(super) fn all() -> Vec<Route> {
             success: (StatusCode::OK, Answer::Schema("PluginList")),
             errors: &[],
             handler: || get(plugins::plugins),
+        },
+        Route {
+            method: Method::POST,
+            path: path::RELOAD,
+            summary: "Loads the plugins and the configuration anew: all of it, or nothing changes.",
+            query: &[],
+            body: Some("ReloadOptions"),
+            success: (StatusCode::OK, Answer::Schema("ReloadReport")),
+            errors: &[BAD_OPTIONS, TOO_SLOW, NOTHING_BEFORE, TOO_LARGE, REFUSED, UNAVAILABLE],
+            handler: || post(reload::post),
         },
         Route {
             method: Method::GET,

@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod machine;
+mod pins;
 mod read;
+mod reload;
 #[cfg(test)]
 mod tests;
 mod toml_reader;
@@ -70,6 +72,12 @@ pub struct PluginsConfig {
     pub command_line: Vec<PathBuf>,
     /// Bound on one attempt at loading all plugins.
     pub load_timeout_ms: u64,
+    /// Whether the folders are watched, and changed libraries reloaded.
+    pub watch: bool,
+    /// Whether a reload is refused that takes from a known pipeline what it needs.
+    pub protect_pipelines: bool,
+    /// The libraries that may be loaded, by file name, with their SHA-256 in hexadecimal; empty allows all.
+    pub allow: BTreeMap<String, String>,
 }
 
 /// The worker processes.

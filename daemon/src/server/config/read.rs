@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::Problem;
 use toml::de::{DeTable, DeValue};
 
+use super::pins::Pins;
 use super::toml_reader::{FromToml, Reader, Section, Wrong, nearest};
 use super::{
     BlocksConfig, Config, DEFAULT_TEXT, HookConfig, HookErrorPolicy, HookOrder, HooksConfig, LogConfig, PluginsConfig,
@@ -99,6 +100,11 @@ impl Config {
         plugins.read("directories", &mut directories, r);
         self.plugins.directories = directories.iter().map(|directory| base.join(directory)).collect();
         plugins.read_at_least("load_timeout_ms", 1, &mut self.plugins.load_timeout_ms, r);
+        plugins.read("watch", &mut self.plugins.watch, r);
+        plugins.read("protect_pipelines", &mut self.plugins.protect_pipelines, r);
+        let mut allow = Pins::default();
+        plugins.read("allow", &mut allow, r);
+        self.plugins.allow = allow.0;
         plugins.finish(r);
 
         let mut workers = root.section("workers", r);

@@ -126,6 +126,16 @@ impl FromToml for String {
     }
 }
 
+impl FromToml for bool {
+    fn expected() -> String {
+        "true or false".to_owned()
+    }
+
+    fn from_toml(value: &DeValue<'_>, _: &mut Reader<'_>) -> Result<Option<bool>, Wrong> {
+        Ok(value.as_bool())
+    }
+}
+
 macro_rules! whole_numbers {
     ($($number:ty),*) => {$(
         impl FromToml for $number {
@@ -188,7 +198,7 @@ impl FromToml for serde_json::Value {
 }
 
 /// Reads a value; reports it when it is wrong.
-fn read_value<T: FromToml>(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>, name: &str) -> Option<T> {
+pub(super) fn read_value<T: FromToml>(value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>, name: &str) -> Option<T> {
     let offset = Some(value.span().start);
     match T::from_toml(value.get_ref(), reader) {
         Ok(Some(value)) => Some(value),

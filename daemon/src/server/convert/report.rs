@@ -104,6 +104,8 @@ pub fn detail(
         }
     });
     RunDetail {
+        // The generation's to tell.
+        plugins: Vec::new(),
         summary: summary(plan, facts, report.state, &report.counts, first_cause(plan, report)),
         nodes: nodes.collect(),
         datasets: datasets.collect(),

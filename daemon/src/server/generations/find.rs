@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::{Refused, trust};
+
 /// What a search gave.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The libraries, in the order they are loaded: directory by directory, by name within one.
     pub libraries: Vec<PathBuf>,
+    /// Directories and libraries that are not trusted.
+    pub refused: Vec<Refused>,
     /// What an operator ought to know: directories that were named and cannot be read, libraries that are hidden.
     pub warnings: Vec<String>,
 }
@@ -34,8 +38,16 @@ pub fn libraries(directories: &[Directory]) -> Found {
         if !seen.insert(identity) {
             continue;
         }
-        let entries = match std::fs::read_dir(&directory.path) {
-            Ok(entries) => entries,
+        let opened =
+            std::fs::metadata(&directory.path).and_then(|metadata| Ok((metadata, std::fs::read_dir(&directory.path)?)));
+        let entries = match opened {
+            Ok((metadata, entries)) => match trust::directory(&directory.path, &metadata) {
+                None => entries,
+                Some(refused) => {
+                    found.refused.push(refused);
+                    continue;
+                }
+            },
             Err(error) => {
                 if directory.named {
                     found
@@ -50,11 +62,15 @@ pub fn libraries(directories: &[Directory]) -> Found {
         files.sort();
         for name in files {
             let path = directory.path.join(&name);
-            if path.is_dir() {
+            let metadata = std::fs::metadata(&path).ok();
+            if metadata.as_ref().is_some_and(std::fs::Metadata::is_dir) {
                 continue;
             }
             if names.insert(name) {
-                found.libraries.push(path);
+                match metadata.and_then(|metadata| trust::file(&path, &metadata)) {
+                    None => found.libraries.push(path),
+                    Some(refused) => found.refused.push(refused),
+                }
             } else {
                 found.warnings.push(format!(
                     "{} is not used: a library of the same name stands in a directory that goes first",
@@ -66,7 +82,8 @@ pub fn libraries(directories: &[Directory]) -> Found {
     found
 }
 
-fn is_library_name(name: &std::ffi::OsStr) -> bool {
+/// Whether a file of this name is taken for a plugin's library: `lib*.so`.
+pub fn is_library_name(name: &std::ffi::OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
     bytes.starts_with(b"lib") && bytes.ends_with(b".so") && bytes.len() > b"lib.so".len()
 }
@@ -98,6 +115,22 @@ mod tests {
         assert_eq!(found.libraries, [first.join("liba.so"), first.join("libz.so"), second.join("libb.so")]);
         assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
         assert!(found.warnings[0].contains("liba.so"));
+    }
+
+    #[test]
+    fn nothing_is_taken_that_everybody_may_write_to() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().unwrap();
+        let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::write(root.path().join("liba.so"), "").unwrap();
+        std::fs::write(root.path().join("libb.so"), "").unwrap();
+        open(&root.path().join("liba.so"), 0o666);
+        let found = libraries(&[named(root.path())]);
+        assert_eq!(found.libraries, [root.path().join("libb.so")]);
+        assert!(found.refused[0].path.ends_with("liba.so"), "{found:?}");
+        open(root.path(), 0o777);
+        let found = libraries(&[named(root.path())]);
+        assert!(found.libraries.is_empty() && found.refused[0].hint.starts_with("chmod o-w "), "{found:?}");
     }
 
     #[test]

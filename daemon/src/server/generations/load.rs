@@ -17,6 +17,9 @@ use crate::server::generations::Library;
 use crate::server::pool::OutputLines;
 use crate::sys::{pidfd, process, spawn, wait};
 
+/// How long a zygote may take to end when asked to.
+pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How zygotes are started.
 #[derive(Debug, Clone)]
 pub struct LoadSettings {
@@ -26,6 +29,40 @@ pub struct LoadSettings {
     pub start_method: StartMethod,
     /// The most talkative level that logs of plugins may have.
     pub log_level_max: u8,
+    /// What a library that cannot be used means for the rest.
+    pub bad_libraries: BadLibraries,
+}
+
+/// What a library that cannot be used means for the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadLibraries {
+    /// They are loaded without it: at start there is nothing better to keep.
+    SetAside,
+    /// Nothing is loaded: there is a generation that works.
+    RefuseAll,
+}
+
+/// Why no zygote came up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadError {
+    /// Libraries that cannot be used.
+    Refused(Vec<Refused>),
+    /// Something of ours, in a sentence.
+    Failed(String),
+}
+
+impl LoadError {
+    /// In one sentence.
+    pub fn into_message(self) -> String {
+        match self {
+            LoadError::Refused(libraries) => libraries
+                .iter()
+                .map(|library| format!("{}: {}", library.path, library.reason))
+                .collect::<Vec<_>>()
+                .join("; "),
+            LoadError::Failed(message) => message,
+        }
+    }
 }
 
 /// A library that is not used, and why.
@@ -60,22 +97,30 @@ pub struct Loaded {
     pub refused: Vec<Refused>,
 }
 
-/// Starts a zygote with these libraries, less those that kill or hang it.
-pub fn bring_up(settings: &LoadSettings, mut libraries: Vec<Arc<Library>>) -> Result<(Running, Loaded), String> {
+/// Starts a zygote with these libraries, less those that kill or hang it if those may be set aside.
+pub fn bring_up(settings: &LoadSettings, mut libraries: Vec<Arc<Library>>) -> Result<(Running, Loaded), LoadError> {
+    let refuses_all = settings.bad_libraries == BadLibraries::RefuseAll;
     let mut refused = Vec::new();
     // Each round ends or takes a library away.
     loop {
         match attempt(settings, &libraries) {
             Ok((running, manifest)) => {
                 refused.extend(manifest.refusals(&libraries));
+                if refuses_all && !refused.is_empty() {
+                    running.shut_down(SHUTDOWN_PATIENCE);
+                    return Err(LoadError::Refused(refused));
+                }
                 return Ok((running, Loaded { manifest, libraries, refused }));
+            }
+            Err(LoadFailure { culprit: Some((_, refusal)), .. }) if refuses_all => {
+                return Err(LoadError::Refused(vec![refusal]));
             }
             Err(LoadFailure { culprit: Some((index, refusal)), .. }) if index < libraries.len() => {
                 log::warn!("{} is set aside: {}", refusal.path, refusal.reason);
                 libraries.remove(index);
                 refused.push(refusal);
             }
-            Err(failure) => return Err(failure.message),
+            Err(failure) => return Err(LoadError::Failed(failure.message)),
         }
     }
 }
@@ -214,6 +259,11 @@ fn blame(
 }
 
 impl Running {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.child.id()
+    }
+
     /// Ends the process, if it has not ended, and says how it ended.
     fn end_of(&mut self, silence: Silence, timeout: Duration) -> String {
         match silence {

@@ -5,16 +5,16 @@
 //! ended. When the zygote dies, its workers die with it; the thread starts it again with the very same libraries.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use super::library::Library;
-use super::load::{self, LoadSettings, Loaded, Running};
+use super::load::{self, LoadError, LoadSettings, Loaded, Running, SHUTDOWN_PATIENCE};
 use crate::ipc::client::{StartDescriptors, ZygoteEvent};
 use crate::ipc::message::{Ending, Limits, Role};
 use crate::ipc::page::WorkerPage;
@@ -24,8 +24,6 @@ use crate::sys::{pidfd, spawn, wait};
 /// A zygote that dies so often within [`RESTART_WINDOW`] is not started again.
 const RESTARTS_MAX: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// How long a zygote may take to end when asked to.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The client: hands requests to the thread.
 #[derive(Debug)]
@@ -38,6 +36,8 @@ pub struct Zygote {
 struct Inbox {
     bell: Bell,
     requests: Mutex<Vec<Request>>,
+    /// The processes there are, the zygote as number 0.
+    pids: Mutex<BTreeMap<u64, u32>>,
 }
 
 #[derive(Debug)]
@@ -129,20 +129,29 @@ impl Zygote {
         number: u64,
         settings: LoadSettings,
         libraries: Vec<Arc<Library>>,
-    ) -> Result<(Zygote, Loaded), String> {
-        let bell = Bell::new().map_err(|error| format!("cannot make an eventfd: {error}"))?;
-        let inbox = Arc::new(Inbox { bell, requests: Mutex::default() });
+    ) -> Result<(Zygote, Loaded), LoadError> {
+        let failed = |what: &str, error: std::io::Error| LoadError::Failed(format!("cannot {what}: {error}"));
+        let bell = Bell::new().map_err(|error| failed("make an eventfd", error))?;
+        let inbox = Arc::new(Inbox { bell, requests: Mutex::default(), pids: Mutex::default() });
         let (sender, receiver) = channel();
         let thread = {
             let inbox = Arc::clone(&inbox);
             std::thread::Builder::new()
                 .name(format!("generation-{number}"))
                 .spawn(move || Keeper::run(settings, libraries, &inbox, &sender))
-                .map_err(|error| format!("cannot start a thread: {error}"))?
+                .map_err(|error| failed("start a thread", error))?
         };
+        // Dropped when it is of no use, it tells the thread to end.
         let zygote = Zygote { inbox, thread: Mutex::new(Some(thread)) };
-        let loaded = receiver.recv().map_err(|_| "the generation's thread ended unexpectedly".to_owned())??;
+        let answer = receiver.recv();
+        let loaded =
+            answer.map_err(|_| LoadError::Failed("the generation's thread ended unexpectedly".to_owned()))??;
         Ok((zygote, loaded))
+    }
+
+    /// The ids of its processes: the zygote and those it started.
+    pub fn pids(&self) -> Vec<u32> {
+        self.inbox.pids().values().copied().collect()
     }
 
     /// Starts a process with this socket as its channel, and waits until it is there.
@@ -199,6 +208,10 @@ impl Drop for Zygote {
 }
 
 impl Inbox {
+    fn pids(&self) -> MutexGuard<'_, BTreeMap<u64, u32>> {
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn put(&self, request: Request) {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         self.bell.ring();
@@ -244,15 +257,16 @@ impl Keeper<'_> {
         settings: LoadSettings,
         libraries: Vec<Arc<Library>>,
         inbox: &Inbox,
-        ready: &Sender<Result<Loaded, String>>,
+        ready: &Sender<Result<Loaded, LoadError>>,
     ) {
         let (mut running, loaded) = match load::bring_up(&settings, libraries) {
             Ok(up) => up,
-            Err(message) => {
-                let _ = ready.send(Err(message));
+            Err(error) => {
+                let _ = ready.send(Err(error));
                 return;
             }
         };
+        inbox.pids().insert(0, running.pid());
         let _ = ready.send(Ok(loaded.clone()));
         let mut keeper =
             Keeper { settings, loaded, inbox, processes: HashMap::new(), last_number: 0, restarts: Vec::new() };
@@ -269,7 +283,10 @@ impl Keeper<'_> {
                     log::error!("{reason}; starting it again");
                     keeper.lose_all(&reason);
                     match keeper.start_again() {
-                        Ok(again) => running = again,
+                        Ok(again) => {
+                            inbox.pids().insert(0, again.pid());
+                            running = again;
+                        }
                         Err(message) => {
                             log::error!("{message}");
                             return keeper.refuse_all(&message);
@@ -334,6 +351,7 @@ impl Keeper<'_> {
             ZygoteEvent::Started { number, pid, pidfd } => {
                 let started = self.processes.get_mut(&number).and_then(|waiting| waiting.started.take());
                 // Nobody waits for it any more, or ever did: then it must not live.
+                self.inbox.pids().insert(number, pid.unsigned_abs());
                 let unwanted = match started {
                     Some(started) => started.send(Ok(Started { pid, pidfd })).err().and_then(|unsent| unsent.0.ok()),
                     None => Some(Started { pid, pidfd }),
@@ -348,6 +366,7 @@ impl Keeper<'_> {
                 }
             }
             ZygoteEvent::Exited { number, ending, max_rss_bytes, .. } => {
+                self.inbox.pids().remove(&number);
                 if let Some(waiting) = self.processes.remove(&number) {
                     let _ = waiting.ended.send(ProcessEnd::Ended { ending, max_rss_bytes });
                 }
@@ -360,6 +379,7 @@ impl Keeper<'_> {
     }
 
     fn lose_all(&mut self, reason: &str) {
+        self.inbox.pids().clear();
         for (_, waiting) in self.processes.drain() {
             if let Some(started) = waiting.started {
                 let _ = started.send(Err(reason.to_owned()));
@@ -379,7 +399,8 @@ impl Keeper<'_> {
             ));
         }
         self.restarts.push(now);
-        let (mut running, loaded) = load::bring_up(&self.settings, self.loaded.libraries.clone())?;
+        let (mut running, loaded) =
+            load::bring_up(&self.settings, self.loaded.libraries.clone()).map_err(LoadError::into_message)?;
         // Plans name plugins and nodes by position: what comes up again must be exactly what was there.
         if loaded.manifest.plugins != self.loaded.manifest.plugins {
             running.end();
@@ -438,7 +459,7 @@ mod tests {
 
     #[test]
     fn the_end_is_heard_whatever_was_asked_for_before_it() {
-        let inbox = Inbox { bell: Bell::new().unwrap(), requests: Mutex::default() };
+        let inbox = Inbox { bell: Bell::new().unwrap(), requests: Mutex::default(), pids: Mutex::default() };
         assert_eq!(inbox.take().unwrap().len(), 0);
         inbox.put(start());
         inbox.put(start());

@@ -347,6 +347,7 @@ impl Run {
         let mut detail = convert::detail(&self.plan, &report, &facts, &|dataset| self.facts(dataset), &|node| {
             progress.get(&node).copied()
         });
+        detail.plugins = self.generation.identities();
         judge(&mut detail.summary, verdict.as_ref());
         if let Some(verdict) = &verdict {
             detail.failures.insert(0, convert::failure(verdict));

@@ -109,6 +109,7 @@ pub(super) fn run(connection: &Connection, id: &str) -> rusqlite::Result<Option<
     let Some((Some(summary), number)) = found else { return Ok(None) };
     Ok(Some(RunDetail {
         summary,
+        plugins: parts(connection, "plugins", number, id)?,
         nodes: parts(connection, "nodes", number, id)?,
         datasets: parts(connection, "datasets", number, id)?,
         failures: parts(connection, "failures", number, id)?,

@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// One step per layout version: step `n` turns version `n` into `n + 1`. Steps are never changed once released, only added.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE runs (
         number       INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of acceptance
         id           TEXT NOT NULL UNIQUE,
@@ -40,7 +41,15 @@ const MIGRATIONS: [&str; 1] = ["
         run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, position INTEGER NOT NULL, body TEXT NOT NULL,
         PRIMARY KEY (run, position)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    -- The plugins a run had: JSON of protocol::PluginIdentity.
+    CREATE TABLE plugins (
+        run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, position INTEGER NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (run, position)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The latest layout.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

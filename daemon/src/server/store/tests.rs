@@ -61,6 +61,11 @@ fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
         save_us: None,
     };
     RunDetail {
+        plugins: vec![protocol::PluginIdentity {
+            name: "p".to_owned(),
+            version: "1".to_owned(),
+            sha256: "ab".to_owned(),
+        }],
         summary: summary(id, state, submitted_us),
         nodes: vec![NodeDetail { name: "a".to_owned(), ..node.clone() }, node],
         datasets: vec![dataset],

@@ -304,6 +304,7 @@ fn update(connection: &Connection, summary: &RunSummary) -> rusqlite::Result<()>
 fn finish(connection: &Connection, detail: &RunDetail) -> rusqlite::Result<()> {
     update(connection, &detail.summary)?;
     let Some(run) = number_of(connection, &detail.summary.id)? else { return Ok(()) };
+    replace_parts(connection, "plugins", run, &detail.plugins)?;
     replace_parts(connection, "nodes", run, &detail.nodes)?;
     replace_parts(connection, "datasets", run, &detail.datasets)?;
     replace_parts(connection, "failures", run, &detail.failures)

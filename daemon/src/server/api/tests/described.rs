@@ -179,6 +179,11 @@ fn the_schemas_are_those_of_the_types() {
         ("Graph", value(pretend::graph())),
         ("LogLine", value(pretend::line(1))),
         ("PluginList", value(pretend::plugins())),
+        ("ReloadOptions", value(protocol::ReloadOptions { dry_run: true, rollback: true, force: true })),
+        ("ReloadReport", value(pretend::reload_report())),
+        ("GenerationChanges", value(pretend::reload_report().changes)),
+        ("PluginChange", value(pretend::plugin_change())),
+        ("GenerationInfo", value(pretend::generation())),
         ("NodeInfo", value(pretend::node_info())),
         ("HookInfo", value(pretend::hook())),
     ];

@@ -4,6 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use protocol::{
+    BrokenPipeline, GenerationChanges, GenerationInfo, NodeChange, PluginChange, PluginIdentity, ReloadOptions,
+    ReloadReport,
+};
+use protocol::{
     DatasetDetail, Failure, FailureKind, Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Health, HookInfo,
     HookList, HookOrigin, LogLine, LogList, LogSource, NodeCounts, NodeDetail, NodeInfo, NodeList, NodeState, Place,
     PluginInfo, PluginList, PortInfo, Problem, Progress, RefusedLibrary, RunDetail, RunFilter, RunList, RunState,
@@ -13,6 +17,7 @@ use protocol::{
 use super::super::Backend;
 use crate::server::daemon::{CancelOutcome, SubmitError};
 use crate::server::feed::{Feed, Subscription};
+use crate::server::generations::ReloadError;
 
 /// The daemon.
 pub(super) struct Pretend {
@@ -101,6 +106,17 @@ impl Backend for Pretend {
         plugins()
     }
 
+    fn reload(&self, options: ReloadOptions) -> Result<ReloadReport, ReloadError> {
+        match options {
+            ReloadOptions { rollback: true, .. } => Err(ReloadError::NothingBefore),
+            ReloadOptions { dry_run: true, .. } => {
+                let (message, problems) = ("refused".to_owned(), vec![problem()]);
+                Err(ReloadError::Refused { message, problems })
+            }
+            ReloadOptions { .. } => Ok(reload_report()),
+        }
+    }
+
     fn nodes(&self) -> NodeList {
         NodeList { nodes: vec![node_info()] }
     }
@@ -186,7 +202,13 @@ pub(super) fn detail() -> RunDetail {
         load_us: Some(1),
         save_us: Some(1),
     };
-    RunDetail { summary: summary(), nodes: vec![node], datasets: vec![dataset], failures: vec![failure()] }
+    RunDetail {
+        summary: summary(),
+        plugins: vec![identity()],
+        nodes: vec![node],
+        datasets: vec![dataset],
+        failures: vec![failure()],
+    }
 }
 
 pub(super) fn graph() -> Graph {
@@ -233,8 +255,45 @@ pub(super) fn plugins() -> PluginList {
     PluginList {
         generation: 1,
         plugins: vec![PluginInfo { name: "p".to_owned(), ..PluginInfo::default() }],
+        generations: vec![generation()],
         refused: vec![RefusedLibrary { path: "libx.so".to_owned(), ..RefusedLibrary::default() }],
         ..PluginList::default()
+    }
+}
+
+fn identity() -> PluginIdentity {
+    PluginIdentity { name: "p".to_owned(), version: "1".to_owned(), sha256: "ab".to_owned() }
+}
+
+pub(super) fn generation() -> GenerationInfo {
+    GenerationInfo { plugins: vec![identity()], problems: vec![problem()], ..GenerationInfo::default() }
+}
+
+pub(super) fn plugin_change() -> PluginChange {
+    PluginChange { name: "p".to_owned(), before: Some(identity()), after: Some(identity()) }
+}
+
+pub(super) fn reload_report() -> ReloadReport {
+    let names = || vec!["p::a".to_owned()];
+    let changes = GenerationChanges {
+        plugins: vec![plugin_change()],
+        nodes_added: names(),
+        nodes_removed: names(),
+        nodes_changed: vec![NodeChange { call: "p::a".to_owned(), changes: names() }],
+        dataset_types_added: names(),
+        dataset_types_removed: names(),
+        hooks_added: names(),
+        hooks_removed: names(),
+    };
+    let broken =
+        BrokenPipeline { pipeline: "p".to_owned(), run: "r1".to_owned(), refuses: true, problems: vec![problem()] };
+    ReloadReport {
+        generation: 2,
+        previous: 1,
+        changes,
+        pipelines: vec![broken],
+        problems: vec![problem()],
+        ..ReloadReport::default()
     }
 }
 

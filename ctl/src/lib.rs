@@ -12,6 +12,7 @@
 pub mod args;
 pub mod client;
 pub mod command;
+pub mod dev;
 pub mod error;
 pub mod follow;
 pub mod options;

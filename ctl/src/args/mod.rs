@@ -78,6 +78,12 @@ pub enum Command {
     Graph(GraphCommand),
     /// List the plugins, and the libraries that were set aside
     Plugins(DaemonArgs),
+    /// Load the plugins and the configuration anew; all of it, or nothing changes
+    #[command(after_help = RELOAD_HELP)]
+    Reload(ReloadCommand),
+    /// Build a plugin crate whenever it changes, load it, and run a pipeline with it
+    #[command(after_help = DEV_HELP)]
+    Dev(DevCommand),
     /// List the nodes that pipelines can call, or explain one
     Nodes(NodesCommand),
     /// List the hooks, and why those that are off are off
@@ -138,6 +144,70 @@ pub struct RunsCommand {
     /// At most so many
     #[arg(long, short = 'n', value_name = "N", value_parser = values::positive, allow_negative_numbers = true)]
     pub limit: Option<u32>,
+}
+
+const DEV_HELP: &str = "\
+Examples:
+  ctl dev tides tides/pipeline.toml           a daemon of its own, with this plugin
+  ctl dev . pipeline.toml --plugins ../lib    and with those in another folder
+  ctl dev . --socket /run/dagd/dagd.sock      the daemon there gets the plugin
+
+Without --socket and --into a private daemon is used. Another is given the library where it has it from, or at --into, and
+reloads. What the compiler says is shown as it says it. A change while a run is under way cancels the run. Ctrl-C ends.
+
+With --json: a line {\"kind\": \"loaded\", …} or {\"kind\": \"build_failed\", …}, then the lines of `ctl run --json`.";
+
+/// Arguments of `ctl dev`.
+#[derive(Debug, clap::Args)]
+pub struct DevCommand {
+    /// The folder of the plugin's crate
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// What to run when it is loaded: a pipeline, or a folder with a pipeline.toml
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: Option<PathBuf>,
+    /// Files that belong to it.
+    #[command(flatten)]
+    pub filing: Filing,
+    /// Which of its nodes.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// How to run it.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The daemon to start for it.
+    #[command(flatten)]
+    pub private: PrivateArgs,
+    /// Build with optimisations
+    #[arg(long)]
+    pub release: bool,
+    /// Put the library into this plugin directory of a daemon that runs already, and have that reload
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+    /// Do it once: the exit code tells how it went
+    #[arg(long)]
+    pub once: bool,
+    /// Say nothing while it runs
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+const RELOAD_HELP: &str = "\
+New runs take the new plugins; runs under way keep those they began with. A reload that fails a check changes nothing:
+the reasons are shown, `ctl plugins` keeps them, and the exit code is 3.";
+
+/// Arguments of `ctl reload`.
+#[derive(Debug, clap::Args)]
+pub struct ReloadCommand {
+    /// Say what would change, and change nothing: nodes, ports, and pipelines that would no longer plan
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go back to the plugins that were current before these, whatever lies in the plugin directories now
+    #[arg(long)]
+    pub rollback: bool,
+    /// Take the plugins although pipelines submitted lately would no longer plan
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// A run.

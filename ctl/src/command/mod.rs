@@ -2,12 +2,14 @@
 
 mod cancel;
 mod completions;
+mod dev;
 mod exit_codes;
 mod graph;
 mod hooks;
 mod logs;
 mod nodes;
 mod plugins;
+mod reload;
 mod run;
 mod runs;
 mod show;
@@ -41,6 +43,8 @@ pub async fn perform(args: Args, screen: &mut Screen) -> Result<u8, Error> {
         Command::Validate(command) => validate::perform(&command, socket, screen).await,
         Command::Graph(command) => graph::perform(&command, socket, screen).await,
         Command::Plugins(daemon) => plugins::perform(&daemon, socket, screen).await,
+        Command::Reload(command) => reload::perform(&command, socket, screen).await,
+        Command::Dev(command) => dev::perform(&command, socket, screen).await,
         Command::Nodes(command) => nodes::perform(&command, socket, screen).await,
         Command::Hooks(daemon) => hooks::perform(&daemon, socket, screen).await,
         Command::Status => status::perform(socket, screen).await,

@@ -74,6 +74,7 @@ fn stream(events: &[(u64, &str)], end: &str) -> String {
 
 fn detail(state: RunState, succeeded: u64) -> RunDetail {
     RunDetail {
+        plugins: Vec::new(),
         summary: RunSummary {
             id: "r".into(),
             pipeline: "p".into(),

@@ -3,6 +3,7 @@
 use protocol::{HookList, HookOrigin, PluginList, RefusedLibrary, RunList, Status, Validation};
 
 use super::paint::{Paint, Tone, harmless};
+use super::reload;
 use super::report::{reason, run_tone};
 use super::table::{Cell, Table};
 use super::units::{count, date_time, duration, size};
@@ -29,7 +30,7 @@ pub fn runs(list: &RunList, paint: Paint) -> String {
     table.text(0, paint)
 }
 
-/// Lists plugins, then what was set aside and why.
+/// Lists plugins, the generations if there are several, then what was set aside and why.
 pub fn plugins(list: &PluginList, paint: Paint) -> String {
     let mut table = Table::new(&["plugin", "version", ">nodes", "dataset types", "hooks", "library"]);
     for plugin in &list.plugins {
@@ -51,6 +52,7 @@ pub fn plugins(list: &PluginList, paint: Paint) -> String {
         list.generation,
         count(list.plugins.len() as u64, "plugin")
     ));
+    text.push_str(&reload::generations(&list.generations, paint));
     for one in &list.refused {
         text.push_str(&format!("{}: {}\n", paint.bad("refused"), set_aside(one, paint)));
     }

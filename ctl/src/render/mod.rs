@@ -8,6 +8,7 @@ pub mod node;
 pub mod paint;
 pub mod problem;
 pub mod progress;
+pub mod reload;
 pub mod report;
 pub mod table;
 pub mod units;

@@ -15,10 +15,8 @@ pub fn complaint(complaint: &Complaint, paint: Paint) -> String {
         text.push('\n');
     }
     let message = match detail.problems.len() as u64 {
-        0 => harmless(&detail.message).into_owned(),
-        // Problems of other files say themselves whose they are.
-        _ if detail.code == "bad-options" => harmless(&detail.message).into_owned(),
-        number => format!("the pipeline has {}", count(number, "problem")),
+        number @ 1.. if detail.code == "problems" => format!("the pipeline has {}", count(number, "problem")),
+        _ => harmless(&detail.message).into_owned(),
     };
     text.push_str(&format!("{}: {message}\n", paint.bad("error")));
     notes(&mut text, "  ", &detail.causes, &detail.hints, paint);
@@ -226,6 +224,7 @@ error: no daemon answers at /run/x.sock
 ";
         assert_eq!(complaint(&failed, PLAIN()), want);
         let mut failed = *failed;
+        failed.detail.code = "problems".into();
         failed.detail.problems = vec![at(1, 1)];
         failed.detail.causes.clear();
         failed.detail.hints.clear();

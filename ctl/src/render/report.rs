@@ -4,6 +4,7 @@ use protocol::{DatasetDetail, Failure, FailureKind, NodeDetail, NodeState, RunDe
 
 use super::paint::{Paint, Tone, harmless};
 use super::problem::notes;
+use super::reload::identity;
 use super::table::{Cell, Table};
 use super::units::{count, date_time, duration, size};
 
@@ -36,8 +37,19 @@ pub fn report(run: &RunDetail, rows: &Rows, paint: Paint) -> String {
     let mut text = failures(run, paint);
     text.push_str(&nodes(run, rows, paint));
     text.push_str(&datasets(run, rows, paint));
+    text.push_str(&generation(run, rows));
     text.push_str(&verdict(&run.summary, paint));
     text
+}
+
+/// Says which plugins exactly ran, where everything is told.
+fn generation(run: &RunDetail, rows: &Rows) -> String {
+    if *rows != Rows::All || run.plugins.is_empty() {
+        return String::new();
+    }
+    let plugins: Vec<String> =
+        run.plugins.iter().map(|plugin| format!("{} {}", harmless(&plugin.name), identity(plugin))).collect();
+    format!("generation {}: {}\n", run.summary.generation, plugins.join(", "))
 }
 
 /// Writes every failure that counts; one that a later attempt made good only where nothing else explains the run.

@@ -43,6 +43,7 @@ fn of_plugins() {
             hint: "build it again".into(),
         }],
         warnings: vec!["plugin busy starts a thread".into()],
+        generations: Vec::new(),
     };
     let want = "\
 plugin   version  nodes  dataset types  library

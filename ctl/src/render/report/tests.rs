@@ -60,6 +60,7 @@ fn succeeded() -> RunDetail {
     summary.finished_us = Some(1_500_000);
     summary.counts = NodeCounts { total: 2, succeeded: 2, ..NodeCounts::default() };
     RunDetail {
+        plugins: Vec::new(),
         summary,
         nodes: vec![
             node("clean", NodeState::Succeeded, Some((31_000, 200_000))),

@@ -21,8 +21,10 @@ UNIT_RELOAD := $(if $(HAS_NOTIFY_RELOAD),,ExecReload=/bin/kill -HUP $$MAINPID)
 DEMO      := dagd ctl formats flights trace
 STAGED    := formats flights trace
 INSTALLED := formats trace
+# A plugin in two versions, and what else may lie in its place.
+VERSIONS  := versions versions_lost crash_on_load hang_on_load wrong_abi_version
 
-.PHONY: help demo build test lint bench plugins install install-built deb clean
+.PHONY: help demo build test lint bench soak-reload plugins install install-built deb clean
 
 help: ## Shows what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +46,10 @@ lint: ## Checks format and lints
 bench: ## Measures, prints a table and writes target/bench.json
 	$(CARGO) build --release $(CARGO_FLAGS) $(DEMO:%=-p %) -p faults -p tests
 	DAGD_TESTS_BUILT=1 $(TARGET)/release/bench $(TARGET)/bench.json
+
+soak-reload: ## Reloads 200 times under load, 40 of them broken, and counts what went wrong
+	$(CARGO) build --release $(CARGO_FLAGS) -p dagd -p ctl $(VERSIONS:%=-p %) -p tests
+	DAGD_TESTS_BUILT=1 $(TARGET)/release/soak-reload
 
 plugins: ## Stages the plugins beside the release binaries, where dagd looks for them
 	$(CARGO) build --release $(CARGO_FLAGS) $(DEMO:%=-p %)

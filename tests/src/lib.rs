@@ -20,8 +20,10 @@ pub mod golden;
 pub mod http;
 pub mod manager;
 pub mod processes;
+pub mod reloads;
 pub mod scene;
 pub mod terminal;
+pub mod versions;
 pub mod wait;
 
 pub use command::Outcome;
@@ -29,3 +31,4 @@ pub use daemon::Daemon;
 pub use draw::Draw;
 pub use scene::{Scene, SceneBuilder};
 pub use terminal::Terminal;
+pub use versions::{Broken, Versions};

@@ -62,10 +62,24 @@ pub fn open_files(pid: i32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// The resident memory of a process in KiB.
+/// The most memory a process ever had resident, in KiB.
 pub fn resident_kib(pid: i32) -> u64 {
+    kib_of_status(pid, "VmHWM:")
+}
+
+/// The memory a process has resident now, in KiB.
+pub fn resident_now_kib(pid: i32) -> u64 {
+    kib_of_status(pid, "VmRSS:")
+}
+
+/// The threads of a process.
+pub fn threads(pid: i32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+}
+
+fn kib_of_status(pid: i32, key: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 

@@ -4,6 +4,8 @@
 //! has seen what they meant. Whatever goes wrong before the swap leaves everything as it was, the configuration included.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -100,7 +102,7 @@ impl Generations {
             };
             (Stock::find(&config, &self.copies()), config)
         };
-        if cause == ReloadCause::Watch && is_what_is_loaded(&stock, &current) {
+        if cause == ReloadCause::Watch && (is_what_is_loaded(&stock, &current) || lost_a_directory(&current)) {
             return Ok(ReloadReport {
                 generation: current.number,
                 previous: current.number,
@@ -213,6 +215,20 @@ fn is_what_is_loaded(stock: &Stock, current: &Generation) -> bool {
         && current.refused.is_empty()
         && stock.libraries.len() == current.libraries.len()
         && stock.libraries.iter().zip(&current.libraries).all(same)
+}
+
+/// Whether a directory that libraries came from is not there: it is being replaced, or a mount went away. To ask for a reload is
+/// to mean it; by itself the daemon does not run out of plugins over it, and it hears when the directory is back.
+fn lost_a_directory(current: &Generation) -> bool {
+    let folders: BTreeSet<&Path> = current.libraries.iter().filter_map(|library| library.path.parent()).collect();
+    let lost = folders.into_iter().find(|folder| !folder.is_dir());
+    if let Some(folder) = lost {
+        log::warn!(
+            "the plugin directory {} is gone; its plugins stay until `ctl reload`, or until it is back",
+            folder.display()
+        );
+    }
+    lost.is_some()
 }
 
 fn problems_of(error: LoadError) -> Vec<Problem> {

@@ -21,8 +21,10 @@ use super::super::find::is_library_name;
 pub enum Change {
     /// Somebody writes to a library.
     Begun(PathBuf),
-    /// A library was written, renamed, linked, removed, or its mode changed.
+    /// A library was written, renamed to this name, linked, or its mode changed.
     Finished(PathBuf),
+    /// A library was removed or renamed to another name.
+    Gone(PathBuf),
     /// A directory came, went or was replaced, or events were lost: all must be looked at again.
     Directory,
 }
@@ -166,6 +168,9 @@ impl Directories {
         if event.mask.contains(Flags::IN_CREATE) && is_about_to_be_written(&file) {
             return Some(Change::Begun(file));
         }
+        if event.mask.intersects(Flags::IN_DELETE | Flags::IN_MOVED_FROM) {
+            return Some(Change::Gone(file));
+        }
         Some(Change::Finished(file))
     }
 }
@@ -213,7 +218,7 @@ mod tests {
         fs::rename(root.path().join("libnew.so.part"), &library).unwrap();
         assert_eq!(directories.read().last(), Some(&finished));
         fs::remove_file(&library).unwrap();
-        assert_eq!(directories.read().last(), Some(&finished));
+        assert_eq!(directories.read().last(), Some(&Change::Gone(library.clone())));
         fs::hard_link(root.path().join("notes.txt"), &library).unwrap();
         assert_eq!(directories.read().last(), Some(&finished));
     }

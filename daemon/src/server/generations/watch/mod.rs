@@ -96,6 +96,8 @@ fn run(orders: &Orders, mut directories: Directories, generations: &Weak<Generat
             }
             if let Some(wanted) = next.directories {
                 directories.follow(wanted);
+                // What came before they were watched.
+                settling.gone(PathBuf::new(), Instant::now());
             }
         }
         if ready.get(1) == Some(&true) {
@@ -106,12 +108,14 @@ fn run(orders: &Orders, mut directories: Directories, generations: &Weak<Generat
                 match change {
                     Change::Begun(file) => settling.begun(file, now),
                     Change::Finished(file) => settling.finished(&file, now),
+                    Change::Gone(file) => settling.gone(file, now),
                     Change::Directory => look_again = true,
                 }
             }
             if look_again {
                 directories.look_again();
-                settling.changed(now);
+                // Whatever it was, it may be half done.
+                settling.gone(PathBuf::new(), now);
             }
         }
         for file in settling.overdue(Instant::now()) {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// How long nothing may happen before a change is acted on: files that belong together are written one after the other.
 const QUIET: Duration = Duration::from_millis(50);
+/// How long what is gone may take to come back: whoever replaces a library by removing it first is soon done.
+const COME_BACK: Duration = Duration::from_millis(500);
 /// After this without a sign of a file that was begun, it is looked at whether somebody still writes to it.
 const SIGN: Duration = Duration::from_secs(2);
 
@@ -16,6 +18,8 @@ pub struct Settling {
     last: Option<Instant>,
     /// Files that somebody writes to.
     begun: BTreeMap<PathBuf, Begun>,
+    /// Files that were taken away, and when.
+    gone: BTreeMap<PathBuf, Instant>,
     rest_until: Option<Instant>,
 }
 
@@ -31,20 +35,24 @@ impl Settling {
         self.begun.entry(file).or_insert(Begun { sign: now, is_told: false }).sign = now;
     }
 
-    /// A file is as it shall be: written, renamed, gone.
+    /// A file is as it shall be.
     pub fn finished(&mut self, file: &Path, now: Instant) {
         self.begun.remove(file);
-        self.changed(now);
+        self.gone.remove(file);
+        self.last = Some(now);
     }
 
-    /// Something is other than before.
-    pub fn changed(&mut self, now: Instant) {
+    /// A file or a directory is gone, perhaps to be replaced.
+    pub fn gone(&mut self, file: PathBuf, now: Instant) {
+        self.begun.remove(&file);
+        self.gone.insert(file, now);
         self.last = Some(now);
     }
 
     /// The changes so far were acted on.
     pub fn acted(&mut self) {
         self.last = None;
+        self.gone.clear();
     }
 
     /// Nothing is due before that.
@@ -82,7 +90,8 @@ impl Settling {
 
     fn due_at(&self) -> Option<Instant> {
         let quiet = self.last? + QUIET;
-        Some(self.rest_until.map_or(quiet, |rest| rest.max(quiet)))
+        let back = self.gone.values().max().map(|gone| *gone + COME_BACK);
+        [Some(quiet), back, self.rest_until].into_iter().flatten().max()
     }
 }
 
@@ -98,7 +107,7 @@ mod tests {
     fn a_change_is_acted_on_when_it_is_quiet() {
         let (mut settling, start) = (Settling::default(), Instant::now());
         assert_eq!(settling.due_in(start), None);
-        settling.changed(start);
+        settling.finished(Path::new("b"), start);
         settling.finished(Path::new("a"), after(start, 40));
         assert!(!settling.is_due(after(start, 60)));
         assert_eq!(settling.due_in(after(start, 60)), Some(Duration::from_millis(30)));
@@ -124,10 +133,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_gone_has_a_while_to_come_back() {
+        let (mut settling, start) = (Settling::default(), Instant::now());
+        let file = PathBuf::from("a");
+        settling.gone(file.clone(), start);
+        assert!(!settling.is_due(after(start, 499)));
+        settling.finished(Path::new("b"), after(start, 100));
+        assert!(!settling.is_due(after(start, 499)), "the other one may be about to come back");
+        assert!(settling.is_due(after(start, 500)));
+        settling.finished(&file, after(start, 200));
+        assert!(settling.is_due(after(start, 250)));
+    }
+
+    #[test]
     fn after_a_reload_comes_a_rest() {
         let (mut settling, start) = (Settling::default(), Instant::now());
         settling.rest_until(after(start, 300));
-        settling.changed(start);
+        settling.finished(Path::new("a"), start);
         assert!(!settling.is_due(after(start, 299)));
         assert!(settling.is_due(after(start, 300)));
     }

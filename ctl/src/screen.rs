@@ -52,6 +52,11 @@ impl Screen {
         write!(self.out, "{text}{end}").map_err(failed_to_print)
     }
 
+    /// Prints bytes as they are.
+    pub fn print_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.out.write_all(bytes).map_err(failed_to_print)
+    }
+
     /// Prints a result as a JSON document, indented for people who look.
     pub fn print_json(&mut self, value: &impl Serialize) -> Result<(), Error> {
         serde_json::to_writer_pretty(&mut self.out, value).map_err(|problem| failed_to_print(problem.into()))?;

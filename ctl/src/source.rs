@@ -12,7 +12,7 @@ use crate::error::{Error, closest};
 /// Reads everything a run needs.
 pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, Error> {
     let (source, folder) = read_pipeline(&pipeline.path)?;
-    let Filing { catalog, parameters, params } = &pipeline.filing;
+    let Filing { catalog, parameters, params, input } = &pipeline.filing;
     let beside = if pipeline.path.as_os_str() == "-" { None } else { Some(folder.as_path()) };
     let mut submission = Submission {
         pipeline: source,
@@ -21,6 +21,7 @@ pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, 
         overrides: params.clone(),
         base_directory: absolute(&folder)?,
         filter: pipeline.filter.to_filter(),
+        inputs: crate::handed_in::named(input),
         run_id: run.run_id.clone(),
         max_workers: run.max_workers,
         sequential: run.sequential,
@@ -136,7 +137,7 @@ fn cannot_read(what: &str, path: &Path, problem: &io::Error) -> Error {
     }
 }
 
-fn similar_file(path: &Path) -> Option<String> {
+pub(crate) fn similar_file(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let names = names_in(folder.unwrap_or(Path::new(".")));
     let close = closest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;

@@ -15,6 +15,7 @@ mod faults;
 mod flights;
 mod hooks;
 mod managed;
+mod parity;
 mod pipelines;
 mod policies;
 mod reload;

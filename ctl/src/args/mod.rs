@@ -1,10 +1,12 @@
 //! The command line: every command, flag and help text, in one definition.
 
+mod blocks;
 mod filter;
 mod pipeline;
 mod session;
 mod values;
 
+pub use blocks::{DatasetsAction, DatasetsCommand, HandedIn, HandedInData, OutputArgs, OutputCommand, Wanted};
 pub use filter::FilterArgs;
 pub use pipeline::{Filing, PipelineArgs, RunArgs};
 pub use session::{DaemonArgs, PrivateArgs};
@@ -88,6 +90,12 @@ pub enum Command {
     Nodes(NodesCommand),
     /// List the hooks, and why those that are off are off
     Hooks(DaemonArgs),
+    /// Fetch what a run has made
+    #[command(after_help = blocks::OUTPUT_EXAMPLES)]
+    Output(OutputCommand),
+    /// List the datasets in the daemon's memory, or drop resident ones
+    #[command(after_help = blocks::DATASETS_EXAMPLES)]
+    Datasets(DatasetsCommand),
     /// Show how the daemon is
     Status,
     /// Print a completion script for a shell
@@ -110,6 +118,9 @@ pub struct RunCommand {
     /// How to run it.
     #[command(flatten)]
     pub run: RunArgs,
+    /// What to fetch of it.
+    #[command(flatten)]
+    pub outputs: OutputArgs,
     /// The daemon to start for it.
     #[command(flatten)]
     pub private: PrivateArgs,
@@ -127,6 +138,9 @@ pub struct SubmitCommand {
     /// How to run it.
     #[command(flatten)]
     pub run: RunArgs,
+    /// What to fetch of it.
+    #[command(flatten)]
+    pub outputs: OutputArgs,
     /// Print the run's id and nothing else, do not wait
     #[arg(long, short)]
     pub detach: bool,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::blocks::{self, HandedIn};
 use super::{FilterArgs, values};
 use protocol::OnFailure;
 
@@ -56,6 +57,12 @@ pub struct Filing {
     /// Set one parameter, as in model.alpha=0.1; may be given several times
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = values::parameter)]
     pub params: Vec<(String, String)>,
+    /// Hand data in as a dataset: a value as in threshold=0.5, or a file as in companies=@companies.csv
+    ///
+    /// A file's dataset type is that of the catalog's entry, or told by its name's ending, or by you: companies=@data:type=csv.
+    /// The file is sent to the daemon, which need not be able to read it.
+    #[arg(long, value_name = "NAME=VALUE|@FILE", value_parser = blocks::handed_in)]
+    pub input: Vec<HandedIn>,
 }
 
 /// How to run a pipeline.

@@ -7,11 +7,12 @@ pub mod address;
 pub mod answer;
 pub mod events;
 pub mod sse;
+mod upload;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request, Response};
@@ -84,6 +85,28 @@ impl Client {
                 answer => return answer,
             }
         }
+    }
+
+    /// Fetches the bytes at `path`, piece by piece; says how many there were.
+    pub async fn download(&self, path: &str, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<u64, Error> {
+        let response = self.send(Method::GET, path, None).await?;
+        if !response.status().is_success() {
+            return Err(answer::refused(path, response).await);
+        }
+        let mut body = response.into_body();
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            let cut_off = |problem: hyper::Error| {
+                Error::new(exit::UNREACHABLE, "connection-lost", format!("the daemon's answer to {path} was cut off"))
+                    .cause(with_sources(&problem))
+                    .hint("the daemon may have ended: `ctl status` shows whether it is still there")
+            };
+            if let Ok(data) = frame.map_err(cut_off)?.into_data() {
+                length += data.len() as u64;
+                take(&data)?;
+            }
+        }
+        Ok(length)
     }
 
     /// Follows the events at `path`.

@@ -2,12 +2,14 @@
 
 mod cancel;
 mod completions;
+mod datasets;
 mod dev;
 mod exit_codes;
 mod graph;
 mod hooks;
 mod logs;
 mod nodes;
+mod output;
 mod plugins;
 mod reload;
 mod run;
@@ -47,6 +49,8 @@ pub async fn perform(args: Args, screen: &mut Screen) -> Result<u8, Error> {
         Command::Dev(command) => dev::perform(&command, socket, screen).await,
         Command::Nodes(command) => nodes::perform(&command, socket, screen).await,
         Command::Hooks(daemon) => hooks::perform(&daemon, socket, screen).await,
+        Command::Output(command) => output::perform(&command, socket, screen).await,
+        Command::Datasets(command) => datasets::perform(&command, socket, screen).await,
         Command::Status => status::perform(socket, screen).await,
         Command::Completions { shell } => completions::perform(shell, screen),
         Command::ExitCodes => exit_codes::perform(screen),

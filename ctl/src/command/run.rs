@@ -7,15 +7,23 @@ use super::submit;
 use crate::args::RunCommand;
 use crate::error::Error;
 use crate::follow::{Ended, Interrupts, OnInterrupt, Watcher, follow};
+use crate::handed_in;
+use crate::outputs;
 use crate::render::report::Rows;
 use crate::screen::Screen;
 use crate::session::Session;
 use crate::source;
 
 pub(super) async fn perform(command: &RunCommand, screen: &mut Screen) -> Result<u8, Error> {
-    let submission = source::submission(&command.pipeline, &command.run)?;
+    let mut submission = source::submission(&command.pipeline, &command.run)?;
+    submission.outputs = command.outputs.output.iter().map(|output| output.name.clone()).collect();
+    outputs::check(&command.outputs.output, screen.json)?;
+    let files = handed_in::open(&command.pipeline.filing.input)?;
     let mut session = Session::of_private(&command.private)?;
-    let outcome = with_daemon(command, &submission, &mut session, screen).await;
+    let outcome = match handed_in::send(&session.client, files, &mut submission).await {
+        Ok(()) => with_daemon(command, &submission, &mut session, screen).await,
+        Err(error) => Err(error),
+    };
     session.close(outcome).await.map_err(|error| error.about(&submission))
 }
 
@@ -37,7 +45,10 @@ async fn with_daemon(
     let ended = follow(&session.client, &summary.id, &mut watcher, &mut interrupts, cancel, false, screen).await?;
     match ended {
         // The private daemon forgets the run with its end: nothing can be looked up later.
-        Ended::Finished(detail) => submit::report(&detail, &Rows::at_the_end("--json tells all"), screen),
+        Ended::Finished(detail) => {
+            let rows = Rows::at_the_end("--json tells all");
+            submit::finish(&session.client, &detail, &rows, &command.outputs.output, screen).await
+        }
         Ended::Left | Ended::Abandoned => {
             session.abandon().await;
             Err(Error::new(exit::CANCELLED, "cancelled", "the run was cancelled and not waited for"))

@@ -5,9 +5,12 @@ use std::path::Path;
 use protocol::{RunDetail, RunSummary, exit, path};
 use serde_json::json;
 
-use crate::args::SubmitCommand;
+use crate::args::{SubmitCommand, Wanted};
+use crate::client::Client;
 use crate::error::Error;
 use crate::follow::{Ended, Interrupts, OnInterrupt, Watcher, follow};
+use crate::handed_in;
+use crate::outputs;
 use crate::render::paint::harmless;
 use crate::render::report::{self, Rows};
 use crate::screen::Screen;
@@ -15,10 +18,24 @@ use crate::session::Session;
 use crate::source;
 
 pub(super) async fn perform(command: &SubmitCommand, socket: Option<&Path>, screen: &mut Screen) -> Result<u8, Error> {
-    let submission = source::submission(&command.pipeline, &command.run)?;
+    let mut submission = source::submission(&command.pipeline, &command.run)?;
+    let wanted = &command.outputs.output;
+    submission.outputs = wanted.iter().map(|output| output.name.clone()).collect();
+    if let (true, Some(file)) = (command.detach, wanted.iter().find_map(|output| output.file.as_ref())) {
+        return Err(Error::usage(format!(
+            "--detach does not wait for the run, so nothing is written to {}",
+            file.display()
+        ))
+        .hint("with --output NAME alone the output is kept for `ctl output RUN NAME`"));
+    }
+    if !command.detach {
+        outputs::check(wanted, screen.json)?;
+    }
+    let files = handed_in::open(&command.pipeline.filing.input)?;
     let session = Session::of_service(socket);
     // A Ctrl-C while the daemon plans must not leave a run that nobody was told of.
     let mut interrupts = Interrupts::take()?;
+    handed_in::send(&session.client, files, &mut submission).await?;
     let summary: RunSummary =
         session.client.post_over_restart(path::RUNS, &submission).await.map_err(|error| error.about(&submission))?;
     if command.detach {
@@ -37,7 +54,7 @@ pub(super) async fn perform(command: &SubmitCommand, socket: Option<&Path>, scre
     match follow(&session.client, &summary.id, &mut watcher, &mut interrupts, leave, true, screen).await? {
         Ended::Finished(detail) => {
             let others = format!("ctl show {}", harmless(&summary.id));
-            report(&detail, &Rows::at_the_end(others), screen)
+            finish(&session.client, &detail, &Rows::at_the_end(others), wanted, screen).await
         }
         Ended::Left | Ended::Abandoned => {
             let id = harmless(&summary.id);
@@ -46,6 +63,32 @@ pub(super) async fn perform(command: &SubmitCommand, socket: Option<&Path>, scre
             ));
             Ok(exit::OK)
         }
+    }
+}
+
+/// Shows the report of a run that is over, and fetches what was asked for. Where an output goes to standard output, the report goes
+/// to standard error.
+pub(super) async fn finish(
+    client: &Client,
+    detail: &RunDetail,
+    rows: &Rows,
+    wanted: &[Wanted],
+    screen: &mut Screen,
+) -> Result<u8, Error> {
+    let code = if wanted.iter().any(|output| output.file.is_none()) {
+        screen.note(report::report(detail, rows, screen.err_paint).trim_end());
+        exit::of_state(detail.summary.state)
+    } else {
+        report(detail, rows, screen)?
+    };
+    match outputs::fetch(client, &detail.summary.id, wanted, screen).await {
+        Ok(()) => Ok(code),
+        // The run's own failure says more than that its outputs are missing.
+        Err(Error::Failed(complaint)) if code != exit::OK => {
+            screen.complain(&complaint);
+            Ok(code)
+        }
+        Err(error) => Err(error),
     }
 }
 

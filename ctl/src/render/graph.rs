@@ -215,6 +215,7 @@ mod tests {
                 data("tidy", "memory", None),
                 data("model", "json", None),
             ],
+            parameters: json!({ "model": { "alpha": 1 } }),
         }
     }
 

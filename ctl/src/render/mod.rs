@@ -1,6 +1,7 @@
 //! Turns answers of the daemon into text; pure, so that tests can say exactly what is shown.
 
 pub mod bars;
+pub mod blocks;
 pub mod graph;
 pub mod listing;
 pub mod log;

@@ -34,7 +34,13 @@ impl Readers {
                 released: false,
             }
         });
-        Self { of: IdVec::new(states.collect()) }
+        let mut readers = Self { of: IdVec::new(states.collect()) };
+        for (dataset, _) in plan.values() {
+            if let Some(state) = readers.of.get_mut(dataset) {
+                state.exists = true;
+            }
+        }
+        readers
     }
 
     /// Notes that the block exists now; true when it must go at once, as nobody is left to read it.
@@ -51,6 +57,11 @@ impl Readers {
         let Some(state) = self.of.get_mut(dataset) else { return false };
         state.left = state.left.saturating_sub(1);
         state.release()
+    }
+
+    /// Counts the readers that are not done.
+    pub fn pending(&self, dataset: DatasetId) -> u32 {
+        self.of.get(dataset).map_or(0, |state| state.left)
     }
 
     /// Says whether the block exists and has not gone.

@@ -40,6 +40,28 @@ pub struct Sources {
     pub environment: BTreeMap<String, String>,
     /// The directory that relative paths of datasets start from: that of the pipeline file.
     pub base_directory: String,
+    /// Data handed in with the run, by the name of the dataset that it is. Goes before the catalog.
+    pub inputs: BTreeMap<String, HandedIn>,
+}
+
+/// Data handed in with a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HandedIn {
+    /// A value, as JSON text.
+    Value(String),
+    /// Bytes that a dataset type loads.
+    File(HandedInFile),
+}
+
+/// Bytes handed in with a run, and how they are to be loaded.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HandedInFile {
+    /// The file's name, for people; its extension tells the type where nothing else does.
+    pub name: String,
+    /// The dataset type, where the caller says it.
+    pub type_name: Option<String>,
+    /// The type's options as a JSON object, where the caller says them.
+    pub options_json: Option<String>,
 }
 
 impl Source {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::document::{Entry, Word};
 use crate::policy::{NodePolicy, OnFailure};
-use crate::source::{Site, Texts};
+use crate::source::{HandedIn, Site, Texts};
 
 /// Everything that was written, read from all files.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Spec<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// The directory that relative paths start from.
     pub base_directory: &'a str,
+    /// What was handed in with the run, by dataset.
+    pub inputs: &'a BTreeMap<String, HandedIn>,
     /// What could not be read, so that its absence is no problem of its own.
     pub unread: Unread,
 }
@@ -129,6 +131,8 @@ pub struct EntrySpec<'a> {
     pub metadata: Vec<Entry<'a>>,
     /// Where it asks that readers load what was saved rather than share the block in memory.
     pub reread: Option<Site>,
+    /// Where it asks to be loaded once for all runs of a daemon.
+    pub resident: Option<Site>,
     /// Keys that are known but not built yet.
     pub unsupported: Vec<Word<'a>>,
 }

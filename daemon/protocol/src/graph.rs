@@ -25,6 +25,9 @@ pub struct Graph {
     pub nodes: Vec<GraphNode>,
     /// The datasets.
     pub datasets: Vec<GraphDataset>,
+    /// All parameters, merged.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub parameters: Value,
 }
 
 /// A node of the graph.

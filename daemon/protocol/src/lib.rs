@@ -13,11 +13,14 @@ pub mod address;
 pub mod exit;
 pub mod path;
 
+mod block;
 mod event;
 mod failure;
 mod filter;
 mod graph;
+mod input;
 mod log;
+mod output;
 mod plugin;
 mod problem;
 mod reload;
@@ -25,11 +28,14 @@ mod run;
 mod status;
 mod submission;
 
+pub use block::{BlockHolder, BlockInfo, BlockList, EvictRequest, Eviction};
 pub use event::{DatasetOperation, EventKind, RunEvent};
 pub use failure::{Failure, FailureKind};
 pub use filter::Filter;
 pub use graph::{Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Validation};
+pub use input::{InputBlock, InputData, UploadedBlock};
 pub use log::{LogLine, LogList, LogSource};
+pub use output::{OutputInfo, OutputList, OutputState, PipelineInfo, PipelineList};
 pub use plugin::{
     DatasetTypeInfo, HookInfo, HookList, HookOrigin, NodeInfo, NodeList, OptionInfo, PluginInfo, PluginList, PortInfo,
     RefusedLibrary,

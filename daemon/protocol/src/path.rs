@@ -12,12 +12,20 @@ pub const RUN: &str = "/v1/runs/{id}";
 pub const RUN_EVENTS: &str = "/v1/runs/{id}/events";
 /// `GET`: its log.
 pub const RUN_LOGS: &str = "/v1/runs/{id}/logs";
+/// `GET`: what it has made for others.
+pub const RUN_OUTPUTS: &str = "/v1/runs/{id}/outputs";
+/// `GET`: the bytes of one of them.
+pub const RUN_OUTPUT: &str = "/v1/runs/{id}/outputs/{name}";
+/// `GET`: the pipelines that have run.
+pub const PIPELINES: &str = "/v1/pipelines";
 /// `POST`: cancel it.
 pub const RUN_CANCEL: &str = "/v1/runs/{id}/cancel";
 /// `POST`: check a pipeline.
 pub const VALIDATE: &str = "/v1/validate";
 /// `POST`: draw a pipeline.
 pub const GRAPH: &str = "/v1/graph";
+/// `POST`: what is in a pipeline: nodes, datasets, types, parameters. The same answer as [`GRAPH`].
+pub const SNAPSHOT: &str = "/v1/snapshot";
 /// `GET`: the plugins.
 pub const PLUGINS: &str = "/v1/plugins";
 /// `POST`: load the plugins anew.
@@ -26,6 +34,12 @@ pub const RELOAD: &str = "/v1/reload";
 pub const NODES: &str = "/v1/nodes";
 /// `GET`: the hooks they offer.
 pub const HOOKS: &str = "/v1/hooks";
+/// `POST`: send bytes that a run is to read.
+pub const BLOCKS: &str = "/v1/blocks";
+/// `GET`: the blocks in memory.
+pub const DATASETS: &str = "/v1/datasets";
+/// `POST`: drop resident datasets.
+pub const DATASETS_EVICT: &str = "/v1/datasets/evict";
 /// `GET`: the description of all this.
 pub const OPENAPI: &str = "/openapi.json";
 
@@ -42,6 +56,17 @@ pub fn run_events(id: &str, from: u64) -> String {
 /// Path of a run's log lines from number `from` on.
 pub fn run_logs(id: &str, from: u64) -> String {
     format!("{}?from={from}", fill(RUN_LOGS, id))
+}
+
+/// Path of a run's outputs.
+pub fn run_outputs(id: &str) -> String {
+    fill(RUN_OUTPUTS, id)
+}
+
+/// Path of one output; with `file_name`, in the format that its ending tells.
+pub fn run_output(id: &str, name: &str, file_name: Option<&str>) -> String {
+    let path = fill(RUN_OUTPUT, id).replace("{name}", &encode(name));
+    file_name.map_or_else(|| path.clone(), |file_name| format!("{path}?as={}", encode(file_name)))
 }
 
 /// Path that cancels a run.

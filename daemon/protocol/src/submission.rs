@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Filter;
+use crate::{Filter, InputData};
 
 /// A pipeline with everything that belongs to it, and how to run it.
 ///
@@ -25,6 +25,12 @@ pub struct Submission {
     /// Single parameters set over the files: dotted name and value, `["model.alpha", "0.1"]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<(String, String)>,
+    /// Data that comes with the run, by the name of the dataset that it is. Goes before the catalog.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, InputData>,
+    /// Outputs that somebody will fetch: kept until then, or until they expire, whatever else needs the memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
     /// Absolute directory against which the relative paths of the catalog are resolved.
     #[serde(default)]
     pub base_directory: String,

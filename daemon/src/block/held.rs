@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::layout::{Format, HEADER_BYTES};
+use super::build::Builder;
+use super::layout::{Format, HEADER_BYTES, INLINE_BELOW};
 use crate::ipc::message::{BlockPlace, BlockReference};
 use crate::sys::memfd;
 
@@ -163,6 +164,54 @@ impl Block {
             }
         }
     }
+}
+
+impl Block {
+    /// A block made by the server itself, of whatever size: a large one gets a sealed file as a worker's does.
+    pub fn of_payload(accounts: &Arc<Accounts>, format: Format, metadata: &str, payload: Vec<u8>) -> io::Result<Block> {
+        if payload.len() < INLINE_BELOW {
+            return Ok(Block::inline(accounts, format, metadata.to_owned(), payload));
+        }
+        let (file, size) = write_file(format, metadata, &payload)?;
+        let bytes = Bytes::Shared { file: file.into(), size, payload_length: payload.len() as u64 };
+        Ok(Block::new(accounts, format, metadata.to_owned(), bytes))
+    }
+
+    /// A descriptor of the block's sealed file, and the file's size; a small block is written into a new one.
+    pub fn to_file(&self) -> io::Result<(OwnedFd, u64)> {
+        match &self.0.bytes {
+            Bytes::Inline(payload) => write_file(self.0.format, &self.0.metadata, payload),
+            Bytes::Shared { file, size, .. } => Ok((file.try_clone()?.into(), *size)),
+        }
+    }
+
+    /// Copies up to `length` bytes of the payload out, from `offset` on; fewer at its end, none beyond.
+    pub fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let left = self.payload_length().saturating_sub(offset);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(length);
+        match &self.0.bytes {
+            Bytes::Inline(payload) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(payload.len());
+                Ok(payload[start..start + length].to_vec())
+            }
+            Bytes::Shared { file, .. } => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, HEADER_BYTES as u64 + offset)?;
+                Ok(bytes)
+            }
+        }
+    }
+}
+
+/// Writes a block's file and seals it.
+fn write_file(format: Format, metadata: &str, payload: &[u8]) -> io::Result<(OwnedFd, u64)> {
+    let length = payload.len() as u64;
+    let builder = Builder::new(length).map_err(io::Error::other)?;
+    if !builder.write(0, payload) {
+        return Err(io::Error::other(format!("{length} bytes did not fit into memory made for them")));
+    }
+    let finished = builder.finish(length, format, metadata).map_err(io::Error::other)?;
+    Ok((finished.file, finished.size))
 }
 
 impl Drop for Held {

@@ -8,8 +8,10 @@
 //! Workers and hook hosts run what plugins contain, so the server never waits for one to read: what finds no room is
 //! [`ChannelError::Behind`].
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::channel::{Channel, ChannelError, Received};
@@ -211,6 +213,8 @@ pub enum TaskOperation {
         operation: DatasetOperation,
         /// What to save.
         input: Option<Input>,
+        /// The sealed file to load from, instead of the argument's path.
+        file: Option<Arc<File>>,
     },
 }
 
@@ -264,10 +268,15 @@ impl WorkerChannel {
                 let inputs = inputs.iter().map(|input| input.value(&mut descriptors)).collect();
                 Operation::Call { node: *node, inputs, outputs: *outputs }
             }
-            TaskOperation::Dataset { dataset_type, operation, input } => Operation::Dataset {
+            TaskOperation::Dataset { dataset_type, operation, input, file } => Operation::Dataset {
                 dataset_type: *dataset_type,
                 operation: *operation,
                 input: input.as_ref().map(|input| input.value(&mut descriptors)),
+                file: file.as_ref().map(|file| {
+                    descriptors.push(file.as_fd());
+                    // At most two: the message takes many more.
+                    u32::try_from(descriptors.len() - 1).unwrap_or(u32::MAX)
+                }),
             },
         };
         let task = Task { token: request.token, plugin: request.plugin, argument: request.argument.clone(), operation };

@@ -186,6 +186,8 @@ pub enum Operation {
         operation: DatasetOperation,
         /// What to save.
         input: Option<InputValue>,
+        /// The descriptor of a sealed file to load from, instead of the path, which is then its name for people.
+        file: Option<u32>,
     },
 }
 

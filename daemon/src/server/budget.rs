@@ -15,7 +15,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use crate::server::pool::Bell;
 
@@ -26,6 +26,13 @@ pub struct Budget {
     /// How many tasks wait; read without the lock, so that the end of a job costs nothing while nobody waits.
     waiting_count: AtomicUsize,
     state: Mutex<State>,
+    spare: RwLock<Vec<Weak<dyn Reclaim>>>,
+}
+
+/// Somebody who holds memory that can be done without.
+pub trait Reclaim: Send + Sync + std::fmt::Debug {
+    /// Gives back about so many bytes, if there are so many to spare; says how many. Called without the budget's lock.
+    fn reclaim(&self, bytes: u64) -> u64;
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +86,56 @@ pub enum Answer {
 impl Budget {
     /// Makes a budget of `limit` bytes.
     pub fn new(limit: u64) -> Arc<Budget> {
-        Arc::new(Budget { limit, waiting_count: AtomicUsize::new(0), state: Mutex::default() })
+        Arc::new(Budget {
+            limit,
+            waiting_count: AtomicUsize::new(0),
+            state: Mutex::default(),
+            spare: RwLock::default(),
+        })
+    }
+
+    /// Adds somebody who is asked for memory before a task has to wait for it; asked in the order they were added.
+    pub fn add_spare(&self, spare: Weak<dyn Reclaim>) {
+        self.spare.write().unwrap_or_else(PoisonError::into_inner).push(spare);
+    }
+
+    /// How many bytes are missing for the waiting task that needs the fewest; 0 while nobody waits.
+    pub fn shortfall(&self) -> u64 {
+        if self.waiting_count.load(Ordering::SeqCst) == 0 {
+            return 0;
+        }
+        let state = self.lock();
+        let missing = |waiter: &Waiter| state.used.saturating_add(waiter.bytes).saturating_sub(self.limit);
+        state.waiting.iter().map(missing).min().unwrap_or(0)
+    }
+
+    /// Asks those with memory to spare for what a waiting task needs, if one waits.
+    pub fn relieve(&self) {
+        let missing = self.shortfall();
+        if missing > 0 {
+            self.reclaim(missing);
+        }
+    }
+
+    /// Takes bytes for something that is no task's, or says why not. Never waits: nobody would be told.
+    pub fn take(self: &Arc<Self>, bytes: u64) -> Result<Charge, String> {
+        let mut charge = Charge { budget: Arc::clone(self), bytes: 0 };
+        self.lock().blocks += 1;
+        charge.grow(bytes)?;
+        Ok(charge)
+    }
+
+    /// Asks those with memory to spare for what is missing.
+    fn reclaim(&self, bytes: u64) {
+        let spare: Vec<Arc<dyn Reclaim>> =
+            self.spare.read().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
+        let mut missing = bytes;
+        for holder in spare {
+            if missing == 0 {
+                return;
+            }
+            missing = missing.saturating_sub(holder.reclaim(missing));
+        }
     }
 
     /// Adds a pool of `drivers` drivers.
@@ -212,6 +268,49 @@ pub struct Charge {
     bytes: u64,
 }
 
+impl Charge {
+    /// Takes more bytes for the same block, or says why not.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), String> {
+        let budget = &self.budget;
+        for is_last_try in [false, true] {
+            let mut state = budget.lock();
+            let wanted = state.used.saturating_add(bytes);
+            if wanted <= budget.limit {
+                state.used = wanted;
+                self.bytes += bytes;
+                return Ok(());
+            }
+            let used = state.used;
+            drop(state);
+            if is_last_try {
+                return Err(format!(
+                    "{} more are needed beside the {} that are there; {} of the budget of {} for all datasets are in use ([blocks] memory_budget_bytes)",
+                    in_words(bytes),
+                    in_words(self.bytes),
+                    in_words(used),
+                    in_words(budget.limit)
+                ));
+            }
+            budget.reclaim(wanted - budget.limit);
+        }
+        Ok(())
+    }
+}
+
+impl Charge {
+    /// How many bytes it is.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Gives some of the bytes back.
+    pub fn shrink(&mut self, bytes: u64) {
+        let back = bytes.min(self.bytes);
+        self.bytes -= back;
+        self.budget.give_back(back, 0);
+    }
+}
+
 impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.give_back(self.bytes, 1);
@@ -268,6 +367,12 @@ impl Allowance {
             return Answer::Refused(never_message(bytes, self.held, limit));
         }
         let mut state = self.budget.lock();
+        if state.used.saturating_add(bytes) > limit {
+            let missing = state.used.saturating_add(bytes) - limit;
+            drop(state);
+            self.budget.reclaim(missing);
+            state = self.budget.lock();
+        }
         if state.used.saturating_add(bytes) <= limit {
             state.used += bytes;
             self.held += bytes;

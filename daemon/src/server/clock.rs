@@ -61,6 +61,12 @@ pub struct Alarm {
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
+impl std::fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Alarm").finish_non_exhaustive()
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,

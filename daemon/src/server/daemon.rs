@@ -4,6 +4,8 @@
 //! What the answers about plugins look like is in [`super::offers`].
 #![forbid(unsafe_code)]
 
+mod data;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,11 +21,16 @@ use crate::server::config::Config;
 use crate::server::convert;
 use crate::server::feed::{Feed, Subscription};
 use crate::server::generations::{Generation, Generations, ReloadCause, ReloadError};
+use crate::server::handed_in;
 use crate::server::offers;
+use crate::server::outputs::Outputs;
+use crate::server::residents::Residents;
 use crate::server::runs::{AddError, Registry, Run, RunSettings, id};
 use crate::server::services::Services;
 use crate::server::store::{Location, NewRun, Retention, Store, StoreError};
+use crate::server::uploads::Uploads;
 use crate::server::usher::{self, Usher};
+use crate::server::wanted;
 
 /// How many tasks a run may have in the pool for each worker: enough that no worker waits for the engine, few enough that
 /// another run's tasks are not far behind.
@@ -108,13 +115,39 @@ impl Daemon {
         let clock = Clock::start();
         let store = Arc::new(open_store(&config)?);
         account_for_interrupted(&store, clock);
-        let alarm = Alarm::start(clock).map_err(|error| plain(format!("cannot start the clock's thread: {error}")))?;
+        let alarm = Alarm::start(clock)
+            .map(Arc::new)
+            .map_err(|error| plain(format!("cannot start the clock's thread: {error}")))?;
         let (usher, desk) = Usher::new();
+        if let Some(left_over) = config.exports_directory() {
+            // Nothing there is the common case.
+            let _ = std::fs::remove_dir_all(left_over);
+        }
+        let budget = Budget::new(config.block_budget_bytes());
+        let accounts = Arc::new(Accounts::default());
         let services = Arc::new(Services {
             clock,
+            uploads: Uploads::new(
+                clock,
+                &alarm,
+                &budget,
+                config.blocks.uploads_max,
+                config.blocks.uploads_keep_seconds.saturating_mul(1_000_000),
+            ),
+            outputs: Outputs::new(
+                clock,
+                &alarm,
+                &budget,
+                config.runs.keep_outputs_seconds.saturating_mul(1_000_000),
+                match config.runs.keep_outputs_bytes {
+                    0 => config.block_budget_bytes() / 4,
+                    bytes => bytes,
+                },
+            ),
+            residents: Residents::new(clock, &budget, &accounts),
             alarm,
-            budget: Budget::new(config.block_budget_bytes()),
-            accounts: Arc::new(Accounts::default()),
+            budget,
+            accounts,
             block_files_max: raise_open_files().saturating_sub(FILES_RESERVED).max(64),
             usher,
         });
@@ -147,6 +180,8 @@ impl Daemon {
         let (generation, config) = (self.generation(), self.generations.config());
         let plan = self.plan(&submission, &generation)?;
         let policy = self.policy(&submission, &plan, &generation)?;
+        let uploads = handed_in::uploads(&self.services.uploads, &submission, &plan).map_err(SubmitError::Problems)?;
+        let wanted_outputs = wanted::outputs(&submission.outputs, &plan).map_err(SubmitError::Problems)?;
         let submitted_us = self.services.clock.unix_us_now();
         let base = submission.run_id.clone().unwrap_or_else(|| id::of_time(submitted_us));
         for n in 1.. {
@@ -159,12 +194,19 @@ impl Daemon {
                 submitted_us,
                 log_lines_max: config.runs.log_lines_max,
                 events_max: config.runs.events_max,
+                uploads: uploads.clone(),
+                wanted_outputs: wanted_outputs.clone(),
             };
             let run = Run::new(settings, Arc::clone(&self.services));
+            run.hold_values().map_err(|error| {
+                SubmitError::Unavailable(format!("the values that came with the run cannot be kept: {error}"))
+            })?;
             match self.register(&run, &submission) {
                 Ok(summary) => {
                     let (pipeline, nodes) = (&summary.pipeline, summary.counts.total);
                     log::info!(RUN_ID = run.id.as_str(); "run {} of {pipeline}: {nodes} nodes", run.id);
+                    // They are the run's from now on.
+                    uploads.values().for_each(|upload| self.services.uploads.take(&upload.id));
                     self.services.usher.open(&run);
                     // Only now: whatever closes it comes after what opens it.
                     run.admit();
@@ -201,6 +243,7 @@ impl Daemon {
         let generation = self.generation();
         let plan = self.plan(submission, &generation)?;
         self.policy(submission, &plan, &generation)?;
+        wanted::outputs(&submission.outputs, &plan).map_err(SubmitError::Problems)?;
         Ok(convert::validation(&plan, generation.number))
     }
 

@@ -28,21 +28,26 @@
 #![allow(clippy::result_large_err, reason = "an error tells its whole story and is rare: not worth a box a step")]
 
 pub mod api;
+pub mod blocks;
 pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod convert;
 pub mod daemon;
+pub mod errand;
 pub mod feed;
 pub mod generations;
+pub mod handed_in;
 pub mod hooks;
 pub mod json;
 pub mod logging;
 pub mod logs;
 pub mod offers;
+pub mod outputs;
 pub mod perform;
 pub mod pool;
 pub mod probe;
+pub mod residents;
 pub mod runs;
 pub mod serve;
 pub mod service;
@@ -51,6 +56,8 @@ pub mod signals;
 pub mod socket;
 pub mod stop;
 pub mod store;
+pub mod uploads;
 pub mod usher;
+pub mod wanted;
 
 pub use daemon::{CancelOutcome, Daemon, ShutdownMode, StartError, SubmitError};

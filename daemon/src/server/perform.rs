@@ -23,6 +23,7 @@ pub fn perform(run: &Arc<Run>, actions: Vec<Action>, driver: Option<&Local<Job>>
                 // Nothing reads a block any more. What the run still holds goes here, before the job that ended the run is
                 // counted as ended: the usher calls hooks first, and meanwhile the budget would refuse tasks of other runs
                 // that wait for these very bytes.
+                run.leave_outputs();
                 run.release_all();
                 run.close();
             }

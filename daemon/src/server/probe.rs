@@ -104,6 +104,7 @@ impl Prober<'_> {
                 dataset_type: question.dataset_type,
                 operation: DatasetOperation::Exists,
                 input: None,
+                file: None,
             },
         };
         let end = match worker.channel.send_task(&request) {

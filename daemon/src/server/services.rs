@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::block::Accounts;
 use crate::server::budget::Budget;
 use crate::server::clock::{Alarm, Clock};
+use crate::server::outputs::Outputs;
+use crate::server::residents::Residents;
+use crate::server::uploads::Uploads;
 use crate::server::usher::Usher;
 
 /// The shared services.
@@ -13,11 +16,17 @@ pub struct Services {
     /// The time.
     pub clock: Clock,
     /// Wakes runs at their deadlines.
-    pub alarm: Alarm,
+    pub alarm: Arc<Alarm>,
     /// Bytes of blocks.
     pub budget: Arc<Budget>,
     /// Blocks that are alive.
     pub accounts: Arc<Accounts>,
+    /// Datasets that stay beyond the runs that read them.
+    pub residents: Arc<Residents>,
+    /// Bytes that clients sent for runs to come.
+    pub uploads: Arc<Uploads>,
+    /// What runs that are over have left behind.
+    pub outputs: Arc<Outputs>,
     /// How many blocks may have a descriptor of their own.
     pub block_files_max: u64,
     /// Opens and closes runs.

@@ -7,6 +7,7 @@
 
 pub mod abi;
 pub mod journal;
+mod lent;
 mod link;
 mod perform;
 pub mod start;

@@ -7,12 +7,13 @@ use plugin_api::abi::{Call, Failure, failure_kind, operation};
 
 use super::abi::{self, CallState, Claims, Expected, Setting};
 use super::journal;
+use super::lent::Lent;
 use super::link::Link;
 use crate::ipc::channel::ChannelError;
 use crate::ipc::message::{DatasetOperation, FromWorker, Operation, Task};
 use crate::ipc::page::WorkerPage;
 use crate::sys::map::Guard;
-use crate::zygote::Plugins;
+use crate::zygote::{Plugin, Plugins};
 
 /// Addresses of blocks that were written lately, kept out of use: a plugin that goes on writing to one, in whatever task,
 /// faults instead of changing what is mapped there next. Costs address space and nothing else.
@@ -74,11 +75,31 @@ fn run(
     page: &WorkerPage,
     plugins: &Plugins,
     task: Task,
-    descriptors: Vec<OwnedFd>,
+    mut descriptors: Vec<OwnedFd>,
 ) -> Result<(String, Claims), Failure> {
     let plugin = abi::plugin(plugins, task.plugin)?;
-    let setting = Setting { argument: &task.argument, token: task.token, page, reserve: link };
-    match task.operation {
+    let lent = match &task.operation {
+        Operation::Dataset { file: Some(number), .. } => Some(Lent::take(&mut descriptors, *number, &task.argument)?),
+        _ => None,
+    };
+    let argument = lent.as_ref().map_or(&task.argument, |lent| &lent.argument);
+    let outcome = call(link, page, plugin, &task, argument, descriptors);
+    match lent {
+        Some(lent) => outcome.map_err(|failure| lent.named(failure)),
+        None => outcome,
+    }
+}
+
+fn call(
+    link: &Link,
+    page: &WorkerPage,
+    plugin: &Plugin,
+    task: &Task,
+    argument: &str,
+    descriptors: Vec<OwnedFd>,
+) -> Result<(String, Claims), Failure> {
+    let setting = Setting { argument, token: task.token, page, reserve: link };
+    match task.operation.clone() {
         Operation::Call { node, inputs, outputs } => {
             let found = abi::entry(plugin, "node", &plugin.description.nodes, node)?;
             let expected = Expected::all_of(
@@ -90,7 +111,7 @@ fn run(
             plugin.module.call_node()(node, Call::new(&state)).into_result()?;
             Ok((String::new(), state.finish()?))
         }
-        Operation::Dataset { dataset_type, operation, input } => {
+        Operation::Dataset { dataset_type, operation, input, file: _ } => {
             let found = abi::entry(plugin, "dataset type", &plugin.description.datasets, dataset_type)?;
             let outputs = match operation {
                 DatasetOperation::Load => vec!["data".to_owned()],

@@ -1,6 +1,8 @@
 //! Compression by the path's suffix: `.gz`, `.zst`, or none.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// How a file's bytes are packed.
@@ -20,6 +22,19 @@ impl Compression {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("gz") => Self::Gzip,
             Some("zst") => Self::Zstandard,
+            _ => Self::Plain,
+        }
+    }
+
+    /// Tells it from the path's suffix or, where the path is no name but a descriptor, from the first bytes.
+    pub fn of_file(path: &Path, file: &File) -> Self {
+        if !path.starts_with("/proc/self/fd") {
+            return Self::of(path);
+        }
+        let mut start = [0; 4];
+        match file.read_at(&mut start, 0) {
+            Ok(2..) if start.starts_with(&[0x1f, 0x8b]) => Self::Gzip,
+            Ok(4) if start == [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstandard,
             _ => Self::Plain,
         }
     }

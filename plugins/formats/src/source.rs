@@ -24,7 +24,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     let reading = |error| Problem::reading(path, error);
-    Compression::of(path).reader(file).map_err(reading)?.read_to_end(&mut content).map_err(reading)?;
+    Compression::of_file(path, &file).reader(file).map_err(reading)?.read_to_end(&mut content).map_err(reading)?;
     Ok(content)
 }
 
@@ -40,8 +40,9 @@ impl Pieces {
     /// Opens a file. Unpacking and parsing take about as long as each other, so a packed file gets a thread, which
     /// halves the time; reading a plain file is too quick to be worth one.
     pub fn open(path: &Path) -> Result<Self> {
-        let compression = Compression::of(path);
-        let reader = compression.reader(open(path)?).map_err(|error| Problem::reading(path, error))?;
+        let file = open(path)?;
+        let compression = Compression::of_file(path, &file);
+        let reader = compression.reader(file).map_err(|error| Problem::reading(path, error))?;
         let here = Self::Here(reader, path.to_owned());
         if compression == Compression::Plain {
             return Ok(here);

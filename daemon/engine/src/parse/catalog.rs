@@ -5,10 +5,10 @@ use crate::document::{Entry, Word};
 use crate::problem::{Problem, Problems};
 use crate::spec::{EntrySpec, Unread};
 
-const ENTRY_KEYS: &[&str] = &["type", "path", "options", "metadata", "reread"];
+const ENTRY_KEYS: &[&str] = &["type", "path", "options", "metadata", "reread", "resident"];
 /// Keys with a meaning to come. They are refused where the entry is used, so that one catalog can serve several pipelines.
 const ENTRY_KEYS_LATER: &[&str] =
-    &["versioned", "resident", "credentials", "schema", "layer", "preview", "partitioned", "incremental", "cached"];
+    &["versioned", "credentials", "schema", "layer", "preview", "partitioned", "incremental", "cached"];
 
 /// Reads all entries of one file. Names that begin with `_` are anchors for people and are left out.
 pub(super) fn read<'a>(
@@ -38,6 +38,7 @@ fn entry<'a>(name: Word<'a>, entries: Vec<Entry<'a>>, mut fields: Fields<'_>) ->
         options: Vec::new(),
         metadata: Vec::new(),
         reread: None,
+        resident: None,
         unsupported: Vec::new(),
     };
     let mut typed = false;
@@ -51,6 +52,7 @@ fn entry<'a>(name: Word<'a>, entries: Vec<Entry<'a>>, mut fields: Fields<'_>) ->
             "options" => entry.options = fields.table(&key, value).unwrap_or_default(),
             "metadata" => entry.metadata = fields.table(&key, value).unwrap_or_default(),
             "reread" => entry.reread = fields.boolean(&key, &value).filter(|&wanted| wanted).map(|_| key.site),
+            "resident" => entry.resident = fields.boolean(&key, &value).filter(|&wanted| wanted).map(|_| key.site),
             "filepath" => refuse_kedro(&key, "path", &mut fields),
             "load_args" | "save_args" => refuse_kedro(&key, "options", &mut fields),
             later if ENTRY_KEYS_LATER.contains(&later) => entry.unsupported.push(key),

@@ -59,6 +59,7 @@ pub fn parse(sources: &Sources) -> (Spec<'_>, Problems) {
         parameters: layers.finish(),
         environment: &sources.environment,
         base_directory: &sources.base_directory,
+        inputs: &sources.inputs,
         unread,
     };
     (spec, problems)

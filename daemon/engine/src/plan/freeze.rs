@@ -66,7 +66,7 @@ pub(super) fn freeze(
     };
     let persisted = |storage: Storage| match storage {
         Storage::Persisted(position) => position,
-        Storage::Memory | Storage::Broken => NONE,
+        Storage::Memory | Storage::Value(_) | Storage::Broken => NONE,
     };
     for (dataset, producer) in draft.producers.iter() {
         readers.push(if again.contains_key(&dataset) { Vec::new() } else { readers_of(dataset) });
@@ -109,5 +109,6 @@ pub(super) fn freeze(
         consumers: readers,
         again,
         persisted: storages.persisted,
+        values: storages.values,
     }
 }

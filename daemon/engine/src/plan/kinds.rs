@@ -3,7 +3,7 @@
 use crate::id::{DatasetId, NodeId};
 use crate::plan::draft::Draft;
 use crate::plan::storage::{Storage, Storages};
-use crate::plan::{InputBinding, NONE};
+use crate::plan::{InputBinding, NONE, handed_in};
 use crate::problem::Problem;
 use crate::signature::PortKind;
 
@@ -41,7 +41,14 @@ fn check_read(draft: &mut Draft<'_, '_>, storages: &Storages<'_>, node: NodeId, 
     let Some(wanted) = draft.input_kind(node, port) else { return };
     let reread = storages.rereads(dataset);
     let given = draft.producer_kind(dataset).filter(|_| !reread);
+    let value_kind = match storages.of[dataset] {
+        Storage::Value(position) => {
+            storages.values.get(position as usize).map(|(_, value)| [handed_in::kind_of(value)])
+        }
+        _ => None,
+    };
     let loads = match (draft.producers[dataset].node, storages.of[dataset]) {
+        (NONE, Storage::Value(_)) => value_kind.as_ref().map(<[PortKind; 1]>::as_slice),
         (node, Storage::Persisted(position)) if node == NONE || reread => {
             storages.types.get(position as usize).map(|signature| &*signature.loads)
         }
@@ -68,6 +75,9 @@ fn check_read(draft: &mut Draft<'_, '_>, storages: &Storages<'_>, node: NodeId, 
         (None, Storage::Persisted(position)) => {
             let type_name = storages.persisted.get(position as usize).map_or("", |(_, persisted)| &persisted.type_name);
             (kinds(loads.unwrap_or_default()), format!("its dataset type `{type_name}` loads that"))
+        }
+        (None, Storage::Value(_)) => {
+            (kinds(loads.unwrap_or_default()), format!("`{name}` was handed in with the run as a value"))
         }
         (None, _) => (String::new(), String::new()),
     };

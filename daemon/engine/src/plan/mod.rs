@@ -5,7 +5,9 @@ mod calls;
 mod draft;
 mod fan_out;
 mod freeze;
+mod handed_in;
 mod kinds;
+mod outside;
 mod ports;
 mod restrict;
 mod slice;
@@ -21,6 +23,7 @@ use crate::signature::Manifest;
 use crate::source::Sources;
 
 pub use build::plan;
+pub use handed_in::type_of as type_of_name;
 
 /// A frozen task graph. Nothing in it changes while runs use it, so runs share it.
 ///
@@ -49,6 +52,8 @@ pub struct Plan {
     again: Lists<DatasetId, DatasetId>,
     /// The k-th persisted dataset has task number `nodes + k`: its load if nothing makes it, else its save.
     persisted: Vec<(DatasetId, Persisted)>,
+    /// Datasets that exist from the start: values handed in with the run.
+    values: Vec<(DatasetId, HandedInValue)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +154,15 @@ pub struct Dataset<'a> {
     pub is_output: bool,
 }
 
+/// A value handed in with the run: a dataset that is there before anything runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HandedInValue {
+    /// The value: JSON, or what its JSON string says where its readers take plain text.
+    pub text: String,
+    /// Whether it is plain text.
+    pub is_text: bool,
+}
+
 /// Where and how a dataset is kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Persisted {
@@ -166,6 +180,10 @@ pub struct Persisted {
     pub options_json: String,
     /// The entry's `metadata` as a JSON object.
     pub metadata_json: String,
+    /// Whether a load of it is shared by all runs: the caller keeps the block beyond the run's release of it.
+    pub resident: bool,
+    /// Whether its bytes were handed in with the run; then the path is their name, for people only.
+    pub is_handed_in: bool,
 }
 
 /// What a task does.
@@ -222,6 +240,12 @@ impl Plan {
     /// Walks over the datasets, in the order the pipeline first names them.
     pub fn datasets(&self) -> impl ExactSizeIterator<Item = Dataset<'_>> {
         self.datasets.iter().map(|(id, core)| self.dataset_view(id, core))
+    }
+
+    /// Walks over the datasets that exist from the start, as their values were handed in with the run. The caller has
+    /// their blocks before it starts the run, and is asked to release them as any others.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = (DatasetId, &HandedInValue)> {
+        self.values.iter().map(|(dataset, value)| (*dataset, value))
     }
 
     /// Walks over the tasks.
@@ -374,6 +398,17 @@ impl Plan {
             consumers,
             is_output: core.producer != NONE && consumers.is_empty() && self.again(id).is_empty(),
         }
+    }
+}
+
+/// Finds a dataset type by its name, `csv` or `formats::csv`: the positions of its plugin and of itself, and the plugin's name.
+///
+/// # Errors
+/// What is wrong with the name, with the types there are.
+pub fn find_dataset_type(manifest: &Manifest, name: &str) -> Result<(u32, u32, String), Problem> {
+    match calls::find_type(manifest, name)? {
+        Some((plugin, dataset_type, signature, _)) => Ok((plugin, dataset_type, signature.name.clone())),
+        None => Err(Problem::new("unknown-type", "nothing can be written as \"memory\"")),
     }
 }
 

@@ -60,6 +60,7 @@ impl Plan {
             consumers: Lists::new(),
             again: Lists::new(),
             persisted: Vec::new(),
+            values: Vec::new(),
             ..self.clone()
         };
         for &position in &order {
@@ -96,6 +97,8 @@ impl Plan {
                 origin: new_dataset.get(core.origin as usize).map_or(NONE, |origin| origin.0),
             });
         }
+        let values = self.values.iter().map(|(dataset, value)| (new_dataset[dataset.index()], value.clone()));
+        part.values = values.filter(|(dataset, _)| *dataset != DatasetId(NONE)).collect();
         let origins = part.datasets.iter().filter(|(_, core)| core.origin != NONE);
         let pairs: Vec<_> = origins.map(|(loaded, core)| (DatasetId(core.origin), loaded)).collect();
         part.again = Lists::from_pairs(part.datasets.len(), pairs.iter().copied());

@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, Resolved};
 use crate::id::{DatasetId, IdVec, Lists, NodeId};
 use crate::interpolate::Scope;
 use crate::plan::draft::{Draft, number};
-use crate::plan::{NONE, Persisted, PlanOptions, calls};
+use crate::plan::{HandedInValue, NONE, Persisted, PlanOptions, calls, handed_in, outside};
 use crate::problem::{Problem, list, nearest};
 use crate::signature::DatasetTypeSignature;
 
@@ -20,6 +20,8 @@ pub(super) struct Storages<'s> {
     pub(super) types: Vec<&'s DatasetTypeSignature>,
     /// Whether readers of `persisted` are to load what was saved, side by side.
     pub(super) reread: Vec<bool>,
+    /// What was handed in with the run as a value.
+    pub(super) values: Vec<(DatasetId, HandedInValue)>,
 }
 
 impl Storages<'_> {
@@ -27,7 +29,7 @@ impl Storages<'_> {
     pub(super) fn rereads(&self, dataset: DatasetId) -> bool {
         match self.of[dataset] {
             Storage::Persisted(position) => self.reread.get(position as usize).copied().unwrap_or_default(),
-            Storage::Memory | Storage::Broken => false,
+            Storage::Memory | Storage::Value(_) | Storage::Broken => false,
         }
     }
 }
@@ -39,6 +41,8 @@ pub(super) enum Storage {
     Memory,
     /// Where `Storages::persisted` says at this position.
     Persisted(u32),
+    /// Handed in with the run as a value: `Storages::values` at this position.
+    Value(u32),
     /// Not known, as its entry has a problem.
     Broken,
 }
@@ -50,11 +54,20 @@ pub(super) fn resolve<'s>(
     options: &PlanOptions,
 ) -> Storages<'s> {
     let catalog = Catalog::new(draft.spec, draft.problems);
-    let mut storages = Storages { of: IdVec::default(), persisted: Vec::new(), types: Vec::new(), reread: Vec::new() };
+    let mut storages = Storages {
+        of: IdVec::default(),
+        persisted: Vec::new(),
+        types: Vec::new(),
+        reread: Vec::new(),
+        values: Vec::new(),
+    };
     let mut missing = Vec::new();
     for dataset in draft.producers.ids() {
         let resolved = catalog.resolve(draft.dataset_names.name(dataset));
         let storage = match &resolved {
+            _ if handed_in::names(draft, dataset) => {
+                handed_in::place(draft, dataset, resolved.as_ref(), consumers.get(dataset), &mut storages)
+            }
             Some(resolved) => store(draft, dataset, resolved, &mut storages),
             None => Storage::Memory,
         };
@@ -66,13 +79,15 @@ pub(super) fn resolve<'s>(
     if !missing.is_empty() && !draft.doubtful && !draft.spec.unread.catalog {
         tell_missing(draft, &catalog, consumers, &missing);
     }
+    handed_in::check_read(draft, consumers);
+    outside::check(draft, &storages);
     check_single_process(draft, &storages, options);
     check_paths(draft, &storages);
     storages
 }
 
 /// Reads one entry for one dataset.
-fn store<'s>(
+pub(super) fn store<'s>(
     draft: &mut Draft<'s, '_>,
     dataset: DatasetId,
     resolved: &Resolved<'_, '_>,
@@ -122,7 +137,10 @@ fn store<'s>(
             });
             return Storage::Broken;
         }
-        Ok(None) => return Storage::Memory,
+        Ok(None) => {
+            outside::refuse_resident_memory(draft, &name, entry.resident);
+            return Storage::Memory;
+        }
         Err(problem) => {
             let site = entry.type_name.as_ref().map(|word| word.site);
             draft
@@ -147,6 +165,8 @@ fn store<'s>(
             path,
             options_json: Json::Object(options).to_string(),
             metadata_json: Json::Object(metadata).to_string(),
+            resident: entry.resident.is_some(),
+            is_handed_in: false,
         },
     ));
     Storage::Persisted(number(storages.persisted.len() - 1))

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use crate::action::{AbortReason, Action, Happening, RunState, SkipReason};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::id::{Attempt, IdVec, NodeId, TaskId, Time};
+use crate::id::{Attempt, DatasetId, IdVec, NodeId, TaskId, Time};
 use crate::plan::{Plan, TaskKind};
 use crate::policy::RunPolicy;
 use crate::report::{DatasetCounts, FailureReport, NodeState};
@@ -253,6 +253,11 @@ impl Run {
     /// Counts the tasks that failed and wait for their next attempt.
     pub fn backing_off(&self) -> u32 {
         self.backing_off
+    }
+
+    /// Counts the readers of a dataset that are still to come, or at it.
+    pub fn pending_readers(&self, dataset: DatasetId) -> u32 {
+        self.readers.pending(dataset)
     }
 
     /// Gives the plan it runs.

@@ -228,7 +228,6 @@ path = "flights.csv"
 type = "parquet"
 path = "clean.parquet"
 versioned = true
-resident = true
 
 [not_used]
 type = "excel"
@@ -244,9 +243,6 @@ error[unknown-type]: no plugin has a dataset type `cvs`
 
 error[not-supported]: `versioned` of dataset `clean` is not supported yet
   --> catalog.toml:8:1
-
-error[not-supported]: `resident` of dataset `clean` is not supported yet
-  --> catalog.toml:9:1
 "###,
     );
 }

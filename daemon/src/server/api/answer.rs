@@ -42,6 +42,11 @@ impl ApiError {
         ApiError { status, detail }
     }
 
+    pub(super) fn cause(mut self, cause: impl Into<String>) -> ApiError {
+        self.detail.causes.push(cause.into());
+        self
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> ApiError {
         self.detail.hints.push(hint.into());
         self

@@ -4,13 +4,16 @@
 //! Every method may block; the API calls them where that is allowed.
 
 use protocol::{
-    Graph, Health, HookList, LogList, NodeList, PluginList, ReloadOptions, ReloadReport, RunDetail, RunFilter, RunList,
-    RunSummary, Status, Submission, Validation,
+    BlockList, EvictRequest, Eviction, Graph, Health, HookList, LogList, NodeList, OutputList, PipelineList,
+    PluginList, ReloadOptions, ReloadReport, RunDetail, RunFilter, RunList, RunSummary, Status, Submission, Validation,
 };
 
+use crate::server::blocks::EvictError;
 use crate::server::daemon::{CancelOutcome, Daemon, SubmitError};
 use crate::server::feed::Subscription;
 use crate::server::generations::ReloadError;
+use crate::server::outputs::{FetchError, Fetched};
+use crate::server::uploads::{Arriving, UploadError};
 
 /// The daemon, as the API sees it. See [`Daemon`] for what each one does.
 #[allow(missing_docs, reason = "each is the method of the same name of Daemon")]
@@ -29,6 +32,13 @@ pub trait Backend: Send + Sync + 'static {
     fn hooks(&self) -> HookList;
     fn status(&self) -> Status;
     fn health(&self) -> Result<Health, String>;
+    fn outputs(&self, id: &str) -> Result<OutputList, FetchError>;
+    fn output(&self, id: &str, name: &str, file_name: Option<&str>) -> Result<Fetched, FetchError>;
+    fn output_fetched(&self, id: &str, name: &str);
+    fn pipelines(&self) -> Result<PipelineList, String>;
+    fn begin_upload(&self, announced: Option<u64>) -> Result<Arriving, UploadError>;
+    fn blocks(&self) -> BlockList;
+    fn evict(&self, request: &EvictRequest) -> Result<Eviction, EvictError>;
 }
 
 impl Backend for Daemon {
@@ -86,5 +96,33 @@ impl Backend for Daemon {
 
     fn health(&self) -> Result<Health, String> {
         Daemon::health(self)
+    }
+
+    fn outputs(&self, id: &str) -> Result<OutputList, FetchError> {
+        Daemon::outputs(self, id)
+    }
+
+    fn output(&self, id: &str, name: &str, file_name: Option<&str>) -> Result<Fetched, FetchError> {
+        Daemon::output(self, id, name, file_name)
+    }
+
+    fn output_fetched(&self, id: &str, name: &str) {
+        Daemon::output_fetched(self, id, name);
+    }
+
+    fn pipelines(&self) -> Result<PipelineList, String> {
+        Daemon::pipelines(self)
+    }
+
+    fn begin_upload(&self, announced: Option<u64>) -> Result<Arriving, UploadError> {
+        Daemon::begin_upload(self, announced)
+    }
+
+    fn blocks(&self) -> BlockList {
+        Daemon::blocks(self)
+    }
+
+    fn evict(&self, request: &EvictRequest) -> Result<Eviction, EvictError> {
+        Daemon::evict(self, request)
     }
 }

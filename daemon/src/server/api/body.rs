@@ -59,7 +59,7 @@ async fn collect(mut body: Body, announced: Option<u64>) -> Result<Vec<u8>, ApiE
 }
 
 /// The next piece of the body; none at its end.
-async fn next(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
+pub(super) async fn next(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
     while let Some(frame) = body.frame().await {
         let broken = |error| ApiError::bad_request("broken-body", format!("the request's body broke off: {error}"));
         // Trailers are of no interest.
@@ -70,7 +70,7 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
     Ok(None)
 }
 
-async fn discard(mut body: Body) {
+pub(super) async fn discard(mut body: Body) {
     let discard = async {
         let mut discarded = 0;
         while let Ok(Some(data)) = next(&mut body).await {
@@ -84,7 +84,7 @@ async fn discard(mut body: Body) {
     let _ = timeout(DISCARD_PATIENCE, discard).await;
 }
 
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -95,5 +95,5 @@ fn too_large(announced: Option<u64>) -> ApiError {
         "body-too-large",
         format!("a request body{size} is too large; the daemon takes {BODY_BYTES_MAX} bytes (64 MiB)"),
     )
-    .hint("data does not travel through the API: name files in the catalog instead")
+    .hint("data goes to POST /v1/blocks (`--input NAME=@FILE`), or stays in files that the catalog names")
 }

@@ -11,9 +11,11 @@ mod backend;
 mod body;
 mod connection;
 mod control;
+mod datasets;
 mod events;
 mod logs;
 mod openapi;
+mod outputs;
 mod pipelines;
 mod plugins;
 mod reload;
@@ -22,6 +24,7 @@ mod runs;
 mod status;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 use std::sync::Arc;
 

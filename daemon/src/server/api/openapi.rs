@@ -50,7 +50,11 @@ fn operation(route: &Route) -> Value {
     if !parameters.is_empty() {
         operation["parameters"] = Value::Array(parameters);
     }
-    if let Some(schema) = route.body {
+    if route.body == Some(routes::BYTES) {
+        let bytes = json!({ "type": "string", "format": "binary" });
+        operation["requestBody"] =
+            json!({ "required": true, "content": { "application/octet-stream": { "schema": bytes } } });
+    } else if let Some(schema) = route.body {
         operation["requestBody"] = json!({
             "required": true,
             "content": { "application/json": { "schema": reference(schema) } },
@@ -74,9 +78,17 @@ fn parameters(route: &Route) -> Vec<Value> {
             json!({ "name": "id", "in": "path", "required": true, "description": "The run's id.", "schema": schema }),
         );
     }
+    if route.path.contains("{name}") {
+        let schema = json!({ "type": "string" });
+        parameters.push(
+            json!({ "name": "name", "in": "path", "required": true, "description": "The output's name.", "schema": schema }),
+        );
+    }
     for (name, meaning, kind) in route.query {
         let schema = match kind {
             Query::Number => json!({ "type": "integer", "minimum": 0 }),
+            Query::Text => json!({ "type": "string" }),
+            Query::Boolean => json!({ "type": "boolean" }),
             Query::State => reference("RunState"),
         };
         parameters.push(json!({ "name": name, "in": "query", "description": meaning, "schema": schema }));
@@ -92,6 +104,7 @@ fn responses(route: &Route) -> Value {
             "text/event-stream": { "schema": { "type": "string", "description": format!("each data line is a {schema}") } },
             "application/json": { "schema": reference(schema) },
         }),
+        Answer::Bytes => json!({ "*/*": { "schema": { "type": "string", "format": "binary" } } }),
         Answer::Description => json!({ "application/json": { "schema": { "type": "object" } } }),
     };
     let mut responses = Map::new();

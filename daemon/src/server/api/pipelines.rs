@@ -31,3 +31,10 @@ pub(super) fn submission(body: &[u8]) -> Result<Submission, ApiError> {
             .hint("/openapi.json describes the fields of Submission")
     })
 }
+
+pub(super) async fn list(State(api): State<Api>) -> Response {
+    api.answer(StatusCode::OK, |daemon| {
+        daemon.pipelines().map_err(|message| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "store", message))
+    })
+    .await
+}

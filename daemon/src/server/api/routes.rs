@@ -7,7 +7,7 @@ use axum::routing::{MethodRouter, get, post};
 use protocol::path;
 
 use super::answer::ApiError;
-use super::{Api, events, logs, openapi, pipelines, plugins, reload, runs, status};
+use super::{Api, datasets, events, logs, openapi, outputs, pipelines, plugins, reload, runs, status, uploads};
 
 /// One request: what it is called, what it takes and gives, and who answers it.
 pub(super) struct Route {
@@ -30,6 +30,8 @@ pub(super) struct Route {
 pub(super) enum Query {
     Number,
     State,
+    Text,
+    Boolean,
 }
 
 /// What a success carries.
@@ -39,9 +41,14 @@ pub(super) enum Answer {
     Schema(&'static str),
     /// A stream of server-sent events, each `data` of this schema.
     Events(&'static str),
+    /// Bytes; the type is told with them.
+    Bytes,
     /// The description of the API itself.
     Description,
 }
+
+/// In place of a schema: the body is bytes.
+pub(super) const BYTES: &str = "(bytes)";
 
 const BAD_QUERY: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "the query cannot be understood");
 const BAD_BODY: (StatusCode, &str) =
@@ -51,6 +58,7 @@ const NOTHING_BEFORE: (StatusCode, &str) = (StatusCode::CONFLICT, "there is no g
 const REFUSED: (StatusCode, &str) =
     (StatusCode::UNPROCESSABLE_ENTITY, "the new generation or the configuration is refused; every reason is listed");
 const NO_RUN: (StatusCode, &str) = (StatusCode::NOT_FOUND, "there is no such run");
+const NO_OUTPUT: (StatusCode, &str) = (StatusCode::NOT_FOUND, "there is no such run or output, or it has expired");
 const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 MiB");
 const TOO_SLOW: (StatusCode, &str) = (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
 const PROBLEMS: (StatusCode, &str) = (StatusCode::UNPROCESSABLE_ENTITY, "the pipeline has problems; all are listed");
@@ -99,7 +107,11 @@ pub(super) fn all() -> Vec<Route> {
             method: Method::POST,
             path: path::RUNS,
             summary: "Submits a pipeline. When this answers, the run is on disk; `Location` names it.",
-            query: &[],
+            query: &[(
+                "wait",
+                "Answer when the run is over, with its report; the run goes on if the client does not wait.",
+                Query::Boolean,
+            )],
             body: Some("Submission"),
             success: (StatusCode::CREATED, Answer::Schema("RunSummary")),
             errors: &[BAD_BODY, TOO_SLOW, TAKEN, TOO_LARGE, PROBLEMS, UNAVAILABLE],
@@ -136,6 +148,47 @@ pub(super) fn all() -> Vec<Route> {
             handler: || get(logs::get),
         },
         Route {
+            method: Method::GET,
+            path: path::RUN_OUTPUTS,
+            summary: "Lists what a run has made and no node of it reads, and where it is.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("OutputList")),
+            errors: &[NO_OUTPUT],
+            handler: || get(outputs::list),
+        },
+        Route {
+            method: Method::GET,
+            path: path::RUN_OUTPUT,
+            summary: "Gives an output: a table as an Arrow IPC stream, or in the format that `as` asks for; anything else as it is.",
+            query: &[(
+                "as",
+                "A file name or an ending, as `csv`: the dataset type of that name writes it.",
+                Query::Text,
+            )],
+            body: None,
+            success: (StatusCode::OK, Answer::Bytes),
+            errors: &[
+                BAD_QUERY,
+                NO_OUTPUT,
+                (StatusCode::CONFLICT, "it is not made yet"),
+                (StatusCode::GONE, "it was there, and is not any more; it says why"),
+                (StatusCode::UNPROCESSABLE_ENTITY, "it cannot be had in that format"),
+                (StatusCode::SERVICE_UNAVAILABLE, "the system refused"),
+            ],
+            handler: || get(outputs::get),
+        },
+        Route {
+            method: Method::GET,
+            path: path::PIPELINES,
+            summary: "Lists the pipelines that have run, with the last run of each. `POST /v1/graph` tells what is in one.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("PipelineList")),
+            errors: &[],
+            handler: || get(pipelines::list),
+        },
+        Route {
             method: Method::POST,
             path: path::RUN_CANCEL,
             summary: "Asks a run to stop; a run that is over stays as it is.",
@@ -159,6 +212,16 @@ pub(super) fn all() -> Vec<Route> {
             method: Method::POST,
             path: path::GRAPH,
             summary: "Gives a pipeline as a graph of nodes and datasets.",
+            query: &[],
+            body: Some("Submission"),
+            success: (StatusCode::OK, Answer::Schema("Graph")),
+            errors: &[BAD_BODY, TOO_SLOW, TOO_LARGE, PROBLEMS, UNAVAILABLE],
+            handler: || post(pipelines::graph),
+        },
+        Route {
+            method: Method::POST,
+            path: path::SNAPSHOT,
+            summary: "Tells what is in a pipeline without running it: nodes with their ports, datasets with their types, parameters.",
             query: &[],
             body: Some("Submission"),
             success: (StatusCode::OK, Answer::Schema("Graph")),
@@ -204,6 +267,46 @@ pub(super) fn all() -> Vec<Route> {
             success: (StatusCode::OK, Answer::Schema("HookList")),
             errors: &[],
             handler: || get(plugins::hooks),
+        },
+        Route {
+            method: Method::POST,
+            path: path::BLOCKS,
+            summary: "Takes bytes that a run is to read; `inputs` of a submission names them. Bounded by the memory budget.",
+            query: &[],
+            body: Some(BYTES),
+            success: (StatusCode::CREATED, Answer::Schema("UploadedBlock")),
+            errors: &[
+                TOO_SLOW,
+                (StatusCode::PAYLOAD_TOO_LARGE, "it does not fit into the memory budget"),
+                (StatusCode::TOO_MANY_REQUESTS, "too many uploads wait for a run"),
+                (StatusCode::SERVICE_UNAVAILABLE, "the system has no memory for it"),
+            ],
+            handler: || post(uploads::post),
+        },
+        Route {
+            method: Method::GET,
+            path: path::DATASETS,
+            summary: "Lists the blocks in memory: of runs, resident ones, outputs that wait to be fetched.",
+            query: &[],
+            body: None,
+            success: (StatusCode::OK, Answer::Schema("BlockList")),
+            errors: &[],
+            handler: || get(datasets::list),
+        },
+        Route {
+            method: Method::POST,
+            path: path::DATASETS_EVICT,
+            summary: "Drops resident datasets: at once, or with their last reader.",
+            query: &[],
+            body: Some("EvictRequest"),
+            success: (StatusCode::OK, Answer::Schema("Eviction")),
+            errors: &[
+                (StatusCode::BAD_REQUEST, "the body names nothing"),
+                (StatusCode::NOT_FOUND, "a name is of no resident dataset; nothing was dropped"),
+                TOO_SLOW,
+                TOO_LARGE,
+            ],
+            handler: || post(datasets::evict),
         },
         Route {
             method: Method::GET,

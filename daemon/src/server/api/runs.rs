@@ -10,6 +10,7 @@ use super::answer::ApiError;
 use super::pipelines::submission;
 use super::{Api, body};
 use crate::server::daemon::CancelOutcome;
+use crate::server::feed::Delivery;
 
 /// A run's id out of the path, or why there is none.
 pub(super) type RunId = Result<Path<String>, PathRejection>;
@@ -34,7 +35,27 @@ pub(super) async fn list(State(api): State<Api>, filter: Result<Query<RunFilter>
     .await
 }
 
-pub(super) async fn submit(State(api): State<Api>, request: Request) -> Response {
+/// How a submission is answered.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Answering {
+    /// Not before the run is over.
+    wait: bool,
+}
+
+pub(super) async fn submit(
+    State(api): State<Api>,
+    answering: Result<Query<Answering>, QueryRejection>,
+    request: Request,
+) -> Response {
+    let wait = match answering {
+        Ok(Query(answering)) => answering.wait,
+        Err(error) => {
+            return ApiError::bad_request("bad-query", error.body_text())
+                .hint("?wait=true answers when the run is over")
+                .into_response();
+        }
+    };
     let body = match body::read(request).await {
         Ok(body) => body,
         Err(error) => return error.into_response(),
@@ -48,12 +69,27 @@ pub(super) async fn submit(State(api): State<Api>, request: Request) -> Response
             Ok(summary)
         })
         .await;
-    if let Ok(id) = id.await
+    let id = id.await;
+    if wait && let Ok(id) = &id {
+        response = over(&api, id.clone()).await;
+    }
+    if let Ok(id) = id
         && let Ok(location) = HeaderValue::from_str(&protocol::path::run(&id))
     {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+/// Waits for the end of a run and gives its report. Who stops waiting stops nothing else.
+async fn over(api: &Api, id: String) -> Response {
+    let backend = std::sync::Arc::clone(&api.backend);
+    let of = id.clone();
+    let subscription = tokio::task::spawn_blocking(move || backend.events(&of, 0)).await;
+    if let Ok(Some(mut subscription)) = subscription {
+        while !matches!(subscription.next().await, Delivery::End) {}
+    }
+    api.answer(StatusCode::CREATED, move |daemon| daemon.run(&id).ok_or_else(|| ApiError::no_such_run(&id))).await
 }
 
 pub(super) async fn show(State(api): State<Api>, id: RunId) -> Response {

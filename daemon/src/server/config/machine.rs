@@ -47,6 +47,12 @@ impl Config {
         directories
     }
 
+    /// Where outputs stand as files for the moment between a dataset type that writes one and the daemon that reads it, if the daemon
+    /// has a folder of its own; what a killed daemon left there is removed by the next one.
+    pub fn exports_directory(&self) -> Option<PathBuf> {
+        Some(self.state_directory().ok()??.join("exports"))
+    }
+
     /// Where runs are kept; an error says what to set when no place is known. None for a private daemon.
     pub fn state_directory(&self) -> Result<Option<PathBuf>, String> {
         if self.private {

@@ -166,6 +166,10 @@ pub struct RunsConfig {
     pub keep_count: u64,
     /// For how many days; 0 for ever.
     pub keep_days: u64,
+    /// For how long outputs of ended runs are kept.
+    pub keep_outputs_seconds: u64,
+    /// How many bytes outputs that were not asked for may take; 0 for a quarter of the budget.
+    pub keep_outputs_bytes: u64,
     /// Log lines of one run.
     pub log_lines_max: u64,
     /// Events of one run in memory.
@@ -177,6 +181,10 @@ pub struct RunsConfig {
 pub struct BlocksConfig {
     /// Bytes of all blocks together; 0 for half of the machine's memory. See [`Config::block_budget_bytes`].
     pub memory_budget_bytes: u64,
+    /// How many uploads may wait for a run at once.
+    pub uploads_max: u64,
+    /// For how long an upload waits.
+    pub uploads_keep_seconds: u64,
 }
 
 /// The daemon's own log.

@@ -135,12 +135,16 @@ impl Config {
         let mut runs = root.section("runs", r);
         runs.read("keep_count", &mut self.runs.keep_count, r);
         runs.read("keep_days", &mut self.runs.keep_days, r);
+        runs.read_at_least("keep_outputs_seconds", 1, &mut self.runs.keep_outputs_seconds, r);
+        runs.read("keep_outputs_bytes", &mut self.runs.keep_outputs_bytes, r);
         runs.read_at_least("log_lines_max", 1, &mut self.runs.log_lines_max, r);
         runs.read_at_least("events_max", 1, &mut self.runs.events_max, r);
         runs.finish(r);
 
         let mut blocks = root.section("blocks", r);
         blocks.read("memory_budget_bytes", &mut self.blocks.memory_budget_bytes, r);
+        blocks.read_at_least("uploads_max", 1, &mut self.blocks.uploads_max, r);
+        blocks.read_at_least("uploads_keep_seconds", 1, &mut self.blocks.uploads_keep_seconds, r);
         blocks.finish(r);
 
         let mut log = root.section("log", r);

@@ -51,7 +51,12 @@ pub fn graph(plan: &Plan) -> Graph {
         consumers: readers(plan, dataset.id),
         is_output: dataset.is_output,
     });
-    Graph { name: plan.name().to_owned(), nodes: nodes.collect(), datasets: datasets.collect() }
+    Graph {
+        name: plan.name().to_owned(),
+        nodes: nodes.collect(),
+        datasets: datasets.collect(),
+        parameters: json_or_text(plan.parameters_json()),
+    }
 }
 
 /// The nodes that read what a name stands for: the block that was made, or the one that was loaded again.

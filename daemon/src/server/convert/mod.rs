@@ -11,7 +11,7 @@ mod report;
 mod tests;
 
 use engine::action;
-use engine::source::{Source, Sources};
+use engine::source::{HandedIn, HandedInFile, Source, Sources};
 use protocol::{FailureKind, Place, Problem, RunState, Submission};
 
 pub use event::{happening, skip_reason};
@@ -48,6 +48,7 @@ pub fn sources(submission: &Submission) -> Sources {
         overrides: submission.overrides.clone(),
         environment: submission.environment.clone(),
         base_directory: submission.base_directory.clone(),
+        inputs: submission.inputs.iter().map(|(name, input)| (name.clone(), handed_in(input))).collect(),
     }
 }
 
@@ -55,6 +56,17 @@ pub fn sources(submission: &Submission) -> Sources {
 pub fn filter(filter: &protocol::Filter) -> engine::filter::Filter {
     let protocol::Filter { tags, from_nodes, to_nodes, nodes, from_inputs, to_outputs, namespaces } = filter.clone();
     engine::filter::Filter { tags, from_nodes, to_nodes, nodes, from_inputs, to_outputs, namespaces }
+}
+
+fn handed_in(input: &protocol::InputData) -> HandedIn {
+    match input {
+        protocol::InputData::Value(value) => HandedIn::Value(value.to_string()),
+        protocol::InputData::Block(block) => HandedIn::File(HandedInFile {
+            name: block.name.clone(),
+            type_name: block.dataset_type.clone(),
+            options_json: block.options.clone().map(|options| serde_json::Value::Object(options).to_string()),
+        }),
+    }
 }
 
 /// What a failure means, for the engine.

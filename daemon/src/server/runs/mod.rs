@@ -10,4 +10,4 @@ mod registry;
 mod run;
 
 pub use registry::{AddError, Registry};
-pub use run::{Origin, Run, RunSettings};
+pub use run::{HeldBlock, Keep, Origin, Run, RunSettings};

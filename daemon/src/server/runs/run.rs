@@ -4,7 +4,7 @@
 //! and must be seen in one order; what is to be done is done after it was let go (`perform`).
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -18,6 +18,7 @@ use protocol::{EventKind, LogLine, LogSource, Progress, RunDetail, RunSummary};
 
 use super::gate::Gate;
 use crate::block::Block;
+use crate::block::layout::Format;
 use crate::server::budget::Charge;
 use crate::server::clock::Sleeper;
 use crate::server::convert::{self, DatasetFacts, RunFacts};
@@ -25,9 +26,12 @@ use crate::server::feed::Feed;
 use crate::server::generations::Generation;
 use crate::server::logging;
 use crate::server::logs::RunLog;
+use crate::server::outputs::{Kept, Left, Output, Place};
 use crate::server::perform::perform;
 use crate::server::pool::{Job, Local};
+use crate::server::residents::Lease;
 use crate::server::services::Services;
+use crate::server::uploads::Upload;
 
 /// What a run is made of.
 pub struct RunSettings {
@@ -47,6 +51,10 @@ pub struct RunSettings {
     pub log_lines_max: u64,
     /// Bound on events.
     pub events_max: u32,
+    /// Bytes that came with it, by the dataset that they are loaded as.
+    pub uploads: BTreeMap<DatasetId, Arc<Upload>>,
+    /// Outputs that its submission asked for.
+    pub wanted_outputs: BTreeSet<DatasetId>,
 }
 
 /// One run.
@@ -71,6 +79,9 @@ pub struct Run {
     progress: Mutex<BTreeMap<NodeId, Progress>>,
     state: Mutex<State>,
     datasets: Box<[Mutex<Cell>]>,
+    wanted_outputs: BTreeSet<DatasetId>,
+    /// Each until it is loaded.
+    uploads: Mutex<BTreeMap<DatasetId, Arc<Upload>>>,
 }
 
 struct State {
@@ -91,7 +102,30 @@ struct Cell {
 
 struct Held {
     block: Block,
-    _charge: Charge,
+    keep: Keep,
+    since_us: i64,
+}
+
+/// On whose account a block is in memory.
+#[derive(Debug)]
+pub enum Keep {
+    /// The run's own: it goes when the run lets go of it.
+    Charge(Charge),
+    /// Everybody's: the run is one of its readers.
+    Lease(Lease),
+}
+
+/// A block that a run holds.
+#[derive(Debug, Clone)]
+pub struct HeldBlock {
+    /// Its dataset.
+    pub dataset: DatasetId,
+    /// The block.
+    pub block: Block,
+    /// How many of the run's tasks are still to read it.
+    pub readers: u64,
+    /// Since when.
+    pub since_us: i64,
 }
 
 /// Whose line a log line is.
@@ -129,6 +163,8 @@ impl Run {
             }),
             plan: settings.plan,
             datasets,
+            uploads: Mutex::new(settings.uploads),
+            wanted_outputs: settings.wanted_outputs,
         })
     }
 
@@ -245,13 +281,35 @@ impl Run {
     }
 
     /// Takes a block into the run's care.
-    pub fn hold(&self, dataset: DatasetId, block: Block, charge: Charge) {
+    pub fn hold(&self, dataset: DatasetId, block: Block, keep: Keep) {
         let Some(mut cell) = self.cell(dataset) else { return };
         cell.facts.bytes = Some(block.payload_length());
         cell.facts.metadata_json = block.metadata().to_owned();
-        let replaced = cell.held.replace(Held { block, _charge: charge });
+        let replaced = cell.held.replace(Held { block, keep, since_us: self.unix_us_now() });
         drop(cell);
         drop(replaced);
+        self.forget_upload(dataset);
+    }
+
+    /// The bytes that came with the run for a dataset, until it is loaded.
+    pub fn upload(&self, dataset: DatasetId) -> Option<Arc<Upload>> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).get(&dataset).cloned()
+    }
+
+    fn forget_upload(&self, dataset: DatasetId) {
+        let forgotten = self.uploads.lock().unwrap_or_else(PoisonError::into_inner).remove(&dataset);
+        drop(forgotten);
+    }
+
+    /// Makes blocks of the values that came with the run: to be called once, before it starts.
+    pub fn hold_values(&self) -> std::io::Result<()> {
+        for (dataset, value) in self.plan.values() {
+            let format = if value.is_text { Format::Text } else { Format::Json };
+            let block = Block::of_payload(&self.services.accounts, format, "", value.text.clone().into_bytes())?;
+            let charge = self.services.budget.charge(block.size());
+            self.hold(dataset, block, Keep::Charge(charge));
+        }
+        Ok(())
     }
 
     /// Lets go of a dataset's block; its memory is free when its last reader has closed it.
@@ -260,9 +318,58 @@ impl Run {
         drop(held);
     }
 
+    /// The blocks that are its own; those of everybody are listed once, elsewhere.
+    pub fn held_blocks(&self) -> Vec<HeldBlock> {
+        let mut held: Vec<HeldBlock> = (0..self.datasets.len())
+            .map(DatasetId::from_index)
+            .filter_map(|dataset| {
+                let cell = self.cell(dataset)?;
+                let Held { block, since_us, .. } =
+                    cell.held.as_ref().filter(|held| matches!(held.keep, Keep::Charge(_)))?;
+                Some(HeldBlock { dataset, block: block.clone(), readers: 0, since_us: *since_us })
+            })
+            .collect();
+        // Not under the cells' locks: steps take those under the run's own.
+        let state = self.lock();
+        for block in &mut held {
+            block.readers = u64::from(state.engine.pending_readers(block.dataset));
+        }
+        held
+    }
+
+    /// An output as it stands while the run goes on.
+    pub fn output_so_far(&self, id: DatasetId) -> Option<Output> {
+        let dataset = self.plan.dataset(id).filter(|dataset| dataset.is_output)?;
+        let place = self.block(id).map(|block| Place::Memory(Arc::new(Kept::of_run(block))));
+        Some(Output { storage: dataset.storage.cloned().map(Arc::new), place, is_wanted: false })
+    }
+
+    /// Hands what it has made, and nobody in it read, to those who may fetch it.
+    pub fn leave_outputs(&self) {
+        let outputs = self.plan.datasets().filter(|dataset| dataset.is_output);
+        let left = outputs.filter_map(|dataset| {
+            let mut cell = self.cell(dataset.id)?;
+            let (block, kept) = match cell.held.take() {
+                Some(Held { block, keep: Keep::Charge(charge), .. }) => (Some((block, charge)), None),
+                other => (None, other),
+            };
+            cell.held = kept;
+            Some(Left {
+                name: dataset.name.to_owned(),
+                storage: dataset.storage.cloned(),
+                block,
+                is_saved: cell.facts.save_us.is_some(),
+                is_wanted: self.wanted_outputs.contains(&dataset.id),
+            })
+        });
+        self.services.outputs.keep(&self.id, left.collect());
+    }
+
     /// Lets go of every block.
     pub fn release_all(&self) {
         (0..self.datasets.len()).map(DatasetId::from_index).for_each(|dataset| self.release(dataset));
+        let uploads = std::mem::take(&mut *self.uploads.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(uploads);
     }
 
     /// How many blocks of the whole daemon have a descriptor of their own.

@@ -4,6 +4,7 @@
 
 use plugin_api::prelude::*;
 
+mod counted;
 mod deaths;
 mod hangs;
 mod late_write;
@@ -51,5 +52,6 @@ plugin! {
         results::fails_until,
         tables::rows,
         tables::pass,
-    ]
+    ],
+    datasets: [counted::Counted]
 }

@@ -28,7 +28,7 @@ fn every_route_is_described_and_served() {
         assert_eq!(operation["requestBody"].is_object(), route.body.is_some(), "{}", route.path);
         assert!(operation["responses"]["500"].is_object());
         // Whatever it answers, it is not that the path or the method is unknown.
-        let path = route.path.replace("{id}", "r1");
+        let path = route.path.replace("{id}", "r1").replace("{name}", "model");
         if path.ends_with("/events") {
             served.pretend.feed.close();
         }
@@ -157,7 +157,7 @@ fn the_schemas_are_those_of_the_types() {
     let description = openapi::describe();
     let submission = json!({
         "pipeline": { "name": "p", "text": "", "syntax": "toml" }, "catalogs": [{ "name": "c", "text": "" }],
-        "parameters": [], "overrides": [["a.b", "1"]], "base_directory": "/", "environment": { "A": "b" }, "run_id": "r",
+        "parameters": [], "overrides": [["a.b", "1"]], "base_directory": "/", "inputs": { "a": { "value": 1 } }, "outputs": ["m"], "environment": { "A": "b" }, "run_id": "r",
         "filter": {
             "tags": ["t"], "from_nodes": ["a"], "to_nodes": ["b"], "nodes": ["c"], "from_inputs": ["d"], "to_outputs": ["e"],
             "namespaces": ["n"],
@@ -186,6 +186,10 @@ fn the_schemas_are_those_of_the_types() {
         ("GenerationInfo", value(pretend::generation())),
         ("NodeInfo", value(pretend::node_info())),
         ("HookInfo", value(pretend::hook())),
+        ("BlockInfo", value(pretend::block_info())),
+        ("OutputInfo", value(pretend::output_info())),
+        ("PipelineInfo", value(pretend::pipeline_info())),
+        ("UploadedBlock", value(protocol::UploadedBlock { id: "b1".to_owned(), bytes: 1, expires_us: 1 })),
     ];
     for (name, sample) in samples {
         check(&sample, schema(&description, name), &description, name).unwrap();

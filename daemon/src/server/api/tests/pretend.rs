@@ -4,20 +4,28 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use protocol::{
+    BlockHolder, BlockInfo, BlockList, DatasetDetail, EvictRequest, Eviction, Failure, FailureKind, Graph,
+    GraphBinding, GraphDataset, GraphNode, GraphOutput, Health, HookInfo, HookList, HookOrigin, LogLine, LogList,
+    LogSource, NodeCounts, NodeDetail, NodeInfo, NodeList, NodeState, OutputInfo, OutputList, OutputState,
+    PipelineInfo, PipelineList, Place, PluginInfo, PluginList, PortInfo, Problem, Progress, RefusedLibrary, RunDetail,
+    RunFilter, RunList, RunState, RunSummary, Status, Submission, Validation, WorkerStatus,
+};
+use protocol::{
     BrokenPipeline, GenerationChanges, GenerationInfo, NodeChange, PluginChange, PluginIdentity, ReloadOptions,
     ReloadReport,
 };
-use protocol::{
-    DatasetDetail, Failure, FailureKind, Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Health, HookInfo,
-    HookList, HookOrigin, LogLine, LogList, LogSource, NodeCounts, NodeDetail, NodeInfo, NodeList, NodeState, Place,
-    PluginInfo, PluginList, PortInfo, Problem, Progress, RefusedLibrary, RunDetail, RunFilter, RunList, RunState,
-    RunSummary, Status, Submission, Validation, WorkerStatus,
-};
 
 use super::super::Backend;
+use crate::block::Block;
+use crate::block::layout::Format;
+use crate::server::blocks::EvictError;
+use crate::server::budget::Budget;
+use crate::server::clock::{Alarm, Clock};
 use crate::server::daemon::{CancelOutcome, SubmitError};
 use crate::server::feed::{Feed, Subscription};
 use crate::server::generations::ReloadError;
+use crate::server::outputs::{FetchError, Fetched, FetchedFrom};
+use crate::server::uploads::{Arriving, UploadError, Uploads};
 
 /// The daemon.
 pub(super) struct Pretend {
@@ -27,11 +35,19 @@ pub(super) struct Pretend {
     planning_hangs: Mutex<bool>,
     planning_may_go_on: Condvar,
     pub(super) status_panics: AtomicBool,
+    /// Outputs that were fetched whole.
+    pub(super) fetched: Mutex<Vec<String>>,
+    /// Up to two of a MiB together.
+    uploads: Arc<Uploads>,
 }
 
 impl Default for Pretend {
     fn default() -> Pretend {
+        let clock = Clock::start();
+        let alarm = Arc::new(Alarm::start(clock).unwrap());
         Pretend {
+            fetched: Mutex::default(),
+            uploads: Uploads::new(clock, &alarm, &Budget::new(1 << 20), 2, 60_000_000),
             feed: Feed::new(8),
             submitted: AtomicUsize::new(0),
             planning_hangs: Mutex::new(false),
@@ -133,6 +149,54 @@ impl Backend for Pretend {
     fn health(&self) -> Result<Health, String> {
         Ok(health())
     }
+
+    fn outputs(&self, id: &str) -> Result<OutputList, FetchError> {
+        match id {
+            "r1" => Ok(OutputList { outputs: vec![output_info()] }),
+            _ => Err(FetchError::NoRun { run: id.to_owned(), is_known: false }),
+        }
+    }
+
+    fn output(&self, id: &str, name: &str, _: Option<&str>) -> Result<Fetched, FetchError> {
+        self.outputs(id)?;
+        let (run, name, known) = (id.to_owned(), name.to_owned(), vec!["model".to_owned()]);
+        let gone = name == "gone";
+        let is_there = ["model", "{name}"].contains(&name.as_str());
+        match (gone, is_there) {
+            (true, _) => Err(FetchError::Gone { name, reason: "its memory was needed".to_owned() }),
+            (_, false) => Err(FetchError::NoOutput { run, name, known }),
+            _ => {
+                let payload = vec![b'x'; 1_000_000];
+                let block = Block::of_payload(&Arc::default(), Format::Text, "{\"a\":1}", payload).unwrap();
+                Ok(Fetched {
+                    content_type: "text/plain".to_owned(),
+                    bytes: block.payload_length(),
+                    metadata: block.metadata().to_owned(),
+                    from: FetchedFrom::Block(block, None),
+                })
+            }
+        }
+    }
+
+    fn output_fetched(&self, _: &str, name: &str) {
+        self.fetched.lock().unwrap().push(name.to_owned());
+    }
+
+    fn pipelines(&self) -> Result<PipelineList, String> {
+        Ok(PipelineList { pipelines: vec![pipeline_info()] })
+    }
+
+    fn begin_upload(&self, announced: Option<u64>) -> Result<Arriving, UploadError> {
+        self.uploads.begin(announced)
+    }
+
+    fn blocks(&self) -> BlockList {
+        BlockList { blocks: vec![block_info()] }
+    }
+
+    fn evict(&self, _: &EvictRequest) -> Result<Eviction, EvictError> {
+        Ok(Eviction { dropped: vec![block_info()], leaving: vec![block_info()] })
+    }
 }
 
 // Every field is set, so that the description can be held against the JSON of each.
@@ -233,7 +297,7 @@ pub(super) fn graph() -> Graph {
         consumers: vec![text("b")],
         is_output: true,
     };
-    Graph { name: text("p"), nodes: vec![node], datasets: vec![dataset] }
+    Graph { name: text("p"), nodes: vec![node], datasets: vec![dataset], parameters: serde_json::json!({ "p": 1 }) }
 }
 
 pub(super) fn line(number: u64) -> LogLine {
@@ -324,4 +388,38 @@ pub(super) fn health() -> Health {
 pub(super) fn status() -> Status {
     let worker = WorkerStatus { task: Some("a".to_owned()), ..WorkerStatus::default() };
     Status { version: "0".to_owned(), workers: vec![worker], ..Status::default() }
+}
+
+pub(super) fn block_info() -> BlockInfo {
+    BlockInfo {
+        name: "d".to_owned(),
+        holder: BlockHolder::Run,
+        run: Some("r1".to_owned()),
+        kind: "table".to_owned(),
+        format: "arrow".to_owned(),
+        bytes: 1,
+        readers: 1,
+        since_us: 1,
+        dataset_type: Some("formats::csv".to_owned()),
+        path: Some("/d.csv".to_owned()),
+        is_leaving: true,
+    }
+}
+
+pub(super) fn output_info() -> OutputInfo {
+    OutputInfo {
+        name: "model".to_owned(),
+        state: OutputState::Ready,
+        kind: Some("json".to_owned()),
+        format: Some("json".to_owned()),
+        bytes: Some(1),
+        storage: "json".to_owned(),
+        path: Some("/m.json".to_owned()),
+        reason: Some("x".to_owned()),
+        expires_us: Some(1),
+    }
+}
+
+pub(super) fn pipeline_info() -> PipelineInfo {
+    PipelineInfo { name: "p".to_owned(), runs: 1, last_run: summary() }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use engine::event::Event;
 use engine::failure::{Failure, FailureKind};
 use engine::id::DatasetId;
+use engine::plan::TaskKind;
 
 use super::conversation::Topic;
 use super::failure::Subject;
@@ -18,7 +19,8 @@ use crate::ipc::client::{Input, TaskRequest};
 use crate::server::budget::{Allowance, Charge};
 use crate::server::hooks::HookEventName;
 use crate::server::json::JsonObject;
-use crate::server::runs::Origin;
+use crate::server::residents::{Entered, Share};
+use crate::server::runs::{Keep, Origin};
 
 /// An output that was checked, and the dataset it is bound to.
 pub struct Output {
@@ -43,6 +45,11 @@ pub struct Shown {
 impl Driver {
     /// Carries out a job and tells its run how it ended.
     pub fn attempt(&mut self, job: Job, local: &Local<Job>) {
+        // One that waits for another run's load is not begun: it holds no worker, and its run can take it back.
+        let Entered::Begin(job, share) = self.shared.services.residents.enter(job) else {
+            self.shared.services.budget.job_ended(&self.shared.party);
+            return;
+        };
         let Job { task, attempt, .. } = job;
         let worker = self.number;
         // First the slot, then the engine: an abort is ordered only after the engine has heard of the beginning.
@@ -51,7 +58,7 @@ impl Driver {
             let services = &self.shared.services;
             let bell = Arc::clone(self.slot().bell());
             let mut allowance = Allowance::new(Arc::clone(&services.budget), Arc::clone(&self.shared.party), bell);
-            let result = self.carry_out(&job, &mut allowance);
+            let result = self.carry_out(&job, share, &mut allowance);
             self.slot().end();
             let event = match result {
                 Ok(()) => Event::Finished { task, attempt, worker },
@@ -60,13 +67,19 @@ impl Driver {
             job.run.step(event, Some(local));
         } else {
             self.slot().end();
+            // Given back before the job is counted as ended, as whatever follows from its end.
+            drop(share);
         }
         // After everything that follows from the end: what it released, and what it made ready.
         self.shared.services.budget.job_ended(&self.shared.party);
     }
 
-    fn carry_out(&mut self, job: &Job, allowance: &mut Allowance) -> Result<(), Failure> {
+    fn carry_out(&mut self, job: &Job, share: Share, allowance: &mut Allowance) -> Result<(), Failure> {
         let run = &job.run;
+        if let (Share::There(lease), Some(TaskKind::Load(dataset))) = (&share, run.plan.task(job.task)) {
+            run.hold(dataset, lease.block(), Keep::Lease(lease.clone()));
+            return Ok(());
+        }
         let Some(work) = run.plan.task(job.task).and_then(|kind| Work::of(run, kind)) else {
             let message = format!("task {} is not in the plan; this is a mistake in dagd", job.task);
             return Err(Failure::new(FailureKind::Protocol, message));
@@ -76,6 +89,7 @@ impl Driver {
         let [_, after, error] = work.events();
         let mut shown = Shown::default();
         shown.times_us.0 = self.shared.services.clock.unix_us_now();
+        let mut share = share;
         let result = self.execute(job, &work, &subject, allowance, &mut shown);
         shown.times_us.1 = self.shared.services.clock.unix_us_now();
         let result = result.and_then(|outputs| {
@@ -88,9 +102,12 @@ impl Driver {
         match result {
             Ok(outputs) => {
                 for Output { dataset, block, charge, .. } in outputs {
-                    if let Some(dataset) = dataset {
-                        run.hold(dataset, block, charge);
-                    }
+                    let Some(dataset) = dataset else { continue };
+                    let keep = match share.take_loading() {
+                        Some(loading) => Keep::Lease(loading.finish(block.clone(), charge)),
+                        None => Keep::Charge(charge),
+                    };
+                    run.hold(dataset, block, keep);
                 }
                 Ok(())
             }
@@ -144,7 +161,7 @@ impl Driver {
             token,
             plugin: work.plugin(),
             argument: work.argument(run, job.attempt, self.number),
-            operation: work.operation(inputs),
+            operation: work.operation(run, inputs),
         };
         self.send(&request, subject)?;
         // The message keeps the blocks alive until here; from now on the run does, as their reader is under way.

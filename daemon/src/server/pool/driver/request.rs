@@ -1,6 +1,8 @@
 //! From a task of a plan to the message that a worker gets.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use engine::failure::{Failure, FailureKind};
 use engine::id::{Attempt, DatasetId, NodeId};
 use engine::plan::{Dataset, InputBinding, Node, Persisted, TaskKind};
@@ -118,22 +120,24 @@ impl<'a> Work<'a> {
     }
 
     /// The operation, with these inputs.
-    pub fn operation(&self, inputs: Vec<Input>) -> TaskOperation {
+    pub fn operation(&self, run: &Run, inputs: Vec<Input>) -> TaskOperation {
         match self {
             Work::Call(node) => TaskOperation::Call {
                 node: node.call.node,
                 inputs,
                 outputs: u32::try_from(node.outputs.len()).unwrap_or(u32::MAX),
             },
-            Work::Load(_, storage) => TaskOperation::Dataset {
+            Work::Load(dataset, storage) => TaskOperation::Dataset {
                 dataset_type: storage.dataset_type,
                 operation: DatasetOperation::Load,
                 input: None,
+                file: run.upload(dataset.id).map(|upload| Arc::clone(&upload.file)),
             },
             Work::Save(_, storage) => TaskOperation::Dataset {
                 dataset_type: storage.dataset_type,
                 operation: DatasetOperation::Save,
                 input: inputs.into_iter().next(),
+                file: None,
             },
         }
     }

@@ -24,7 +24,7 @@ INSTALLED := formats trace
 # A plugin in two versions, and what else may lie in its place.
 VERSIONS  := versions versions_lost crash_on_load hang_on_load wrong_abi_version
 
-.PHONY: help demo build test lint bench soak-reload plugins install install-built deb clean
+.PHONY: help demo build test test-systemd lint bench soak-reload plugins install install-built deb clean
 
 help: ## Shows what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,12 @@ deb: ## Builds a Debian package, target/debian/dagd_VERSION_ARCH.deb
 	rm -rf $(TARGET)/debian && mkdir -p $(TARGET)/debian
 	$(MAKE) install PREFIX=/usr DESTDIR=$(abspath $(TARGET))/debian/root
 	packaging/debian/build $(TARGET)/debian
+
+test-systemd: ## Tests the service under a real systemd, where this machine can boot one
+	$(CARGO) build --workspace $(CARGO_FLAGS)
+	$(MAKE) install-built PROFILE=dev PREFIX=/usr DESTDIR=$(abspath $(TARGET))/systemd-root
+	DAGD_TESTS_BUILT=1 DAGD_TESTS_INSTALLED=$(abspath $(TARGET))/systemd-root \
+	    $(CARGO) test $(CARGO_FLAGS) -p tests --test systemd -- --nocapture --test-threads=1
 
 clean: ## Removes everything built
 	$(CARGO) clean

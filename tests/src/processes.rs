@@ -104,6 +104,11 @@ pub fn signal(pid: i32, signal: Signal) {
     let _ = kill(Pid::from_raw(pid), signal);
 }
 
+/// The children of a process.
+pub fn children(pid: i32) -> Vec<i32> {
+    all_pids().filter_map(look_at).filter(|process| process.parent == pid).map(|process| process.pid).collect()
+}
+
 /// The thread of a process that has this name.
 pub fn thread(pid: i32, name: &str) -> Option<i32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();

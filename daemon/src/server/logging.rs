@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use log::kv::Value;
 use log::{Level, LevelFilter, Metadata, Record};
 use protocol::{EventKind, LogLine, LogSource};
 use systemd_journal_logger::JournalLog;
@@ -83,17 +84,21 @@ pub fn line_of_run(run: &str, line: &LogLine) {
         return;
     }
     let level = line.level.parse().unwrap_or(Level::Info);
-    let target = if line.target.is_empty() { "run" } else { &line.target };
     let source = match line.source {
         LogSource::Output => "output",
         LogSource::Log | LogSource::Daemon => "log",
     };
-    log::log!(
-        target: target, level,
-        RUN_ID = run, NODE = node.unwrap_or_default(), PLUGIN = line.plugin.as_deref().unwrap_or_default(),
-        WORKER = line.worker.map_or(-1, i64::from), SOURCE = source;
-        "{}", line.message
-    );
+    // What is not known is no field at all; the macros could only leave it empty.
+    let mut fields = vec![("RUN_ID", Value::from(run)), ("SOURCE", Value::from(source))];
+    fields.extend(node.map(|node| ("NODE", Value::from(node))));
+    fields.extend(line.plugin.as_deref().map(|plugin| ("PLUGIN", Value::from(plugin))));
+    fields.extend(line.worker.map(|worker| ("WORKER", Value::from(worker))));
+    let target = if line.target.is_empty() { "run" } else { &line.target };
+    let mut record = Record::builder();
+    record.level(level).target(target).key_values(&fields);
+    if level <= log::max_level() {
+        log::logger().log(&record.args(format_args!("{}", line.message)).build());
+    }
 }
 
 /// Logs what happened in a run, where the log is its story.

@@ -30,6 +30,7 @@
 pub mod api;
 pub mod blocks;
 pub mod budget;
+pub mod cgroup;
 pub mod clock;
 pub mod config;
 pub mod convert;

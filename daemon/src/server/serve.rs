@@ -24,7 +24,7 @@ use super::service::{Heartbeat, Inherited, notify};
 use super::signals::{Wake, Wakes};
 use super::socket::peer::{Admission, find_group};
 use super::socket::{self, Listening, Request, SocketError};
-use super::{logging, stop};
+use super::{cgroup, logging, stop};
 use crate::ipc::message::StartMethod;
 
 /// Arguments of `dagd serve`.
@@ -191,6 +191,9 @@ fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
     let drain_patience = Duration::from_millis(config.server.drain_timeout_ms);
     let private = config.private;
     config.managed_socket = is_managed;
+    if !private {
+        cgroup::settle(&config);
+    }
 
     let daemon = Daemon::start(config).map_err(|error| ServeError {
         code: exit::UNREACHABLE,

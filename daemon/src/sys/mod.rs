@@ -13,3 +13,4 @@ pub mod pidfd;
 pub mod process;
 pub mod spawn;
 pub mod wait;
+pub mod xattr;

@@ -89,6 +89,8 @@ pub struct WorkersConfig {
     pub start_method: StartMethod,
     /// Private memory of one; 0 for a share of the machine's. See [`Config::worker_memory_max_bytes`].
     pub memory_max_bytes: u64,
+    /// Processes and threads in the cgroup of one; 0 for any number.
+    pub processes_max: u64,
     /// Open files of one.
     pub open_files_max: u64,
     /// How long a cancelled node may go on.

@@ -26,6 +26,7 @@ impl Default for Config {
                 count: 0,
                 start_method: StartMethod::Fork,
                 memory_max_bytes: 0,
+                processes_max: 0,
                 open_files_max: 0,
                 cancel_grace_ms: 0,
                 start_timeout_ms: 0,
@@ -111,6 +112,7 @@ impl Config {
         workers.read("count", &mut self.workers.count, r);
         workers.read("start_method", &mut self.workers.start_method, r);
         workers.read("memory_max_bytes", &mut self.workers.memory_max_bytes, r);
+        workers.read("processes_max", &mut self.workers.processes_max, r);
         workers.read_at_least("open_files_max", 64, &mut self.workers.open_files_max, r);
         workers.read("cancel_grace_ms", &mut self.workers.cancel_grace_ms, r);
         workers.read_at_least("start_timeout_ms", 1, &mut self.workers.start_timeout_ms, r);

@@ -18,6 +18,7 @@ use super::load::{self, LoadError, LoadSettings, Loaded, Running, SHUTDOWN_PATIE
 use crate::ipc::client::{StartDescriptors, ZygoteEvent};
 use crate::ipc::message::{Ending, Limits, Role};
 use crate::ipc::page::WorkerPage;
+use crate::server::cgroup::{self, Leaf};
 use crate::server::pool::{Bell, OutputLines};
 use crate::sys::{pidfd, spawn, wait};
 
@@ -90,6 +91,7 @@ pub struct Process {
     pub output: OutputLines,
     pidfd: OwnedFd,
     ended: Receiver<ProcessEnd>,
+    leaf: Option<Leaf>,
 }
 
 impl Process {
@@ -111,6 +113,10 @@ impl Process {
     /// Ends it for certain.
     pub fn kill(&self) {
         let _ = pidfd::kill(&self.pidfd);
+        // And whatever it started, wherever that hides.
+        if let Some(leaf) = &self.leaf {
+            leaf.kill();
+        }
     }
 
     /// Waits until it has ended, and says how.
@@ -181,7 +187,10 @@ impl Zygote {
         })));
         match start_answer.recv_timeout(patience) {
             Ok(Ok(Started { pid, pidfd })) => {
-                Ok(Process { pid: pid.unsigned_abs(), page, output, pidfd, ended: end_answer })
+                let pid = pid.unsigned_abs();
+                // Before it gets a task; what it does until then is ours.
+                let leaf = cgroup::leaf(pid);
+                Ok(Process { pid, page, output, pidfd, ended: end_answer, leaf })
             }
             Ok(Err(message)) => Err(message),
             Err(RecvTimeoutError::Timeout) => {
@@ -433,7 +442,7 @@ impl Process {
         let (read, _) = spawn::output_pipe().expect("a pipe");
         let null = std::fs::File::open("/dev/null").expect("/dev/null");
         let output = OutputLines::new(read).expect("a pipe that does not block");
-        Process { pid: 0, page, output, pidfd: null.into(), ended: channel().1 }
+        Process { pid: 0, page, output, pidfd: null.into(), ended: channel().1, leaf: None }
     }
 }
 

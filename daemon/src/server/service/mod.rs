@@ -10,6 +10,6 @@ mod heartbeat;
 mod inherited;
 pub mod notify;
 
-pub use fd_store::{FdStore, Stored};
+pub use fd_store::{FdStore, Keeper, Stored};
 pub use heartbeat::{Heartbeat, Pulse};
 pub use inherited::Inherited;

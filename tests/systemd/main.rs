@@ -1,0 +1,156 @@
+//! The service under the real thing: systemd in a container, dagd installed as `make install` does. `make test-systemd` runs it.
+//!
+//! Where no systemd can be booted each test says so with `skipped:` and a reason; the protocol's parts are tested everywhere in
+//! `e2e/managed.rs`, against a stand-in.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod machine;
+
+use machine::Machine;
+use serde_json::Value;
+use tests::command::Running;
+use tests::wait;
+
+/// A pipeline in the machine; the daemon need not see the file.
+fn pipeline(name: &str, call: &str, more: &str) -> String {
+    format!("name = \"{name}\"\n[[node]]\nname = \"{name}\"\ncall = \"{call}\"\noutputs = [\"{name}_out\"]\n{more}")
+}
+
+#[test]
+fn the_first_client_starts_a_hardened_service() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.open_socket();
+    assert_eq!(machine.property("ActiveState"), "inactive");
+    machine.write("srv/quick.toml", &pipeline("quick", "faults::noop", ""));
+    machine.run("ctl submit /srv/quick.toml").expect_success();
+    assert_eq!(machine.property("ActiveState"), "active");
+    let pid = machine.property("MainPID");
+    let owner = machine.run(&format!("stat -c %U /proc/{pid}")).expect_success();
+    assert_eq!(owner.stdout.trim(), "dagd");
+    assert!(machine.property("StatusText").ends_with("busy") || machine.property("StatusText").starts_with("serves"));
+
+    let score = machine.run("systemd-analyze security --no-pager dagd.service").expect_success().stdout;
+    let score = score.lines().find(|line| line.contains("Overall exposure level")).expect("a score").to_owned();
+    let value: f64 =
+        score.split_once(": ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok()).expect("a number");
+    println!("{}", score.trim());
+    assert!(value <= 2.0, "{score}");
+
+    let verified = machine
+        .run("SYSTEMD_LOG_LEVEL=warning systemd-analyze verify --man=no dagd.service dagd.socket")
+        .expect_success();
+    assert!(!verified.stderr.contains("dagd"), "{verified}");
+
+    // Who is not in the group is turned away by the kernel; who is, is served.
+    machine.run("useradd ada; useradd --groups dagd eve").expect_success();
+    machine.run("setpriv --reuid=ada --regid=ada --init-groups ctl status").expect_code(4);
+    machine.run("setpriv --reuid=eve --regid=eve --init-groups ctl status").expect_success();
+    // Only what an administrator opened can be written.
+    let blocked = machine.run("cat /proc/$(systemctl show -P MainPID dagd)/mountinfo | grep -c ' / / ro'").stdout;
+    assert_ne!(blocked.trim(), "0", "the root is writable for the daemon");
+}
+
+#[test]
+fn one_runs_story_is_in_the_journal() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.open_socket();
+    machine.write("srv/talk.toml", &pipeline("talker", "faults::logs", ""));
+    machine.write("srv/print.toml", &pipeline("printer", "faults::prints", ""));
+    machine
+        .run("ctl submit /srv/talk.toml --run-id talk && ctl submit /srv/print.toml --run-id print")
+        .expect_success();
+    let story = |run: &str| -> Vec<Value> {
+        let said = machine.run(&format!("journalctl --sync; journalctl -u dagd -o json RUN_ID={run}")).expect_success();
+        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let says = |run: &str, what: &str| {
+        wait::until(&format!("the story of {run} to say {what:?}"), || {
+            story(run).into_iter().find(|entry| entry["MESSAGE"].as_str().is_some_and(|text| text.contains(what)))
+        })
+    };
+    let warning = says("talk", "a warning");
+    assert_eq!((&warning["NODE"], &warning["PRIORITY"]), (&"talker".into(), &"4".into()), "{warning}");
+    assert_eq!((&warning["PLUGIN"], &warning["SOURCE"]), (&"faults".into(), &"log".into()), "{warning}");
+    assert_eq!(says("talk", "an error of talker")["PRIORITY"], "3");
+    assert_eq!(says("print", "a line on standard output")["SOURCE"], "output");
+    says("print", "succeeded");
+    assert!(story("print").iter().all(|entry| entry["NODE"] != "talker"), "another run's lines are in the story");
+}
+
+#[test]
+fn a_restart_refuses_nobody() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.open_socket();
+    machine.write("srv/quick.toml", &pipeline("quick", "faults::noop", ""));
+    machine.run("ctl status").expect_success();
+    let clients: Vec<Running> = (0..3)
+        .map(|_| {
+            Running::start(
+                &mut machine.command("for n in 1 2 3 4 5 6 7 8 9 10; do ctl submit /srv/quick.toml || exit; done"),
+            )
+        })
+        .collect();
+    for _ in 0..3 {
+        machine.run("systemctl restart dagd.service").expect_success();
+    }
+    for client in clients {
+        client.finish().expect_success();
+    }
+    let runs: Value = machine.run("ctl --json runs").expect_success().json();
+    let states: Vec<_> = runs["runs"].as_array().unwrap().iter().map(|run| run["state"].clone()).collect();
+    assert!(states.len() == 30 && states.iter().all(|state| state == "succeeded"), "{states:?}");
+}
+
+#[test]
+fn a_daemon_that_hangs_is_killed_and_started_again() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.write("etc/systemd/system/dagd.service.d/watchdog.conf", "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=2s\n");
+    machine.open_socket();
+    machine.run("ctl status").expect_success();
+    let before = machine.property("MainPID");
+    machine.run(&format!("kill -STOP {before}")).expect_success();
+    wait::until_true("systemd to start another daemon", || {
+        machine.property("NRestarts") == "1" && machine.property("ActiveState") == "active"
+    });
+    assert_ne!(machine.property("MainPID"), before);
+    machine.run("ctl status").expect_success();
+    let why = machine.run("journalctl -u dagd --no-pager").expect_success().stdout;
+    assert!(why.to_lowercase().contains("watchdog timeout"), "{why}");
+}
+
+#[test]
+fn each_worker_has_a_leaf_and_takes_its_children_with_it() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.open_socket();
+    machine.write("srv/endless.toml", &pipeline("endless", "faults::loops", "timeout_seconds = 0.3\n"));
+    machine.run("ctl status").expect_success();
+    let leaves = || {
+        let listed =
+            machine.run("cd /sys/fs/cgroup/system.slice/dagd.service && grep -c . worker-*/cgroup.procs").stdout;
+        listed.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    wait::until_true("a leaf with one process for each worker", || {
+        let leaves = leaves();
+        !leaves.is_empty() && leaves.iter().all(|leaf| leaf.ends_with(":1"))
+    });
+    let before = leaves();
+    machine.run("ctl submit /srv/endless.toml").expect_code(1);
+    wait::until_true("the leaf of the killed worker to be replaced", || {
+        let now = leaves();
+        now.len() == before.len() && now != before && now.iter().all(|leaf| leaf.ends_with(":1"))
+    });
+    let said = machine.run("journalctl -u dagd --no-pager").expect_success().stdout;
+    assert!(said.contains("each worker has a cgroup of its own"), "{said}");
+}
+
+#[test]
+fn the_users_manager_has_the_same_units() {
+    let Some(machine) = Machine::boot() else { return };
+    let verified = machine
+        .run("cd /usr/lib/systemd/user && systemd-analyze verify --user --man=no ./dagd.service ./dagd.socket")
+        .expect_success();
+    assert!(!verified.stderr.contains("dagd.s"), "{verified}");
+    println!("systemd {}", machine.version());
+}

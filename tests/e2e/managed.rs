@@ -128,3 +128,43 @@ fn a_socket_meant_for_another_process_is_left_alone() {
     let mut daemon = tests::Daemon::started(&scene, command);
     daemon.expect_healthy();
 }
+
+#[test]
+fn resident_data_and_outputs_asked_for_outlive_the_daemon() {
+    let scene = Scene::with(&["faults", "formats"]).build();
+    let text = "hello ".repeat(4000);
+    scene.write("text.txt", &text);
+    let pipeline = format!(
+        "name = \"reads\"\n[[node]]\nname = \"shout\"\ncall = \"faults::shout\"\ninputs = [\"words\"]\noutputs = [\"loud\"]\n\
+         [catalog.words]\ntype = \"counted\"\nresident = true\npath = \"text.txt\"\noptions = {{ trace = {:?} }}\n",
+        scene.work("trace")
+    );
+    let loads = || std::fs::read_to_string(scene.work("trace")).unwrap_or_default().lines().count();
+    let run = |daemon: &tests::Daemon<'_>| {
+        let mut submission = daemon.submission(&pipeline);
+        submission["outputs"] = serde_json::json!(["loud"]);
+        let id = daemon.post("/v1/runs", &submission).expect(201).json()["id"].as_str().unwrap().to_owned();
+        assert_eq!(daemon.wait(&id).summary.state, RunState::Succeeded);
+        id
+    };
+    let mut manager = Manager::new(&scene);
+    let mut daemon = manager.start_ready();
+    let id = run(&daemon);
+    wait::until_true("both to be kept, each with what is known of it", || manager.stored().len() == 4);
+    let resident = manager.stored().into_iter().find(|name| name.starts_with("dagd-resident-")).unwrap();
+    let bytes = manager.stored_bytes(&resident.trim_end_matches(".about"));
+    assert!(String::from_utf8_lossy(&bytes).contains(&text), "it is not the text");
+
+    // However it ends: killed, or restarted politely.
+    for ends_by in [Signal::SIGKILL, Signal::SIGTERM] {
+        processes::signal(daemon.pid(), ends_by);
+        let _ = daemon.wait_for_end();
+        daemon = manager.start_ready();
+        let loud = daemon.get(&format!("/v1/runs/{id}/outputs/loud?as=text")).expect(200);
+        assert_eq!(String::from_utf8_lossy(&loud.body), text.to_uppercase());
+        run(&daemon);
+        assert_eq!(loads(), 1, "it was loaded again after {ends_by}");
+        let same = manager.stored_bytes(resident.trim_end_matches(".about"));
+        assert!(same == bytes, "the bytes changed");
+    }
+}

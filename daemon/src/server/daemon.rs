@@ -464,6 +464,11 @@ impl Daemon {
         SubmitError::Stopping { is_managed: self.generations.config().managed_socket }
     }
 
+    /// What all runs share.
+    pub(super) fn services(&self) -> &Services {
+        &self.services
+    }
+
     fn stop_usher(&self) {
         self.services.usher.stop();
         let thread = self.usher_thread.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -41,6 +41,7 @@ pub mod generations;
 pub mod handed_in;
 pub mod hooks;
 pub mod json;
+pub mod keeping;
 pub mod logging;
 pub mod logs;
 pub mod offers;

@@ -20,7 +20,7 @@ use super::api::{Control, Limits};
 use super::config::{self, Config};
 use super::daemon::{Daemon, ShutdownMode};
 use super::generations::ReloadError;
-use super::service::{Heartbeat, Inherited, notify};
+use super::service::{FdStore, Heartbeat, Inherited, Keeper, notify};
 use super::signals::{Wake, Wakes};
 use super::socket::peer::{Admission, find_group};
 use super::socket::{self, Listening, Request, SocketError};
@@ -202,6 +202,8 @@ fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
     })?;
     let again = arguments.clone();
     daemon.configure_by(move || configure(&again));
+    let (fd_store, stored) = FdStore::take_back(inherited.stored);
+    daemon.take_back(stored);
     let sender = wakes.sender();
     let ended = move || {
         // The main thread is the one that waits; it is there as long as the process is.
@@ -211,6 +213,8 @@ fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
     let control = Control::start(listener, backend, admission, limits, ended)
         .map_err(|error| ServeError::internal("start the control thread", &error))?;
     let heartbeat = Heartbeat::start(control.pulse());
+    let keeping = Arc::clone(&daemon);
+    let keeper = Keeper::start(fd_store, move || keeping.to_keep());
     log::info!("dagd {} serves at {name}", env!("CARGO_PKG_VERSION"));
     notify::ready(&format!("serves at {name}"));
 
@@ -239,6 +243,7 @@ fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
     // Answers under way, such as the last events of a run, still go out.
     control.stop();
     drop(heartbeat);
+    drop(keeper);
     drop(daemon);
     drop(file);
     log::info!("ended");

@@ -5,6 +5,7 @@
 //! needed ([`Reclaim`]) and as there is room for them (`[runs] keep_outputs_bytes`), the oldest going first.
 #![forbid(unsafe_code)]
 
+mod deposit;
 mod fetch;
 #[cfg(test)]
 mod tests;

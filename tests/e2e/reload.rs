@@ -215,6 +215,27 @@ fn a_rollback_takes_the_contents_from_before_whatever_lies_in_the_directory() {
 }
 
 #[test]
+fn a_rollback_is_not_undone_by_the_watch_and_a_second_reload_does_not_lose_it() {
+    let scene = Scene::with(&[]).set("log.level", "\"debug\"").build();
+    let library = Versions::new(&scene);
+    library.put("1.000");
+    let daemon = scene.start();
+    library.put("2.000");
+    wait::until_true("the second version", || list(&daemon).generation == 2);
+    // The same once more: what is kept is still the first version.
+    daemon.ctl(["reload"]).expect_success().expect_stdout(&["no plugin differs"]);
+    daemon.ctl(["reload", "--rollback"]).expect_success();
+    assert_eq!(versions_of_a_run(&scene, &daemon), ["1.000"; 4]);
+    // Looked at, found to be what was rolled back from.
+    fs::set_permissions(library.path(), fs::Permissions::from_mode(0o600)).unwrap();
+    wait::until_true("the watch to look", || daemon.log().contains("what is loaded is still what is there"));
+    assert_eq!(list(&daemon).generation, 4);
+    library.put("3.000");
+    wait::until_true("another version", || list(&daemon).generation == 5);
+    assert_eq!(versions_of_a_run(&scene, &daemon), ["3.000"; 4]);
+}
+
+#[test]
 fn a_library_that_is_written_is_loaded_without_asking() {
     let scene = Scene::with(&[]).set("plugins.load_timeout_ms", LOAD_TIMEOUT_MS).build();
     let library = Versions::new(&scene);

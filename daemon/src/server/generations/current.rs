@@ -50,6 +50,8 @@ struct History {
     /// Every generation that may still be there.
     alive: Vec<Weak<Generation>>,
     previous: Option<Previous>,
+    /// Whether the current one is what a rollback went back to: then the previous one is what lies in the directories.
+    is_rolled_back: bool,
     refused: Option<RefusedGeneration>,
 }
 
@@ -90,8 +92,13 @@ impl Generations {
             .map_err(LoadError::into_message)?;
         let generation = candidate.into_generation(1, &config, &services, &undertaker)?;
         announce(&generation);
-        let history =
-            History { last_number: 1, alive: vec![Arc::downgrade(&generation)], previous: None, refused: None };
+        let history = History {
+            last_number: 1,
+            alive: vec![Arc::downgrade(&generation)],
+            previous: None,
+            is_rolled_back: false,
+            refused: None,
+        };
         let generations = Arc::new(Generations {
             services,
             store,
@@ -197,7 +204,12 @@ impl Generations {
     }
 
     /// Makes a generation current, unless the daemon ends; the one before it goes when its last run is over.
-    pub(super) fn swap(&self, generation: &Arc<Generation>, config: Config) -> Result<(), ReloadError> {
+    pub(super) fn swap(
+        &self,
+        generation: &Arc<Generation>,
+        config: Config,
+        is_rollback: bool,
+    ) -> Result<(), ReloadError> {
         let old = {
             let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
             if self.is_closed.load(Ordering::SeqCst) {
@@ -217,7 +229,10 @@ impl Generations {
         let mut history = self.history();
         history.alive.retain(|generation| generation.strong_count() > 0);
         history.refused = None;
-        let forgotten = history.previous.replace(previous);
+        // One of the same contents is nothing to go back to.
+        let is_other = !is_same(&previous.libraries, &generation.libraries);
+        let forgotten = if is_other { history.previous.replace(previous) } else { None };
+        history.is_rolled_back = is_rollback || (history.is_rolled_back && !is_other);
         drop(history);
         // Libraries that nobody uses any more, and perhaps a whole generation: not under a lock.
         drop((forgotten, old));
@@ -230,6 +245,12 @@ impl Generations {
     /// What a rollback goes back to.
     pub(super) fn previous(&self) -> Option<Previous> {
         self.history().previous.clone()
+    }
+
+    /// What was rolled back from, while what was rolled back to is current.
+    pub(super) fn rolled_back_from(&self) -> Option<Previous> {
+        let history = self.history();
+        history.previous.clone().filter(|_| history.is_rolled_back)
     }
 
     /// The copies of libraries there are: what a reload need not copy again.
@@ -294,6 +315,11 @@ impl std::fmt::Debug for Generations {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Generations").field("current", &self.current().number).finish_non_exhaustive()
     }
+}
+
+/// Whether these are the same libraries: copies are shared where the bytes are the same.
+pub(super) fn is_same(some: &[Arc<Library>], others: &[Arc<Library>]) -> bool {
+    some.len() == others.len() && some.iter().zip(others).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 fn watch(config: &Config) -> Option<Watcher> {

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use protocol::{BrokenPipeline, Problem, ReloadOptions, ReloadReport};
 
 use super::candidate::{Candidate, Stock};
-use super::current::announce;
+use super::current::{announce, is_same};
 use super::difference::{self, Side};
 use super::load::{BadLibraries, LoadError};
 use super::{Generation, Generations, Refused, known};
@@ -102,7 +102,7 @@ impl Generations {
             };
             (Stock::find(&config, &self.copies()), config)
         };
-        if cause == ReloadCause::Watch && (is_what_is_loaded(&stock, &current) || lost_a_directory(&current)) {
+        if cause == ReloadCause::Watch && (self.is_nothing_new(&stock, &current) || lost_a_directory(&current)) {
             return Ok(ReloadReport {
                 generation: current.number,
                 previous: current.number,
@@ -157,13 +157,21 @@ impl Generations {
         };
         announce(&generation);
         let level = config.log.level;
-        self.swap(&generation, config)?;
+        self.swap(&generation, config, options.rollback)?;
         logging::set_level(level);
         log::info!("generation {number} is current; generation {} ends with its last run", current.number);
         // Only now: the hashes take longer than the swap.
         let after = Side { manifest: &generation.manifest, libraries: &generation.libraries };
         report.changes = difference::changes(before, after);
         Ok(report)
+    }
+
+    /// Whether a look at the directories shows what is loaded, or what was loaded and rolled back from: a rollback is not undone by
+    /// itself.
+    fn is_nothing_new(&self, stock: &Stock, current: &Generation) -> bool {
+        let is_loaded = current.refused.is_empty() && is_same(&stock.libraries, &current.libraries);
+        let was_left = self.rolled_back_from().is_some_and(|left| is_same(&stock.libraries, &left.libraries));
+        stock.refused.is_empty() && (is_loaded || was_left)
     }
 
     /// The configuration as it stands now, as far as it can change while the daemon runs.
@@ -207,14 +215,6 @@ impl Generations {
             format!("generation {} is refused; generation {} stays current", report.generation, report.previous);
         Err(ReloadError::Refused { message, problems: report.problems })
     }
-}
-
-fn is_what_is_loaded(stock: &Stock, current: &Generation) -> bool {
-    let same = |(a, b): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(a, b);
-    stock.refused.is_empty()
-        && current.refused.is_empty()
-        && stock.libraries.len() == current.libraries.len()
-        && stock.libraries.iter().zip(&current.libraries).all(same)
 }
 
 /// Whether a directory that libraries came from is not there: it is being replaced, or a mount went away. To ask for a reload is

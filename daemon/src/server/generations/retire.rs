@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use super::Zygote;
 use crate::server::hooks::Hooks;
 use crate::server::pool::Pool;
+use crate::sys::heap;
 
 /// What is left of a generation: its processes and the threads that speak with them.
 #[derive(Debug)]
@@ -70,6 +71,10 @@ impl Undertaker {
 fn run(receiver: &Receiver<Remains>) {
     while let Ok(remains) = receiver.recv() {
         remains.end();
-        log::info!("generation {} has ended: its last run is over, its processes are gone", remains.number);
+        let number = remains.number;
+        drop(remains);
+        // Its drivers took their memory each in a part of the heap of its own.
+        heap::give_back();
+        log::info!("generation {number} has ended: its last run is over, its processes are gone");
     }
 }

@@ -4,20 +4,34 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use protocol::{SourceText, Submission, Syntax, exit};
+use protocol::{Credentials, SourceText, Submission, Syntax, exit};
 
 use crate::args::{Filing, PipelineArgs, RunArgs};
 use crate::error::{Error, closest};
+use overlay::Overlay;
 
 /// Reads everything a run needs.
 pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, Error> {
     let (source, folder) = read_pipeline(&pipeline.path)?;
-    let Filing { catalog, parameters, params, input } = &pipeline.filing;
+    let Filing { catalog, parameters, params, env, credentials, default_patterns, load_versions, input } =
+        &pipeline.filing;
     let beside = if pipeline.path.as_os_str() == "-" { None } else { Some(folder.as_path()) };
+    let overlay = Overlay::find(env.as_deref(), std::env::var("DAGD_ENV").ok().as_deref(), beside)?;
+    let files = |named: &[PathBuf], usual: &str| -> Result<Vec<SourceText>, Error> {
+        let mut files = companions(named, beside, usual)?;
+        if let Some(overlay) = overlay.as_ref().filter(|overlay| named.is_empty() || overlay.is_asked_for) {
+            files.extend(companions(&[], Some(&overlay.folder), usual)?);
+        }
+        Ok(files)
+    };
     let mut submission = Submission {
         pipeline: source,
-        catalogs: companions(catalog, beside, "catalog.toml")?,
-        parameters: companions(parameters, beside, "parameters.toml")?,
+        catalogs: files(catalog, "catalog.toml")?,
+        default_patterns: companions(default_patterns, None, "catalog.toml")?,
+        parameters: files(parameters, "parameters.toml")?,
+        credentials: Credentials { files: files(credentials, "credentials.toml")?, ..Credentials::default() },
+        load_versions: load_versions.clone(),
+        save_version: run.save_version.clone(),
         overrides: params.clone(),
         base_directory: absolute(&folder)?,
         filter: pipeline.filter.to_filter(),
@@ -31,7 +45,9 @@ pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, 
         timeout_seconds: run.timeout,
         ..Submission::default()
     };
-    submission.environment = mentioned_environment(&submission, |name| std::env::var(name).ok());
+    let lookup = |name: &str| std::env::var(name).ok();
+    submission.environment = mentioned_environment(&submission, lookup);
+    submission.credentials.environment = mentioned(submission.credentials.files.iter().map(|file| &*file.text), lookup);
     Ok(submission)
 }
 
@@ -75,7 +91,7 @@ fn other_pipelines(folder: &Path) -> Option<String> {
     let mut files: Vec<&String> = names
         .iter()
         .filter(|name| name.ends_with(".toml") || name.ends_with(".json"))
-        .filter(|name| !["catalog.toml", "parameters.toml", "Cargo.toml"].contains(&name.as_str()))
+        .filter(|name| !["catalog.toml", "parameters.toml", "credentials.toml", "Cargo.toml"].contains(&name.as_str()))
         .collect();
     files.sort();
     let first = files.first()?;
@@ -84,7 +100,11 @@ fn other_pipelines(folder: &Path) -> Option<String> {
 
 /// The files named, or else the one of the usual name beside the pipeline if it is there.
 fn companions(named: &[PathBuf], beside: Option<&Path>, usual: &str) -> Result<Vec<SourceText>, Error> {
-    let what = if usual.starts_with("catalog") { "the catalog" } else { "the parameters" };
+    let what = match usual {
+        "catalog.toml" => "the catalog",
+        "credentials.toml" => "the credentials",
+        _ => "the parameters",
+    };
     if !named.is_empty() {
         return named.iter().map(|path| read(path, what)).collect();
     }
@@ -161,13 +181,22 @@ fn absolute(folder: &Path) -> Result<String, Error> {
 fn mentioned_environment(submission: &Submission, lookup: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
     let files = std::iter::once(&submission.pipeline)
         .chain(&submission.catalogs)
+        .chain(&submission.default_patterns)
         .chain(&submission.parameters)
         .map(|source| source.text.as_str())
         .chain(submission.overrides.iter().map(|(_, value)| value.as_str()));
+    mentioned(files, lookup)
+}
+
+fn mentioned<'t>(
+    texts: impl Iterator<Item = &'t str>,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    for text in files {
+    for text in texts {
         for rest in text.split("${env:").skip(1) {
-            let Some((name, _)) = rest.split_once('}') else { continue };
+            let Some((written, _)) = rest.split_once('}') else { continue };
+            let name = written.split_once(":-").map_or(written, |(name, _)| name);
             let plausible = !name.is_empty() && !name.contains(['=', '\0', '\n']);
             if let Some(value) = plausible.then(|| lookup(name)).flatten() {
                 found.insert(name.to_owned(), value);
@@ -177,5 +206,6 @@ fn mentioned_environment(submission: &Submission, lookup: impl Fn(&str) -> Optio
     found
 }
 
+mod overlay;
 #[cfg(test)]
 mod tests;

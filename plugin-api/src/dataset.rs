@@ -69,6 +69,10 @@ pub trait Dataset: Default + Send + Sync + 'static {
     /// Whether only one process may use a dataset of this type at a time.
     const SINGLE_PROCESS: bool = false;
 
+    /// Whether [`release`](Dataset::release) is to be called when a run needs a dataset no more. Only a type that keeps
+    /// something in memory between operations wants that.
+    const RELEASES: bool = false;
+
     /// The options that a catalog entry may give.
     fn options() -> Vec<OptionManifest> {
         Vec::new()
@@ -87,7 +91,8 @@ pub trait Dataset: Default + Send + Sync + 'static {
         path.try_exists().map_err(|error| Error::new(format!("cannot look for `{}`", path.display())).because(error))
     }
 
-    /// Drops whatever is kept in memory for the dataset.
+    /// Drops whatever is kept in memory for the dataset. Called where [`RELEASES`](Dataset::RELEASES) says so, in each process
+    /// that loaded or saved it, after its last reader is done.
     fn release(&self, request: &DatasetRequest) -> Result<()> {
         let _ = request;
         Ok(())
@@ -216,6 +221,7 @@ pub(crate) fn manifest<D: Dataset>() -> DatasetManifest {
         loads: strings(D::LOADS),
         saves: strings(D::SAVES),
         single_process: D::SINGLE_PROCESS,
+        releases: D::RELEASES,
         options: D::options(),
     }
 }

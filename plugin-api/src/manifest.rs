@@ -77,6 +77,9 @@ pub struct DatasetManifest {
     pub saves: Vec<String>,
     /// Whether only one process may use it at a time.
     pub single_process: bool,
+    /// Whether it wants to be told when a run needs a dataset no more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub releases: bool,
     /// The options that a catalog entry may give.
     pub options: Vec<OptionManifest>,
 }

@@ -1,12 +1,14 @@
 //! The command line: every command, flag and help text, in one definition.
 
 mod blocks;
+mod catalog;
 mod filter;
 mod pipeline;
 mod session;
 mod values;
 
 pub use blocks::{DatasetsAction, DatasetsCommand, HandedIn, HandedInData, OutputArgs, OutputCommand, Wanted};
+pub use catalog::CatalogCommand;
 pub use filter::FilterArgs;
 pub use pipeline::{Filing, PipelineArgs, RunArgs};
 pub use session::{DaemonArgs, PrivateArgs};
@@ -78,6 +80,9 @@ pub enum Command {
     Validate(PipelineCommand),
     /// Draw a pipeline
     Graph(GraphCommand),
+    /// Look at a pipeline's catalog: what is where, and which entry a name resolves to
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// List the plugins, and the libraries that were set aside
     Plugins(DaemonArgs),
     /// Load the plugins and the configuration anew; all of it, or nothing changes

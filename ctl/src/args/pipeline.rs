@@ -34,7 +34,7 @@ Ctrl-C only stops watching; the run goes on. `ctl cancel RUN` ends it.";
 pub struct PipelineArgs {
     /// A pipeline (.toml or .json), a folder with a pipeline.toml, or - for standard input
     ///
-    /// catalog.toml and parameters.toml beside it belong to it.
+    /// catalog.toml, parameters.toml and credentials.toml beside it belong to it, and those of one environment (--env).
     #[arg(value_name = "PIPELINE")]
     pub path: PathBuf,
     /// Files that belong to it.
@@ -54,6 +54,18 @@ pub struct Filing {
     /// Take these parameters instead of those beside the pipeline; later ones overlay earlier ones
     #[arg(long, value_name = "FILE")]
     pub parameters: Vec<PathBuf>,
+    /// Overlay the files of env/NAME beside the pipeline; without it $DAGD_ENV, else env/local if that is there
+    #[arg(long, short, value_name = "NAME")]
+    pub env: Option<String>,
+    /// Take these credentials instead of those beside the pipeline; later ones overlay earlier ones
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Vec<PathBuf>,
+    /// Catalog patterns for datasets that the catalog knows nothing of
+    #[arg(long, value_name = "FILE")]
+    pub default_patterns: Vec<PathBuf>,
+    /// Load this version of a versioned dataset instead of the latest; may be given several times
+    #[arg(long, value_name = "DATASET:VERSION", value_parser = values::load_version)]
+    pub load_versions: Vec<(String, String)>,
     /// Set one parameter, as in model.alpha=0.1; may be given several times
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = values::parameter)]
     pub params: Vec<(String, String)>,
@@ -74,6 +86,9 @@ pub struct RunArgs {
     /// Id for the run, instead of one made up
     #[arg(long, value_name = "ID")]
     pub run_id: Option<String>,
+    /// Save versioned datasets as this version, instead of the moment of the run
+    #[arg(long, value_name = "VERSION")]
+    pub save_version: Option<String>,
     /// Use at most so many workers at once
     #[arg(long, value_name = "N", value_parser = values::positive, allow_negative_numbers = true)]
     pub max_workers: Option<u32>,

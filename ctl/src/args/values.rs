@@ -35,6 +35,16 @@ pub fn parameter(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `dataset:version`. A dataset's name may hold colons, a version none.
+pub fn load_version(text: &str) -> Result<(String, String), String> {
+    match text.rsplit_once(':') {
+        Some((dataset, version)) if !dataset.is_empty() && !version.is_empty() => {
+            Ok((dataset.to_owned(), version.to_owned()))
+        }
+        _ => Err("it should be DATASET:VERSION, as in model:2026-11-22T10.11.12.123Z".to_owned()),
+    }
+}
+
 /// A duration in seconds: a number, or a number with the unit `ms`, `s`, `m` or `h`.
 pub fn seconds(text: &str) -> Result<f64, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
@@ -85,6 +95,15 @@ mod tests {
         assert_eq!(parameter("alpha"), Err("it should be NAME=VALUE, as in alpha=1".into()));
         for wrong in ["", "=1", "a..b=1", ".a=1"] {
             assert!(parameter(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_version_stands_behind_the_last_colon() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(load_version("model:2026-11-22T10.11.12.123Z"), pair("model", "2026-11-22T10.11.12.123Z"));
+        for wrong in ["model", "model:", ":v", ""] {
+            assert!(load_version(wrong).is_err(), "{wrong}");
         }
     }
 

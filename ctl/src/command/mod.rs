@@ -1,6 +1,7 @@
 //! The commands, one file each, named like the request it sends.
 
 mod cancel;
+mod catalog;
 mod completions;
 mod datasets;
 mod dev;
@@ -44,6 +45,7 @@ pub async fn perform(args: Args, screen: &mut Screen) -> Result<u8, Error> {
         Command::Cancel(command) => cancel::perform(&command.ids, socket, screen).await,
         Command::Validate(command) => validate::perform(&command, socket, screen).await,
         Command::Graph(command) => graph::perform(&command, socket, screen).await,
+        Command::Catalog(command) => catalog::perform(&command, socket, screen).await,
         Command::Plugins(daemon) => plugins::perform(&daemon, socket, screen).await,
         Command::Reload(command) => reload::perform(&command, socket, screen).await,
         Command::Dev(command) => dev::perform(&command, socket, screen).await,

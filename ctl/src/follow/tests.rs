@@ -85,6 +85,7 @@ fn detail(state: RunState, succeeded: u64) -> RunDetail {
             finished_us: None,
             counts: NodeCounts { total: 3, succeeded, ..NodeCounts::default() },
             cause: None,
+            save_version: None,
         },
         nodes: vec![],
         datasets: vec![],

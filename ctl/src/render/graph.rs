@@ -182,6 +182,10 @@ mod tests {
             producer: None,
             consumers: vec![],
             is_output: false,
+            description: String::new(),
+            layer: String::new(),
+            preview: serde_json::Value::Null,
+            metadata: serde_json::Value::Null,
         };
         Graph {
             name: "flights".into(),

@@ -2,6 +2,7 @@
 
 pub mod bars;
 pub mod blocks;
+pub mod catalog;
 pub mod graph;
 pub mod listing;
 pub mod log;

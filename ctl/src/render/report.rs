@@ -38,6 +38,9 @@ pub fn report(run: &RunDetail, rows: &Rows, paint: Paint) -> String {
     text.push_str(&nodes(run, rows, paint));
     text.push_str(&datasets(run, rows, paint));
     text.push_str(&generation(run, rows));
+    if let Some(version) = &run.summary.save_version {
+        text.push_str(&format!("versioned datasets are saved as version {}\n", harmless(version)));
+    }
     text.push_str(&verdict(&run.summary, paint));
     text
 }

@@ -121,6 +121,59 @@ fn a_catalog_that_is_a_folder_is_told() {
 }
 
 #[test]
+fn parity_c5_an_environment_overlays_the_files_beside_the_pipeline() {
+    let folder = folder(&[("pipeline.toml", "p"), ("catalog.toml", "base"), ("credentials.toml", "secret")]);
+    for (env, name) in [("local", "catalog.toml"), ("prod", "catalog.toml"), ("prod", "credentials.toml")] {
+        fs::create_dir_all(folder.path().join("env").join(env)).unwrap();
+        fs::write(folder.path().join("env").join(env).join(name), env).unwrap();
+    }
+    let mut args = args(folder.path().to_owned());
+    let catalogs = |args: &PipelineArgs| -> Vec<String> {
+        submission(args, &RunArgs::default()).unwrap().catalogs.into_iter().map(|source| source.text).collect()
+    };
+    assert_eq!(catalogs(&args), ["base", "local"], "env/local holds when nobody names another");
+    args.filing.env = Some("prod".to_owned());
+    assert_eq!(catalogs(&args), ["base", "prod"]);
+    let credentials = submission(&args, &RunArgs::default()).unwrap().credentials;
+    let texts: Vec<&str> = credentials.files.iter().map(|source| source.text.as_str()).collect();
+    assert_eq!(texts, ["secret", "prod"]);
+    let named = folder.path().join("named.toml");
+    fs::write(&named, "named").unwrap();
+    args.filing.catalog = vec![named];
+    assert_eq!(catalogs(&args), ["named", "prod"], "the environment asked for overlays the files named");
+    args.filing.env = None;
+    assert_eq!(catalogs(&args), ["named"], "env/local does not overlay what was named");
+    args.filing.env = Some("prd".to_owned());
+    let (exit, message, hints) = complaint(submission(&args, &RunArgs::default()));
+    assert_eq!((exit, hints.as_str()), (exit::PROBLEMS, "did you mean prod?"));
+    assert!(message.starts_with("--env: there is no environment prd: "), "{message}");
+    args.filing.env = Some("../prod".to_owned());
+    assert_eq!(complaint(submission(&args, &RunArgs::default())).0, exit::USAGE);
+}
+
+#[test]
+fn parity_c5_the_variable_names_the_environment_when_no_argument_does() {
+    let folder = folder(&[("pipeline.toml", "p")]);
+    fs::create_dir_all(folder.path().join("env/prod")).unwrap();
+    let find = |argument, variable| Overlay::find(argument, variable, Some(folder.path()));
+    let prod = Overlay { folder: folder.path().join("env/prod"), is_asked_for: true };
+    assert_eq!(find(None, Some("prod")).unwrap(), Some(prod));
+    assert_eq!(find(None, Some("")).unwrap(), None, "an empty variable names nothing");
+    assert!(find(Some("none"), Some("prod")).is_err(), "the argument goes before the variable");
+    assert_eq!(Overlay::find(None, Some("prod"), None).unwrap(), None, "standard input has no folder");
+    assert!(Overlay::find(Some("prod"), None, None).is_err());
+}
+
+#[test]
+fn parity_c4_variables_of_credentials_travel_with_them_only() {
+    let folder = folder(&[("pipeline.toml", "p"), ("credentials.toml", "[db]\npassword = \"${env:HOME:-none}\"")]);
+    let read = read_all(folder.path().to_owned()).unwrap();
+    assert!(read.environment.is_empty());
+    assert_eq!(read.credentials.environment.keys().collect::<Vec<_>>(), ["HOME"]);
+    assert!(read.without_secrets().credentials.is_empty());
+}
+
+#[test]
 fn only_variables_that_are_asked_for_are_sent() {
     let submission = Submission {
         pipeline: SourceText::new("p", "path = \"${env:DATA}/${env:UNSET}/${env:}/${env:open\""),

@@ -1,4 +1,5 @@
-//! Names → entries: the exact name first, then patterns by specificity, then a catch-all, then shared memory.
+//! Names → entries: the exact name first, then patterns by specificity, then a catch-all, then the patterns that the run
+//! brings along in the same order, then shared memory.
 
 use std::collections::HashMap;
 
@@ -12,6 +13,21 @@ pub struct Catalog<'s, 'a> {
     exact: HashMap<&'s str, &'s EntrySpec<'a>>,
     /// Most specific first; a catch-all, having no literal characters, is last.
     patterns: Vec<Pattern<'s, 'a>>,
+    /// Those of the run, in the same order.
+    default_patterns: Vec<Pattern<'s, 'a>>,
+}
+
+/// Why a name resolved to its entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The entry has that very name.
+    Exact,
+    /// It is the most specific pattern that matches.
+    Pattern,
+    /// No other pattern matches; this one matches everything.
+    CatchAll,
+    /// The catalog has nothing that matches, but the patterns that the run brought along have.
+    DefaultPattern,
 }
 
 /// What a name resolved to.
@@ -19,6 +35,8 @@ pub struct Catalog<'s, 'a> {
 pub struct Resolved<'s, 'a> {
     /// The entry.
     pub entry: &'s EntrySpec<'a>,
+    /// Why it is this one.
+    pub how: How,
     /// What the placeholders of its name stand for; nothing when the name was exact.
     pub captures: Option<Vec<(&'s str, String)>>,
 }
@@ -39,56 +57,108 @@ struct Shape<'s> {
 impl<'s, 'a> Catalog<'s, 'a> {
     /// Takes a spec's entries; what is wrong with patterns becomes problems, used or not.
     pub fn new(spec: &'s Spec<'a>, problems: &mut Problems) -> Self {
-        let mut exact = HashMap::new();
-        let mut patterns: Vec<Pattern<'s, 'a>> = Vec::new();
-        for entry in &spec.catalog {
-            if !entry.name.text.contains(['{', '}']) {
-                exact.insert(&*entry.name.text, entry);
-                continue;
-            }
-            match Shape::parse(&entry.name.text) {
-                Ok(shape) => {
-                    check_body(entry, &shape, problems);
-                    patterns.retain(|pattern| pattern.entry.name.text != entry.name.text);
-                    patterns.push(Pattern { entry, shape });
-                }
-                Err(why) => problems.add("bad-pattern", Some(entry.name.site), || {
-                    Problem::new("bad-pattern", format!("`{}` is no pattern: {why}", entry.name.text))
-                }),
-            }
-        }
-        let catch_alls: Vec<&Pattern<'_, '_>> =
-            patterns.iter().filter(|pattern| pattern.shape.literal_count() == 0).collect();
-        if let [first, .., last] = catch_alls.as_slice() {
-            problems.add("two-catch-alls", Some(last.entry.name.site), || {
-                let names = list(catch_alls.iter().map(|pattern| &*pattern.entry.name.text));
-                Problem::new("two-catch-alls", format!("{names} each match every name; there can be one such pattern"))
-                    .cause(match spec.texts.place(first.entry.name.site) {
-                        Some(place) => format!("the first is at {place}"),
-                        None => "one of them is in another file".to_owned(),
-                    })
-                    .hint("give all but one a letter of its own, or remove them")
+        let is_pattern = |entry: &&EntrySpec<'_>| entry.name.text.contains(['{', '}']);
+        for entry in spec.default_patterns.iter().filter(|entry| !is_pattern(entry)) {
+            problems.add("bad-pattern", Some(entry.name.site), || {
+                Problem::new(
+                    "bad-pattern",
+                    format!("`{}` is no pattern, but stands among those of the run", entry.name.text),
+                )
+                .hint(
+                    "a pattern has a placeholder, as in \"{name}\"; entries of single datasets belong into the catalog",
+                )
             });
         }
-        patterns.sort_by(|one, other| one.order().cmp(&other.order()));
-        Self { exact, patterns }
+        Self {
+            exact: (spec.catalog.iter())
+                .filter(|entry| !is_pattern(entry))
+                .map(|entry| (&*entry.name.text, entry))
+                .collect(),
+            patterns: read_patterns(spec, spec.catalog.iter().filter(is_pattern), problems),
+            default_patterns: read_patterns(spec, spec.default_patterns.iter().filter(is_pattern), problems),
+        }
     }
 
     /// Finds the entry for a name; nothing means shared memory.
     pub fn resolve(&self, name: &str) -> Option<Resolved<'s, 'a>> {
         if let Some(entry) = self.exact.get(name) {
-            return Some(Resolved { entry, captures: None });
+            return Some(Resolved { entry, how: How::Exact, captures: None });
         }
-        self.patterns.iter().find_map(|pattern| {
-            let captures = pattern.shape.captures(name)?;
-            Some(Resolved { entry: pattern.entry, captures: Some(captures) })
+        let matching = |patterns: &[Pattern<'s, 'a>]| {
+            patterns.iter().find_map(|pattern| {
+                let captures = Some(pattern.shape.captures(name)?);
+                let how = if pattern.shape.literal_count() == 0 { How::CatchAll } else { How::Pattern };
+                Some(Resolved { entry: pattern.entry, how, captures })
+            })
+        };
+        matching(&self.patterns).or_else(|| {
+            matching(&self.default_patterns).map(|resolved| Resolved { how: How::DefaultPattern, ..resolved })
         })
+    }
+
+    /// Gives every entry that a name matches, in the order they are asked: the first is what it resolves to.
+    pub fn matching(&self, name: &str) -> Vec<&'s EntrySpec<'a>> {
+        let patterns = self.patterns.iter().chain(&self.default_patterns);
+        let patterns = patterns.filter(|pattern| pattern.shape.captures(name).is_some()).map(|pattern| pattern.entry);
+        self.exact.get(name).copied().into_iter().chain(patterns).collect()
+    }
+
+    /// Gives the entries with exact names that are not among these, in the order of their names.
+    pub fn unused<'n>(&self, used: impl Iterator<Item = &'n str>) -> Vec<&'s EntrySpec<'a>> {
+        let mut unused = self.exact.clone();
+        for name in used {
+            unused.remove(name);
+        }
+        let mut unused: Vec<_> = unused.into_values().collect();
+        unused.sort_unstable_by(|one, other| one.name.text.cmp(&other.name.text));
+        unused
+    }
+
+    /// Walks over the patterns in the order they are asked, those of the run last.
+    pub fn patterns(&self) -> impl Iterator<Item = &'s EntrySpec<'a>> {
+        self.patterns.iter().chain(&self.default_patterns).map(|pattern| pattern.entry)
     }
 
     /// Walks over the exact names, for hints.
     pub fn names(&self) -> impl Iterator<Item = &'s str> {
         self.exact.keys().copied()
     }
+}
+
+/// Reads patterns and puts them into the order they are asked; the later of two with one name counts.
+fn read_patterns<'s, 'a>(
+    spec: &Spec<'a>,
+    entries: impl Iterator<Item = &'s EntrySpec<'a>>,
+    problems: &mut Problems,
+) -> Vec<Pattern<'s, 'a>> {
+    let mut patterns: Vec<Pattern<'s, 'a>> = Vec::new();
+    for entry in entries {
+        match Shape::parse(&entry.name.text) {
+            Ok(shape) => {
+                check_body(entry, &shape, problems);
+                patterns.retain(|pattern| pattern.entry.name.text != entry.name.text);
+                patterns.push(Pattern { entry, shape });
+            }
+            Err(why) => problems.add("bad-pattern", Some(entry.name.site), || {
+                Problem::new("bad-pattern", format!("`{}` is no pattern: {why}", entry.name.text))
+            }),
+        }
+    }
+    let catch_alls: Vec<&Pattern<'_, '_>> =
+        patterns.iter().filter(|pattern| pattern.shape.literal_count() == 0).collect();
+    if let [first, .., last] = catch_alls.as_slice() {
+        problems.add("two-catch-alls", Some(last.entry.name.site), || {
+            let names = list(catch_alls.iter().map(|pattern| &*pattern.entry.name.text));
+            Problem::new("two-catch-alls", format!("{names} each match every name; there can be one such pattern"))
+                .cause(match spec.texts.place(first.entry.name.site) {
+                    Some(place) => format!("the first is at {place}"),
+                    None => "one of them is in another file".to_owned(),
+                })
+                .hint("give all but one a letter of its own, or remove them")
+        });
+    }
+    patterns.sort_by(|one, other| one.order().cmp(&other.order()));
+    patterns
 }
 
 impl Pattern<'_, '_> {
@@ -167,12 +237,13 @@ fn check_body(entry: &EntrySpec<'_>, shape: &Shape<'_>, problems: &mut Problems)
             }
         }
     };
-    for word in [&entry.type_name, &entry.path].into_iter().flatten() {
+    for word in
+        [&entry.type_name, &entry.path, &entry.credentials, &entry.description, &entry.layer].into_iter().flatten()
+    {
         check(&word.text, word.site);
     }
-    for entry in entry.options.iter().chain(&entry.metadata) {
-        each_text(&entry.value, &mut check);
-    }
+    let values = entry.options.iter().chain(&entry.metadata).map(|entry| &entry.value);
+    values.chain(&entry.preview).for_each(|value| each_text(value, &mut check));
 }
 
 fn each_text(value: &Value<'_>, visit: &mut impl FnMut(&str, crate::source::Site)) {

@@ -1,5 +1,8 @@
 //! `${parameter}`, `${env:NAME}` and a pattern's `{placeholder}` in what a catalog says.
 //!
+//! `${name:-default}` stands for `default` where the parameter is missing or null, or the variable is missing or empty, as in a
+//! shell. A name that begins with `_` is looked for among the catalog's own anchors first.
+//!
 //! `$${` stands for `${` itself. In the body of a pattern `{{` and `}}` stand for braces; elsewhere braces mean themselves.
 
 use std::collections::BTreeMap;
@@ -17,8 +20,17 @@ pub struct Scope<'s> {
     pub captures: Option<&'s [(&'s str, String)]>,
     /// All parameters.
     pub parameters: &'s Map<String, Json>,
+    /// What the catalog's keys that begin with `_` hold.
+    pub anchors: &'s Map<String, Json>,
     /// What `${env:NAME}` may see.
     pub environment: &'s BTreeMap<String, String>,
+}
+
+/// What stands for an interpolation.
+enum Found<'t> {
+    Value(Json),
+    /// The default of a parameter: JSON where it can be read as that, as with `--params`.
+    Default(&'t str),
 }
 
 impl Scope<'_> {
@@ -42,13 +54,14 @@ impl Scope<'_> {
                     return filled;
                 };
                 match self.look_up(name) {
-                    Ok(Json::String(text)) => filled.push_str(&text),
-                    Ok(value @ (Json::Array(_) | Json::Object(_))) => {
+                    Ok(Found::Default(text)) => filled.push_str(text),
+                    Ok(Found::Value(Json::String(text))) => filled.push_str(&text),
+                    Ok(Found::Value(value @ (Json::Array(_) | Json::Object(_)))) => {
                         let kind = if value.is_array() { "a list" } else { "a table" };
                         let message = format!("`${{{name}}}` is {kind}, which cannot stand inside a text");
                         refuse(site, Problem::new("bad-interpolation", message));
                     }
-                    Ok(value) => filled.push_str(&value.to_string()),
+                    Ok(Found::Value(value)) => filled.push_str(&value.to_string()),
                     Err(problem) => refuse(site, problem),
                 }
                 after
@@ -85,10 +98,16 @@ impl Scope<'_> {
             Data::Text(text) => {
                 let whole = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
                 match whole.filter(|name| !name.contains(['$', '{', '}'])) {
-                    Some(name) => self.look_up(name).unwrap_or_else(|problem| {
-                        refuse(value.site, problem);
-                        Json::Null
-                    }),
+                    Some(name) => match self.look_up(name) {
+                        Ok(Found::Value(value)) => value,
+                        Ok(Found::Default(text)) => {
+                            serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned()))
+                        }
+                        Err(problem) => {
+                            refuse(value.site, problem);
+                            Json::Null
+                        }
+                    },
                     None => Json::String(self.text(text, value.site, refuse)),
                 }
             }
@@ -108,15 +127,28 @@ impl Scope<'_> {
         }
     }
 
-    fn look_up(&self, name: &str) -> Result<Json, Problem> {
+    fn look_up<'t>(&self, written: &'t str) -> Result<Found<'t>, Problem> {
+        let (name, default) = match written.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (written, None),
+        };
         if let Some(variable) = name.strip_prefix("env:") {
-            return self.environment.get(variable).cloned().map(Json::String).ok_or_else(|| {
+            let value = self.environment.get(variable).filter(|value| default.is_none() || !value.is_empty());
+            let text = value.map(String::as_str).or(default);
+            return text.map(|text| Found::Value(Json::String(text.to_owned()))).ok_or_else(|| {
                 Problem::new("missing-variable", format!("the environment has no variable `{variable}`"))
                     .hint_if(did_you_mean(variable, self.environment.keys().map(String::as_str)))
                     .hint(format!("set it before the command: `{variable}=… ctl run …`"))
+                    .hint(format!("or give a default: `${{env:{variable}:-…}}`"))
             });
         }
-        look_up(self.parameters, name).cloned().ok_or_else(|| missing_parameter(self.parameters, name))
+        let anchored = name.starts_with('_').then(|| look_up(self.anchors, name)).flatten();
+        let found = anchored.or_else(|| look_up(self.parameters, name));
+        match (found, default) {
+            (None | Some(Json::Null), Some(default)) => Ok(Found::Default(default)),
+            (Some(value), _) => Ok(Found::Value(value.clone())),
+            (None, None) => Err(missing_parameter(self.parameters, name)),
+        }
     }
 }
 

@@ -12,12 +12,13 @@
 //! with a pretend clock (`tests/laws.rs`) tests the very thing that runs.
 //!
 //! Reading order, first half: [`source`] → [`document`] → [`parse`] → [`spec`] → [`matrix`] → [`catalog`], [`interpolate`],
-//! [`signature`] → [`filter`], [`graph`] → [`plan`]. Second half: [`event`] → [`run`] (with [`retain`], [`policy`]) → [`action`] → [`report`].
-//! Between runs: [`missing`] and [`resume`] choose the nodes that must run (again).
+//! [`credentials`], [`signature`] → [`filter`], [`graph`] → [`plan`]. Second half: [`event`] → [`run`] (with [`retain`],
+//! [`policy`]) → [`action`] → [`report`]. Between runs: [`missing`] and [`resume`] choose the nodes that must run (again).
 #![forbid(unsafe_code)]
 
 pub mod action;
 pub mod catalog;
+pub mod credentials;
 pub mod document;
 pub mod event;
 pub mod failure;
@@ -36,6 +37,8 @@ pub mod report;
 pub mod resume;
 pub mod retain;
 pub mod run;
+pub mod schema;
 pub mod signature;
 pub mod source;
 pub mod spec;
+pub mod version;

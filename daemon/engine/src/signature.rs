@@ -57,6 +57,8 @@ pub struct DatasetTypeSignature {
     pub saves: Vec<PortKind>,
     /// Whether it must not be used by several workers at once.
     pub single_process: bool,
+    /// Whether it is to be told when a run needs a dataset no more.
+    pub releases: bool,
 }
 
 /// What passes through a port.

@@ -32,6 +32,16 @@ pub struct Sources {
     pub pipeline: Source,
     /// Catalog files; an entry of a later one replaces the entry of that name in an earlier one.
     pub catalogs: Vec<Source>,
+    /// Patterns for datasets that the catalog knows nothing of; of the files of a catalog's form.
+    pub default_patterns: Vec<Source>,
+    /// Credentials files; a later one's table replaces the table of that name in an earlier one.
+    pub credentials: Vec<Source>,
+    /// What `${env:NAME}` may see in them.
+    pub credentials_environment: BTreeMap<String, String>,
+    /// Whether credentials are not at hand: then a name that is missing is no problem, and stands for nothing.
+    pub credentials_withheld: bool,
+    /// `--load-versions dataset:version`.
+    pub load_versions: Vec<(String, String)>,
     /// Parameter files; later ones are merged deeply over earlier ones.
     pub parameters: Vec<Source>,
     /// `--params a.b=1`, merged last. Values are JSON where they can be read as that, else text.

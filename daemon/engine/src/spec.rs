@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::document::{Entry, Word};
+use crate::credentials::Secrets;
+use crate::document::{Entry, Value, Word};
 use crate::policy::{NodePolicy, OnFailure};
 use crate::source::{HandedIn, Site, Texts};
 
@@ -19,6 +20,10 @@ pub struct Spec<'a> {
     pub defaults: PolicySpec,
     /// The catalog's entries; of two with one name the later one counts.
     pub catalog: Vec<EntrySpec<'a>>,
+    /// Patterns that a run brings along, asked after everything that the catalog says.
+    pub default_patterns: Vec<EntrySpec<'a>>,
+    /// What the catalog's keys that begin with `_` hold: no datasets, but values that its entries can name.
+    pub anchors: serde_json::Map<String, serde_json::Value>,
     /// All parameters, merged.
     pub parameters: serde_json::Map<String, serde_json::Value>,
     /// What `${env:NAME}` may see.
@@ -27,6 +32,10 @@ pub struct Spec<'a> {
     pub base_directory: &'a str,
     /// What was handed in with the run, by dataset.
     pub inputs: &'a BTreeMap<String, HandedIn>,
+    /// The credentials that there are, by name.
+    pub credentials: Secrets<'a>,
+    /// `--load-versions`: dataset and version.
+    pub load_versions: &'a [(String, String)],
     /// What could not be read, so that its absence is no problem of its own.
     pub unread: Unread,
 }
@@ -40,6 +49,8 @@ pub struct Unread {
     pub catalog: bool,
     /// Some parameter file.
     pub parameters: bool,
+    /// Some credentials file.
+    pub credentials: bool,
 }
 
 /// One `[[node]]`.
@@ -127,14 +138,37 @@ pub struct EntrySpec<'a> {
     pub path: Option<Word<'a>>,
     /// What is said to the dataset type, as written.
     pub options: Vec<Entry<'a>>,
-    /// What people say about it.
+    /// Whether each run saves a version of its own.
+    pub versioned: Option<Site>,
+    /// The name of the credentials that its type gets.
+    pub credentials: Option<Word<'a>>,
+    /// The columns it must have.
+    pub schema: Option<SchemaSpec<'a>>,
+    /// What people say about it, for other programs.
     pub metadata: Vec<Entry<'a>>,
     /// Where it asks that readers load what was saved rather than share the block in memory.
     pub reread: Option<Site>,
     /// Where it asks to be loaded once for all runs of a daemon.
     pub resident: Option<Site>,
+    /// What people say about it, in a sentence.
+    pub description: Option<Word<'a>>,
+    /// The layer that people count it to: `raw`, `features`.
+    pub layer: Option<Word<'a>>,
+    /// How programs that draw the pipeline may show it: anything.
+    pub preview: Option<Value<'a>>,
     /// Keys that are known but not built yet.
     pub unsupported: Vec<Word<'a>>,
+}
+
+/// `schema` and `schema_severity` of a catalog entry.
+#[derive(Clone, Debug)]
+pub struct SchemaSpec<'a> {
+    /// Where `schema` stands.
+    pub site: Site,
+    /// Columns and their types, as written.
+    pub columns: Vec<(Word<'a>, Word<'a>)>,
+    /// Whether data that does not fit is only warned of.
+    pub warns: bool,
 }
 
 impl PolicySpec {

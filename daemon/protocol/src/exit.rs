@@ -12,7 +12,7 @@ pub const PROBLEMS: u8 = 3;
 pub const UNREACHABLE: u8 = 4;
 /// The run was cancelled.
 pub const CANCELLED: u8 = 5;
-/// There is no such run, node or plugin.
+/// There is no such run, node or plugin; or data that was asked for is not there.
 pub const NOT_FOUND: u8 = 6;
 /// The daemon does not serve this user.
 pub const REFUSED: u8 = 7;
@@ -27,7 +27,7 @@ pub const TABLE: [(u8, &str); 9] = [
     (PROBLEMS, "the pipeline, its files, the plugins or the configuration have problems; nothing ran"),
     (UNREACHABLE, "no daemon answers, or none could be started"),
     (CANCELLED, "the run was cancelled"),
-    (NOT_FOUND, "there is no such run, node or plugin"),
+    (NOT_FOUND, "there is no such run, node or plugin, or not all of the data asked for"),
     (REFUSED, "the daemon does not serve this user"),
     (INTERNAL, "something that should not happen; please report it"),
 ];

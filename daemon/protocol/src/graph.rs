@@ -98,4 +98,16 @@ pub struct GraphDataset {
     /// Whether it is a result of the pipeline.
     #[serde(default)]
     pub is_output: bool,
+    /// What the catalog says about it, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The layer that the catalog counts it to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub layer: String,
+    /// How it may be shown, as the catalog says.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub preview: Value,
+    /// The `metadata` of its catalog entry.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub metadata: Value,
 }

@@ -14,6 +14,8 @@ pub mod exit;
 pub mod path;
 
 mod block;
+mod catalog;
+mod credentials;
 mod event;
 mod failure;
 mod filter;
@@ -29,6 +31,10 @@ mod status;
 mod submission;
 
 pub use block::{BlockHolder, BlockInfo, BlockList, EvictRequest, Eviction};
+pub use catalog::{
+    CatalogDataset, CatalogList, CatalogRequest, DatasetExists, DatasetVersions, ExistsList, Resolution, VersionList,
+};
+pub use credentials::Credentials;
 pub use event::{DatasetOperation, EventKind, RunEvent};
 pub use failure::{Failure, FailureKind};
 pub use filter::Filter;

@@ -26,6 +26,12 @@ pub const VALIDATE: &str = "/v1/validate";
 pub const GRAPH: &str = "/v1/graph";
 /// `POST`: what is in a pipeline: nodes, datasets, types, parameters. The same answer as [`GRAPH`].
 pub const SNAPSHOT: &str = "/v1/snapshot";
+/// `POST`: what a pipeline's catalog makes of names.
+pub const CATALOG: &str = "/v1/catalog";
+/// `POST`: whether the data of its datasets is there.
+pub const CATALOG_EXISTS: &str = "/v1/catalog/exists";
+/// `POST`: the versions of its datasets.
+pub const CATALOG_VERSIONS: &str = "/v1/catalog/versions";
 /// `GET`: the plugins.
 pub const PLUGINS: &str = "/v1/plugins";
 /// `POST`: load the plugins anew.

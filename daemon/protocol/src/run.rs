@@ -31,6 +31,9 @@ pub struct RunSummary {
     /// Why it did not succeed: the first failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Failure>,
+    /// The version that its versioned datasets are saved as; none where it saves none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_version: Option<String>,
 }
 
 impl RunSummary {
@@ -237,6 +240,9 @@ pub struct DatasetDetail {
     /// Where it is persisted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The version that it is loaded from or saved as, where it is versioned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The node that makes it; none for an input of the pipeline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub producer: Option<String>,
@@ -312,6 +318,7 @@ mod tests {
             finished_us: None,
             counts: NodeCounts::default(),
             cause: None,
+            save_version: None,
         };
         let detail = RunDetail {
             summary: summary.clone(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Filter, InputData};
+use crate::{Credentials, Filter, InputData};
 
 /// A pipeline with everything that belongs to it, and how to run it.
 ///
@@ -19,6 +19,18 @@ pub struct Submission {
     /// Catalogs, later ones overlaying earlier ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub catalogs: Vec<SourceText>,
+    /// Patterns for datasets that the catalogs know nothing of, in files of a catalog's form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_patterns: Vec<SourceText>,
+    /// Secrets, by the names that catalog entries give; not kept with the run.
+    #[serde(default, skip_serializing_if = "Credentials::is_empty")]
+    pub credentials: Credentials,
+    /// Which version of a versioned dataset to load instead of the latest: dataset and version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_versions: Vec<(String, String)>,
+    /// The version that versioned datasets are saved as, instead of the moment; refused if one of them has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_version: Option<String>,
     /// Parameter files, later ones overlaying earlier ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<SourceText>,
@@ -62,6 +74,13 @@ pub struct Submission {
     /// `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<f64>,
+}
+
+impl Submission {
+    /// What of it may be kept and shown: everything but the secrets.
+    pub fn without_secrets(&self) -> Submission {
+        Submission { credentials: Credentials::default(), ..self.clone() }
+    }
 }
 
 /// The text of one file and the name to use for it in messages.

@@ -89,6 +89,8 @@ pub struct DatasetDescription {
     pub saves: Vec<String>,
     /// Whether only one process at a time may use it.
     pub single_process: bool,
+    /// Whether it is to be told when a run needs a dataset no more.
+    pub releases: bool,
     /// The options it understands.
     pub options: Vec<OptionDescription>,
 }

@@ -18,7 +18,6 @@ use crate::block::Accounts;
 use crate::server::budget::Budget;
 use crate::server::clock::{Alarm, Clock};
 use crate::server::config::Config;
-use crate::server::convert;
 use crate::server::feed::{Feed, Subscription};
 use crate::server::generations::{Generation, Generations, ReloadCause, ReloadError};
 use crate::server::handed_in;
@@ -30,7 +29,7 @@ use crate::server::services::Services;
 use crate::server::store::{Location, NewRun, Retention, Store, StoreError};
 use crate::server::uploads::Uploads;
 use crate::server::usher::{self, Usher};
-use crate::server::wanted;
+use crate::server::{catalog, convert, credentials, versions, wanted};
 
 /// How many tasks a run may have in the pool for each worker: enough that no worker waits for the engine, few enough that
 /// another run's tasks are not far behind.
@@ -178,11 +177,14 @@ impl Daemon {
             return Err(SubmitError::BadId(id.clone()));
         }
         let (generation, config) = (self.generation(), self.generations.config());
-        let plan = self.plan(&submission, &generation)?;
+        let mut plan = self.plan(&submission, &generation)?;
         let policy = self.policy(&submission, &plan, &generation)?;
         let uploads = handed_in::uploads(&self.services.uploads, &submission, &plan).map_err(SubmitError::Problems)?;
         let wanted_outputs = wanted::outputs(&submission.outputs, &plan).map_err(SubmitError::Problems)?;
         let submitted_us = self.services.clock.unix_us_now();
+        let save_version = submission.save_version.as_deref();
+        let versions = versions::assign(Arc::make_mut(&mut plan), save_version, submitted_us).map_err(refused)?;
+        let versions = versions.map(Arc::new);
         let base = submission.run_id.clone().unwrap_or_else(|| id::of_time(submitted_us));
         for n in 1.. {
             let settings = RunSettings {
@@ -191,6 +193,7 @@ impl Daemon {
                 policy,
                 generation: Arc::clone(&generation),
                 base_directory: submission.base_directory.clone(),
+                versions: versions.clone(),
                 submitted_us,
                 log_lines_max: config.runs.log_lines_max,
                 events_max: config.runs.events_max,
@@ -227,7 +230,7 @@ impl Daemon {
             Err(AddError::Taken) => return Err(SubmitError::IdTaken(run.id.clone())),
         }
         let summary = run.summary();
-        let new = NewRun { summary: summary.clone(), submission: submission.clone() };
+        let new = NewRun { summary: summary.clone(), submission: submission.without_secrets() };
         self.store.insert_run(new).map_err(|error| {
             self.registry.withdraw(run);
             match error {
@@ -244,6 +247,7 @@ impl Daemon {
         let plan = self.plan(submission, &generation)?;
         self.policy(submission, &plan, &generation)?;
         wanted::outputs(&submission.outputs, &plan).map_err(SubmitError::Problems)?;
+        versions::loads(&plan).map_err(refused)?;
         Ok(convert::validation(&plan, generation.number))
     }
 
@@ -252,17 +256,31 @@ impl Daemon {
         Ok(convert::graph(&*self.plan(submission, &self.generation())?))
     }
 
+    /// What the catalog of a submission makes of names.
+    pub fn catalog(&self, request: &protocol::CatalogRequest) -> Result<protocol::CatalogList, SubmitError> {
+        catalog::list(&sources(&request.submission), &self.generation().signature, &request.datasets).map_err(refused)
+    }
+
+    /// Whether the data of a submission's datasets is there. Blocks for as long as their types take to tell.
+    pub fn catalog_exists(&self, request: &protocol::CatalogRequest) -> Result<protocol::ExistsList, SubmitError> {
+        catalog::exists(&sources(&request.submission), &self.generation(), &request.datasets).map_err(refused)
+    }
+
+    /// The versions of a submission's versioned datasets.
+    pub fn catalog_versions(&self, request: &protocol::CatalogRequest) -> Result<protocol::VersionList, SubmitError> {
+        catalog::versions(&sources(&request.submission), &self.generation().signature, &request.datasets)
+            .map_err(refused)
+    }
+
     fn plan(&self, submission: &Submission, generation: &Generation) -> Result<Arc<Plan>, SubmitError> {
         let workers = if submission.sequential { Some(1) } else { submission.max_workers };
         let pool = u32::try_from(generation.pool.size()).unwrap_or(u32::MAX);
         let filter = convert::filter(&submission.filter);
         let options = PlanOptions { workers: Some(workers.unwrap_or(pool).min(pool)), filter };
-        engine::plan::check(&convert::sources(submission), &generation.signature, &options).map(Arc::new).map_err(
-            |problems| {
-                let problems = problems.into_iter().map(convert::problem);
-                SubmitError::Problems(problems.map(|problem| self.with_refusal(problem)).collect())
-            },
-        )
+        engine::plan::check(&sources(submission), &generation.signature, &options).map(Arc::new).map_err(|problems| {
+            let problems = problems.into_iter().map(convert::problem);
+            SubmitError::Problems(problems.map(|problem| self.with_refusal(problem)).collect())
+        })
     }
 
     /// What a pipeline misses may be in plugins that were refused.
@@ -487,6 +505,17 @@ impl Daemon {
             None
         })
     }
+}
+
+/// What a submission says, and the secrets that the daemon itself has.
+fn sources(submission: &Submission) -> engine::source::Sources {
+    let mut sources = convert::sources(submission);
+    sources.credentials.splice(0..0, credentials::of_the_daemon());
+    sources
+}
+
+fn refused(problems: Vec<engine::problem::Problem>) -> SubmitError {
+    SubmitError::Problems(problems.into_iter().map(convert::problem).collect())
 }
 
 fn open_store(config: &Config) -> Result<Store, StartError> {

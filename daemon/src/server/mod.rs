@@ -30,10 +30,12 @@
 pub mod api;
 pub mod blocks;
 pub mod budget;
+pub mod catalog;
 pub mod cgroup;
 pub mod clock;
 pub mod config;
 pub mod convert;
+pub mod credentials;
 pub mod daemon;
 pub mod errand;
 pub mod feed;
@@ -60,6 +62,7 @@ pub mod stop;
 pub mod store;
 pub mod uploads;
 pub mod usher;
+pub mod versions;
 pub mod wanted;
 
 pub use daemon::{CancelOutcome, Daemon, ShutdownMode, StartError, SubmitError};

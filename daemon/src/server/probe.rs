@@ -8,6 +8,7 @@
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
+use engine::credentials::Redactor;
 use engine::failure::{Failure, FailureKind};
 use engine::plan::{Dataset, Persisted};
 
@@ -17,6 +18,7 @@ use crate::ipc::message::DatasetOperation;
 use crate::server::generations::Generation;
 use crate::server::json::JsonObject;
 use crate::server::pool::{Subject, Worker, describe_storage, doing_dataset};
+use crate::server::versions;
 use crate::sys::wait;
 
 /// How many workers one batch may cost before the rest of it is given up.
@@ -29,11 +31,27 @@ pub struct Question {
     dataset_type: u32,
     argument: String,
     subject: Subject,
+    /// Known without asking: of a versioned dataset that has no version yet.
+    answer: Option<bool>,
+    redactor: Redactor,
 }
 
 impl Question {
     /// Asks whether a dataset's data exists. `run` is the run that wants to know; empty for none.
     pub fn exists(dataset: &Dataset<'_>, storage: &Persisted, run: &str) -> Question {
+        Question::exists_at(dataset.name, storage, run)
+    }
+
+    /// The same for a dataset that is in no plan. Of a versioned one it is about the latest version.
+    pub fn exists_at(dataset: &str, storage: &Persisted, run: &str) -> Question {
+        let latest = (storage.versioned && storage.version.is_empty()).then(|| versions::latest_path(&storage.path));
+        let (path, answer) = match latest {
+            Some(Ok(Some(path))) => (path, None),
+            Some(Ok(None)) => (storage.path.clone(), Some(false)),
+            // Its type finds out what is wrong with the folder, and says so in its own words.
+            Some(Err(_)) | None => (storage.path.clone(), None),
+        };
+        let storage = &Persisted { path, ..storage.clone() };
         let mut argument = JsonObject::new();
         argument.text("run", run);
         describe_storage(&mut argument, dataset, storage);
@@ -46,6 +64,8 @@ impl Question {
                 plugin: storage.plugin_name.clone(),
                 worker: 0,
             },
+            answer,
+            redactor: Redactor::new(std::iter::once(&storage.credentials)),
         }
     }
 }
@@ -56,7 +76,11 @@ pub fn exist(generation: &Generation, questions: &[Question], patience: Duration
     let mut prober = Prober { generation, worker: None, lost: 0, deadline: Instant::now() + patience, patience };
     let answers = (1..).zip(questions).map(|(token, question)| {
         // It was none of the numbered workers.
-        prober.ask(token, question).map_err(|failure| Failure { worker: None, ..failure })
+        if let Some(answer) = question.answer {
+            return Ok(answer);
+        }
+        let redact = |failure| question.redactor.redact_failure(failure);
+        prober.ask(token, question).map_err(|failure| redact(Failure { worker: None, ..failure }))
     });
     let answers = answers.collect();
     if let Some(worker) = prober.worker {
@@ -108,11 +132,11 @@ impl Prober<'_> {
             },
         };
         let end = match worker.channel.send_task(&request) {
-            Ok(()) => self.listen(&mut worker, token, subject),
+            Ok(()) => self.listen(&mut worker, token, question),
             Err(ChannelError::Closed) => End::Gone,
             Err(error) => End::Unusable(subject.protocol(error.to_string())),
         };
-        worker.log_output();
+        worker.log_output(&question.redactor);
         match end {
             End::Answered(answer) => {
                 worker.process.output.forget_tail();
@@ -127,13 +151,14 @@ impl Prober<'_> {
             End::Gone => {
                 self.lost += 1;
                 let ended = worker.await_end();
-                worker.log_output();
+                worker.log_output(&question.redactor);
                 Err(subject.died(&ended, &worker.process.output.tail(), 0))
             }
         }
     }
 
-    fn listen(&self, worker: &mut Worker, token: u64, subject: &Subject) -> End {
+    fn listen(&self, worker: &mut Worker, token: u64, question: &Question) -> End {
+        let subject = &question.subject;
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let mut watched = vec![worker.channel.as_fd(), worker.process.watched()];
@@ -143,10 +168,10 @@ impl Prober<'_> {
                 Err(error) => return End::Unusable(subject.protocol(format!("cannot wait for it: {error}"))),
             };
             if ready.get(2) == Some(&true) {
-                worker.log_output();
+                worker.log_output(&question.redactor);
             }
             if ready.first() == Some(&true) {
-                if let Some(end) = hear(worker, token, subject) {
+                if let Some(end) = hear(worker, token, question) {
                     return end;
                 }
             } else if ready.get(1) == Some(&true) {
@@ -168,7 +193,8 @@ impl Prober<'_> {
 }
 
 /// Takes one message; says if the question is over.
-fn hear(worker: &Worker, token: u64, subject: &Subject) -> Option<End> {
+fn hear(worker: &Worker, token: u64, question: &Question) -> Option<End> {
+    let subject = &question.subject;
     let event = match worker.channel.receive() {
         Ok(event) => event,
         Err(ChannelError::Closed) => return Some(End::Gone),
@@ -176,7 +202,8 @@ fn hear(worker: &Worker, token: u64, subject: &Subject) -> Option<End> {
     };
     match event {
         WorkerEvent::Log(record) => {
-            log::info!(target: "plugin", "{}: {}", record.target, record.message);
+            let message = question.redactor.redact(record.message);
+            log::info!(target: "plugin", "{}: {message}", record.target);
             None
         }
         WorkerEvent::Done { token: found, answer, .. } if found == token => Some(match answer.trim() {

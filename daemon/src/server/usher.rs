@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use engine::action::RunState;
 use engine::event::Event;
 use engine::failure::Failure;
-use protocol::EventKind;
+use protocol::{EventKind, LogSource};
 
 use crate::server::hooks::HookEventName;
 use crate::server::json::{JsonObject, array, list};
 use crate::server::pool::failure_json;
-use crate::server::runs::{Registry, Run};
+use crate::server::runs::{Origin, Registry, Run};
 use crate::server::store::{Retention, Store};
 
 /// After so many closed runs old ones are forgotten.
@@ -105,6 +105,10 @@ pub fn prune(store: &Store, retention: Retention, now_us: i64) {
 }
 
 fn open(run: &Arc<Run>, store: &Store) {
+    for warning in crate::server::versions::warnings(&run.plan) {
+        let origin = Origin { node: None, plugin: "", worker: None };
+        run.log_line(&origin, LogSource::Daemon, "warn", "versions".to_owned(), warning);
+    }
     let hooks = &run.generation.hooks;
     let announced = hooks
         .call(HookEventName::AfterCatalogCreated, Some(run), |event| describe_catalog(event, run), &mut [])
@@ -141,6 +145,7 @@ fn close(run: &Arc<Run>, store: &Store, registry: &Registry) {
         }
     }
     run.release_all();
+    run.settle_versions();
     let detail = run.detail();
     let summary = detail.summary.clone();
     store.append_logs(&run.id, run.log.read(0).lines);
@@ -180,12 +185,31 @@ fn tell_end(run: &Arc<Run>, state: RunState) -> Result<(), Failure> {
     hooks.call(HookEventName::OnPipelineError, Some(run), describe, &mut [])
 }
 
+/// What the hooks are told of the catalog. Of credentials they learn the names.
 fn describe_catalog(event: &mut JsonObject, run: &Run) {
+    let mut credentials = JsonObject::new();
+    let named = run.plan.datasets().filter_map(|dataset| dataset.storage).map(|storage| &*storage.credentials_name);
+    for name in named.filter(|name| !name.is_empty()).collect::<std::collections::BTreeSet<_>>() {
+        credentials.text(name, engine::credentials::REDACTED);
+    }
+    event.raw("credentials", &credentials.end());
+    match run.save_version() {
+        Some(version) => event.text("save_version", version),
+        None => event.raw("save_version", "null"),
+    }
+    let mut load_versions = JsonObject::new();
+    for (dataset, version) in run.plan.load_versions() {
+        load_versions.text(dataset, version);
+    }
+    event.raw("load_versions", &load_versions.end());
     let datasets = run.plan.named_datasets().map(|dataset| {
         let mut object = JsonObject::new();
         object.text("name", dataset.name);
         object.text("type", dataset.storage.map_or("memory", |storage| &storage.type_name));
         object.text("path", dataset.storage.map_or("", |storage| &storage.path));
+        if let Some(version) = dataset.storage.map(|storage| &*storage.version).filter(|version| !version.is_empty()) {
+            object.text("version", version);
+        }
         object.end()
     });
     event.raw("datasets", &array(datasets));

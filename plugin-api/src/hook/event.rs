@@ -69,12 +69,18 @@ events! {
         /// The plugins in it.
         plugins: Vec<PluginInfo> = "tolerant",
     }
-    /// A run's catalog is resolved; credentials are left out.
+    /// A run's catalog is resolved. Of credentials a hook learns the names, never what they are.
     AfterCatalogCreated "after_catalog_created" {
         /// The persisted datasets.
         datasets: Vec<DatasetInfo> = "tolerant",
         /// All parameters.
         parameters: Value,
+        /// The credentials that datasets name, each as `[redacted]`.
+        credentials: Value,
+        /// The version that versioned datasets are saved as; nothing where the run saves none.
+        save_version: Option<String>,
+        /// The versions that the run was asked to load, by dataset.
+        load_versions: Value,
     }
     /// A run is about to start.
     BeforePipelineRun "before_pipeline_run" {
@@ -247,6 +253,8 @@ pub struct DatasetInfo {
     pub r#type: String,
     /// Where it lives.
     pub path: String,
+    /// The version that is loaded or saved; empty where it is not versioned.
+    pub version: String,
 }
 
 /// A block that a node reads or writes.

@@ -1,6 +1,9 @@
-//! The rows of behaviour that users of other runners rely on, where they cross processes. A module a topic; the name of a test
-//! begins with its row.
+//! What Kedro's users rely on, where it crosses processes: a test's name begins with its row. A module a topic.
 
+mod catalog;
+mod credentials;
+mod dataset_types;
 mod inputs;
 mod outputs;
 mod resident;
+mod versions;

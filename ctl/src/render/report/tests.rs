@@ -17,6 +17,7 @@ pub fn summary() -> RunSummary {
         finished_us: None,
         counts: NodeCounts { total: 3, waiting: 3, ..NodeCounts::default() },
         cause: None,
+        save_version: None,
     }
 }
 
@@ -45,6 +46,7 @@ fn dataset(name: &str, storage: &str, producer: Option<&str>) -> DatasetDetail {
         name: name.into(),
         storage: storage.into(),
         path: (storage != "memory").then(|| format!("data/{name}.{storage}")),
+        version: None,
         producer: producer.map(str::to_owned),
         is_output: false,
         bytes: Some(2048),

@@ -1,6 +1,7 @@
 //! Text → what was written, and everything wrong with how it was written. Asks nothing of plugins or of the machine.
 
 mod catalog;
+mod credentials;
 mod fields;
 mod node;
 mod parameters;
@@ -24,20 +25,29 @@ pub fn parse(sources: &Sources) -> (Spec<'_>, Problems) {
     let mut unread = Unread::default();
     let mut pipeline = Pipeline::default();
     let mut catalog = Vec::new();
+    let mut default_patterns = Vec::new();
+    let mut anchors = serde_json::Map::new();
     let mut layers = parameters::Layers::default();
 
     match document::read(&sources.pipeline, &mut texts, &mut problems) {
         Some(entries) => {
             pipeline = read_pipeline(entries, &mut unread, &mut problems);
-            catalog::read(std::mem::take(&mut pipeline.catalog), &mut catalog, &mut unread, &mut problems);
+            let entries = std::mem::take(&mut pipeline.catalog);
+            catalog::read(entries, &mut catalog, &mut anchors, &mut unread, &mut problems);
             layers.merge(&pipeline.parameters, &mut problems);
         }
         // A catalog or parameters may have stood in it.
-        None => unread = Unread { nodes: true, catalog: true, parameters: true },
+        None => unread = Unread { nodes: true, catalog: true, parameters: true, ..unread },
     }
     for source in &sources.catalogs {
         match document::read(source, &mut texts, &mut problems) {
-            Some(entries) => catalog::read(entries, &mut catalog, &mut unread, &mut problems),
+            Some(entries) => catalog::read(entries, &mut catalog, &mut anchors, &mut unread, &mut problems),
+            None => unread.catalog = true,
+        }
+    }
+    for source in &sources.default_patterns {
+        match document::read(source, &mut texts, &mut problems) {
+            Some(entries) => catalog::read(entries, &mut default_patterns, &mut anchors, &mut unread, &mut problems),
             None => unread.catalog = true,
         }
     }
@@ -47,6 +57,7 @@ pub fn parse(sources: &Sources) -> (Spec<'_>, Problems) {
             None => unread.parameters = true,
         }
     }
+    let secrets = credentials::read(sources, &mut texts, &mut unread, &mut problems);
     for (key, value) in &sources.overrides {
         layers.set(key, value, &mut problems);
     }
@@ -56,10 +67,14 @@ pub fn parse(sources: &Sources) -> (Spec<'_>, Problems) {
         nodes: pipeline.nodes,
         defaults: pipeline.policy,
         catalog,
+        default_patterns,
+        anchors,
         parameters: layers.finish(),
         environment: &sources.environment,
         base_directory: &sources.base_directory,
         inputs: &sources.inputs,
+        credentials: secrets,
+        load_versions: &sources.load_versions,
         unread,
     };
     (spec, problems)

@@ -3,7 +3,7 @@
 use crate::graph;
 use crate::id::{DatasetId, Lists, NodeId};
 use crate::plan::draft::Draft;
-use crate::plan::{InputBinding, Plan, PlanOptions, freeze, kinds, ports, slice, storage};
+use crate::plan::{InputBinding, Plan, PlanOptions, freeze, keeping, kinds, ports, slice, storage};
 use crate::problem::{Problem, Problems};
 use crate::signature::Manifest;
 use crate::source::Site;
@@ -49,6 +49,7 @@ pub(super) fn plan_with(
     }
     let storages = storage::resolve(&mut draft, &consumers, options);
     kinds::check(&mut draft, &storages);
+    keeping::check_schemas(&mut draft, &storages);
     let plan = match layers {
         Some(layers) if draft.problems.is_empty() => Some(freeze::freeze(draft, consumers, storages, &layers)),
         _ => None,

@@ -110,5 +110,7 @@ pub(super) fn freeze(
         again,
         persisted: storages.persisted,
         values: storages.values,
+        notes: storages.notes,
+        load_versions: draft.spec.load_versions.to_vec(),
     }
 }

@@ -6,7 +6,10 @@ mod draft;
 mod fan_out;
 mod freeze;
 mod handed_in;
+mod keeping;
 mod kinds;
+mod kinds;
+mod look_up;
 mod outside;
 mod ports;
 mod restrict;
@@ -14,16 +17,20 @@ mod slice;
 mod slots;
 mod storage;
 
+use crate::credentials::Secret;
 use crate::filter::Filter;
 use crate::id::{CallId, DatasetId, Id, IdVec, Lists, Names, NodeId, ParameterId, TaskId};
 use crate::parse;
 use crate::policy::{NodePolicy, OnFailure, RunPolicy};
 use crate::problem::Problem;
+use crate::schema::Schema;
 use crate::signature::Manifest;
 use crate::source::Sources;
+use crate::version;
 
 pub use build::plan;
 pub use handed_in::type_of as type_of_name;
+pub use look_up::{Found, look_up};
 
 /// A frozen task graph. Nothing in it changes while runs use it, so runs share it.
 ///
@@ -54,6 +61,9 @@ pub struct Plan {
     persisted: Vec<(DatasetId, Persisted)>,
     /// Datasets that exist from the start: values handed in with the run.
     values: Vec<(DatasetId, HandedInValue)>,
+    /// In the order of their ids; most datasets have none.
+    notes: Vec<(DatasetId, Notes)>,
+    load_versions: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +188,30 @@ pub struct Persisted {
     pub path: String,
     /// The type's options as a JSON object.
     pub options_json: String,
-    /// The entry's `metadata` as a JSON object.
+    /// Whether each run saves a version of its own below `path`.
+    pub versioned: bool,
+    /// The version that `path` leads to; empty until [`Plan::set_version`], and for good where it is not versioned.
+    pub version: String,
+    /// The name of its credentials; empty when it has none.
+    pub credentials_name: String,
+    /// What the type gets as `credentials` among its options.
+    pub credentials: Secret,
+    /// The columns that it must have.
+    pub schema: Option<Schema>,
+    /// Whether its type is to be told when the run needs it no more.
+    pub releases: bool,
+}
+
+/// What a catalog entry says about a dataset beyond how it is kept: for people and other programs.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Notes {
+    /// A sentence about it; empty when there is none.
+    pub description: String,
+    /// The layer that people count it to; empty when there is none.
+    pub layer: String,
+    /// How it may be shown, as JSON; empty when nothing is said.
+    pub preview_json: String,
+    /// The entry's `metadata` as a JSON object; empty when there is none.
     pub metadata_json: String,
     /// Whether a load of it is shared by all runs: the caller keeps the block beyond the run's release of it.
     pub resident: bool,
@@ -292,6 +325,40 @@ impl Plan {
     /// Gives what a node's output ports make.
     pub fn makes(&self, node: NodeId) -> impl Iterator<Item = DatasetId> {
         self.outputs.get(node).iter().copied().flatten()
+    }
+
+    /// Gives the version that `--load-versions` asks for.
+    pub fn load_version(&self, dataset: DatasetId) -> Option<&str> {
+        let name = self.dataset_names.get(dataset);
+        self.load_versions.iter().find(|(dataset, _)| dataset == name).map(|(_, version)| &**version)
+    }
+
+    /// Gives all that `--load-versions` asks for: dataset and version.
+    pub fn load_versions(&self) -> &[(String, String)] {
+        &self.load_versions
+    }
+
+    /// Says which version of a versioned dataset is loaded or saved; its path leads to that one from now on.
+    pub fn set_version(&mut self, dataset: DatasetId, version: &str) {
+        let Some(core) = self.datasets.get(dataset) else { return };
+        if let Some((_, persisted)) = self.persisted.get_mut(core.persisted as usize)
+            && persisted.versioned
+            && persisted.version.is_empty()
+        {
+            persisted.path = version::path_of(&persisted.path, version);
+            persisted.version = version.to_owned();
+        }
+    }
+
+    /// Walks over the secrets that datasets of this plan get.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.persisted.iter().map(|(_, persisted)| &persisted.credentials).filter(|secret| !secret.is_empty())
+    }
+
+    /// Gives what the catalog says about a dataset beyond how it is kept; nothing where it says nothing.
+    pub fn notes(&self, dataset: DatasetId) -> Option<&Notes> {
+        let position = self.notes.binary_search_by_key(&dataset, |(dataset, _)| *dataset).ok()?;
+        self.notes.get(position).map(|(_, notes)| notes)
     }
 
     /// Gives the nodes that read a dataset, each once.

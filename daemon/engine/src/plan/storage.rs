@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use serde_json::{Map, Value as Json};
 
 use crate::catalog::{Catalog, Resolved};
+use crate::document::Word;
 use crate::id::{DatasetId, IdVec, Lists, NodeId};
 use crate::interpolate::Scope;
 use crate::plan::draft::{Draft, number};
-use crate::plan::{HandedInValue, NONE, Persisted, PlanOptions, calls, handed_in, outside};
+use crate::plan::{HandedInValue, NONE, Notes, Persisted, PlanOptions, calls, handed_in, keeping, outside};
 use crate::problem::{Problem, list, nearest};
 use crate::signature::DatasetTypeSignature;
+use crate::source::Site;
 
 /// Where datasets live.
+#[derive(Default)]
 pub(super) struct Storages<'s> {
     pub(super) of: IdVec<DatasetId, Storage>,
     pub(super) persisted: Vec<(DatasetId, Persisted)>,
@@ -22,6 +25,8 @@ pub(super) struct Storages<'s> {
     pub(super) reread: Vec<bool>,
     /// What was handed in with the run as a value.
     pub(super) values: Vec<(DatasetId, HandedInValue)>,
+    /// In the order of their ids.
+    pub(super) notes: Vec<(DatasetId, Notes)>,
 }
 
 impl Storages<'_> {
@@ -54,13 +59,7 @@ pub(super) fn resolve<'s>(
     options: &PlanOptions,
 ) -> Storages<'s> {
     let catalog = Catalog::new(draft.spec, draft.problems);
-    let mut storages = Storages {
-        of: IdVec::default(),
-        persisted: Vec::new(),
-        types: Vec::new(),
-        reread: Vec::new(),
-        values: Vec::new(),
-    };
+    let mut storages = Storages::default();
     let mut missing = Vec::new();
     for dataset in draft.producers.ids() {
         let resolved = catalog.resolve(draft.dataset_names.name(dataset));
@@ -81,6 +80,7 @@ pub(super) fn resolve<'s>(
     }
     handed_in::check_read(draft, consumers);
     outside::check(draft, &storages);
+    keeping::check_load_versions(draft, &catalog);
     check_single_process(draft, &storages, options);
     check_paths(draft, &storages);
     storages
@@ -106,6 +106,7 @@ pub(super) fn store<'s>(
     let scope = Scope {
         captures: resolved.captures.as_deref(),
         parameters: &draft.spec.parameters,
+        anchors: &draft.spec.anchors,
         environment: draft.spec.environment,
     };
     let parameters_unread = draft.spec.unread.parameters;
@@ -123,6 +124,17 @@ pub(super) fn store<'s>(
     };
     let options = table(&entry.options);
     let metadata = table(&entry.metadata);
+    let credentials_name = fill(&scope, &entry.credentials, &mut refuse);
+    let notes = Notes {
+        description: fill(&scope, &entry.description, &mut refuse),
+        layer: fill(&scope, &entry.layer, &mut refuse),
+        preview_json: (entry.preview.as_ref())
+            .map_or_else(String::new, |value| scope.value(value, &mut refuse).to_string()),
+        metadata_json: if metadata.is_empty() { String::new() } else { Json::Object(metadata).to_string() },
+    };
+    if notes != Notes::default() {
+        storages.notes.push((dataset, notes));
+    }
     // An entry without a type is a problem of its own already.
     let Some(type_name) = type_name else { return Storage::Broken };
     let (plugin, dataset_type, plugin_signature, signature) = match calls::find_type(draft.manifest, &type_name) {
@@ -139,7 +151,7 @@ pub(super) fn store<'s>(
         }
         Ok(None) => {
             outside::refuse_resident_memory(draft, &name, entry.resident);
-            return Storage::Memory;
+            return keeping::check_memory(draft.problems, entry, &name);
         }
         Err(problem) => {
             let site = entry.type_name.as_ref().map(|word| word.site);
@@ -153,6 +165,13 @@ pub(super) fn store<'s>(
         return Storage::Broken;
     }
     let path = path.map(|path| join(draft.spec.base_directory, &path)).unwrap_or_default();
+    let has_credentials = options.contains_key("credentials");
+    let Some(credentials) = keeping::credentials(draft, entry, &name, &credentials_name, has_credentials) else {
+        return Storage::Broken;
+    };
+    if !keeping::check_versioned(draft.problems, entry, &name, &path) {
+        return Storage::Broken;
+    }
     storages.types.push(signature);
     storages.reread.push(entry.reread.is_some());
     storages.persisted.push((
@@ -164,12 +183,22 @@ pub(super) fn store<'s>(
             plugin_name: plugin_signature.name.clone(),
             path,
             options_json: Json::Object(options).to_string(),
-            metadata_json: Json::Object(metadata).to_string(),
             resident: entry.resident.is_some(),
             is_handed_in: false,
+            versioned: entry.versioned.is_some(),
+            version: String::new(),
+            credentials_name,
+            credentials,
+            schema: keeping::schema(entry),
+            releases: signature.releases,
         },
     ));
     Storage::Persisted(number(storages.persisted.len() - 1))
+}
+
+/// Fills in a text that may not be there; then it is empty.
+fn fill(scope: &Scope<'_>, word: &Option<Word<'_>>, refuse: &mut impl FnMut(Site, Problem)) -> String {
+    word.as_ref().map_or_else(String::new, |word| scope.text(&word.text, word.site, refuse))
 }
 
 /// Joins a relative path to the directory it starts from. What names its scheme (`https://…`) is left as it is.

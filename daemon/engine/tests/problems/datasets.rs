@@ -228,6 +228,7 @@ path = "flights.csv"
 type = "parquet"
 path = "clean.parquet"
 versioned = true
+partitioned = true
 
 [not_used]
 type = "excel"
@@ -241,7 +242,7 @@ error[unknown-type]: no plugin has a dataset type `cvs`
    = in the catalog entry of dataset `flights`
    = hint: did you mean `csv`?
 
-error[not-supported]: `versioned` of dataset `clean` is not supported yet
+error[not-supported]: `partitioned` of dataset `clean` is not supported yet
   --> catalog.toml:8:1
 "###,
     );
@@ -445,6 +446,7 @@ error[missing-variable]: the environment has no variable `HOME_DATE`
    = in the catalog entry of dataset `flights`
    = hint: did you mean `HOME_DATA`?
    = hint: set it before the command: `HOME_DATE=… ctl run …`
+   = hint: or give a default: `${env:HOME_DATE:-…}`
 
 error[missing-parameter]: there is no parameter `limt`
   --> catalog.toml:4:21

@@ -150,6 +150,7 @@ pub fn manifest() -> Manifest {
         loads: vec![PortKind::Any],
         saves: vec![PortKind::Any],
         single_process: false,
+        releases: false,
     };
     let plugin = PluginSignature {
         name: "p".to_owned(),

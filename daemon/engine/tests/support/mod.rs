@@ -24,6 +24,7 @@ pub fn manifest(text: &str) -> Manifest {
                 loads: after("loads"),
                 saves: after("saves"),
                 single_process: words.contains(&"single"),
+                releases: false,
             });
         } else {
             let (label, rest) = line.split_once('(').expect("(inputs)");

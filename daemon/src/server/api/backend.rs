@@ -4,8 +4,9 @@
 //! Every method may block; the API calls them where that is allowed.
 
 use protocol::{
-    BlockList, EvictRequest, Eviction, Graph, Health, HookList, LogList, NodeList, OutputList, PipelineList,
-    PluginList, ReloadOptions, ReloadReport, RunDetail, RunFilter, RunList, RunSummary, Status, Submission, Validation,
+    BlockList, CatalogList, CatalogRequest, EvictRequest, Eviction, ExistsList, Graph, Health, HookList, LogList,
+    NodeList, OutputList, PipelineList, PluginList, ReloadOptions, ReloadReport, RunDetail, RunFilter, RunList,
+    RunSummary, Status, Submission, Validation, VersionList,
 };
 
 use crate::server::blocks::EvictError;
@@ -21,6 +22,9 @@ pub trait Backend: Send + Sync + 'static {
     fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError>;
     fn validate(&self, submission: &Submission) -> Result<Validation, SubmitError>;
     fn graph(&self, submission: &Submission) -> Result<Graph, SubmitError>;
+    fn catalog(&self, request: &CatalogRequest) -> Result<CatalogList, SubmitError>;
+    fn catalog_exists(&self, request: &CatalogRequest) -> Result<ExistsList, SubmitError>;
+    fn catalog_versions(&self, request: &CatalogRequest) -> Result<VersionList, SubmitError>;
     fn runs(&self, filter: &RunFilter) -> Result<RunList, String>;
     fn run(&self, id: &str) -> Option<RunDetail>;
     fn cancel(&self, id: &str, reason: &str) -> CancelOutcome;
@@ -52,6 +56,18 @@ impl Backend for Daemon {
 
     fn graph(&self, submission: &Submission) -> Result<Graph, SubmitError> {
         Daemon::graph(self, submission)
+    }
+
+    fn catalog(&self, request: &CatalogRequest) -> Result<CatalogList, SubmitError> {
+        Daemon::catalog(self, request)
+    }
+
+    fn catalog_exists(&self, request: &CatalogRequest) -> Result<ExistsList, SubmitError> {
+        Daemon::catalog_exists(self, request)
+    }
+
+    fn catalog_versions(&self, request: &CatalogRequest) -> Result<VersionList, SubmitError> {
+        Daemon::catalog_versions(self, request)
     }
 
     fn runs(&self, filter: &RunFilter) -> Result<RunList, String> {

@@ -9,6 +9,7 @@
 mod answer;
 mod backend;
 mod body;
+mod catalog;
 mod connection;
 mod control;
 mod datasets;

@@ -7,7 +7,9 @@ use axum::routing::{MethodRouter, get, post};
 use protocol::path;
 
 use super::answer::ApiError;
-use super::{Api, datasets, events, logs, openapi, outputs, pipelines, plugins, reload, runs, status, uploads};
+use super::{
+    Api, catalog, datasets, events, logs, openapi, outputs, pipelines, plugins, reload, runs, status, uploads,
+};
 
 /// One request: what it is called, what it takes and gives, and who answers it.
 pub(super) struct Route {
@@ -57,6 +59,7 @@ const BAD_OPTIONS: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "the body is n
 const NOTHING_BEFORE: (StatusCode, &str) = (StatusCode::CONFLICT, "there is no generation to roll back to");
 const REFUSED: (StatusCode, &str) =
     (StatusCode::UNPROCESSABLE_ENTITY, "the new generation or the configuration is refused; every reason is listed");
+const BAD_QUESTION: (StatusCode, &str) = (StatusCode::BAD_REQUEST, "the body is no question about a catalog");
 const NO_RUN: (StatusCode, &str) = (StatusCode::NOT_FOUND, "there is no such run");
 const NO_OUTPUT: (StatusCode, &str) = (StatusCode::NOT_FOUND, "there is no such run or output, or it has expired");
 const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 MiB");
@@ -247,6 +250,36 @@ pub(super) fn all() -> Vec<Route> {
             success: (StatusCode::OK, Answer::Schema("ReloadReport")),
             errors: &[BAD_OPTIONS, TOO_SLOW, NOTHING_BEFORE, TOO_LARGE, REFUSED, UNAVAILABLE],
             handler: || post(reload::post),
+        },
+        Route {
+            method: Method::POST,
+            path: path::CATALOG,
+            summary: "Tells which catalog entry each dataset of a pipeline resolves to, and why.",
+            query: &[],
+            body: Some("CatalogRequest"),
+            success: (StatusCode::OK, Answer::Schema("CatalogList")),
+            errors: &[BAD_QUESTION, TOO_SLOW, TOO_LARGE, PROBLEMS],
+            handler: || post(catalog::list),
+        },
+        Route {
+            method: Method::POST,
+            path: path::CATALOG_EXISTS,
+            summary: "Asks the types of a pipeline's datasets whether the data is there.",
+            query: &[],
+            body: Some("CatalogRequest"),
+            success: (StatusCode::OK, Answer::Schema("ExistsList")),
+            errors: &[BAD_QUESTION, TOO_SLOW, TOO_LARGE, PROBLEMS],
+            handler: || post(catalog::exists),
+        },
+        Route {
+            method: Method::POST,
+            path: path::CATALOG_VERSIONS,
+            summary: "Lists the versions of a pipeline's versioned datasets, latest first.",
+            query: &[],
+            body: Some("CatalogRequest"),
+            success: (StatusCode::OK, Answer::Schema("VersionList")),
+            errors: &[BAD_QUESTION, TOO_SLOW, TOO_LARGE, PROBLEMS],
+            handler: || post(catalog::versions),
         },
         Route {
             method: Method::GET,

@@ -43,13 +43,20 @@ pub fn graph(plan: &Plan) -> Graph {
             })
             .collect(),
     });
-    let datasets = plan.named_datasets().map(|dataset| GraphDataset {
-        name: dataset.name.to_owned(),
-        storage: storage_name(dataset.storage),
-        path: path_of(dataset.storage),
-        producer: dataset.producer.map(|node| node_name(plan, node)),
-        consumers: readers(plan, dataset.id),
-        is_output: dataset.is_output,
+    let datasets = plan.named_datasets().map(|dataset| {
+        let notes = plan.notes(dataset.id).cloned().unwrap_or_default();
+        GraphDataset {
+            name: dataset.name.to_owned(),
+            storage: storage_name(dataset.storage),
+            path: path_of(dataset.storage),
+            producer: dataset.producer.map(|node| node_name(plan, node)),
+            consumers: readers(plan, dataset.id),
+            is_output: dataset.is_output,
+            description: notes.description,
+            layer: notes.layer,
+            preview: json_or_text(&notes.preview_json),
+            metadata: json_or_text(&notes.metadata_json),
+        }
     });
     Graph {
         name: plan.name().to_owned(),

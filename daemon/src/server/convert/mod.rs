@@ -44,6 +44,11 @@ pub fn sources(submission: &Submission) -> Sources {
     Sources {
         pipeline: source(&submission.pipeline),
         catalogs: submission.catalogs.iter().map(source).collect(),
+        default_patterns: submission.default_patterns.iter().map(source).collect(),
+        credentials: submission.credentials.files.iter().map(source).collect(),
+        credentials_environment: submission.credentials.environment.clone(),
+        credentials_withheld: false,
+        load_versions: submission.load_versions.clone(),
         parameters: submission.parameters.iter().map(source).collect(),
         overrides: submission.overrides.clone(),
         environment: submission.environment.clone(),

@@ -18,6 +18,8 @@ pub struct RunFacts<'f> {
     pub id: &'f str,
     /// The generation it runs on.
     pub generation: u64,
+    /// The version that its versioned datasets are saved as; none where it saves none.
+    pub save_version: Option<&'f str>,
     /// When it was accepted.
     pub submitted_us: i64,
     /// When the engine started it; the engine's times count from here.
@@ -49,6 +51,7 @@ pub fn summary(
         finished_us: facts.finished_us,
         counts: node_counts(counts),
         cause,
+        save_version: facts.save_version.map(str::to_owned),
     }
 }
 
@@ -95,6 +98,7 @@ pub fn detail(
             name: dataset.name.to_owned(),
             storage: storage_name(dataset.storage),
             path: path_of(dataset.storage),
+            version: dataset.storage.map(|storage| storage.version.clone()).filter(|version| !version.is_empty()),
             producer: dataset.producer.map(|node| node_name(plan, node)),
             is_output: dataset.is_output,
             bytes: facts.bytes,

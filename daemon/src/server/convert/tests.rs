@@ -47,6 +47,7 @@ fn manifest() -> Manifest {
         loads: vec![PortKind::Table],
         saves: vec![PortKind::Table],
         single_process: false,
+        releases: false,
     };
     let first = vec![port("table", PortKind::Table, false), port("alpha", PortKind::Number, true)];
     let second = vec![port("table", PortKind::Table, false)];
@@ -107,7 +108,14 @@ fn run(plan: &Arc<Plan>, failing: &[&str]) -> (Run, Vec<EventKind>) {
 }
 
 fn facts(started_us: Option<i64>) -> RunFacts<'static> {
-    RunFacts { id: "r1", generation: 2, submitted_us: 500, started_us, finished_us: started_us.map(|us| us + 100) }
+    RunFacts {
+        id: "r1",
+        generation: 2,
+        save_version: None,
+        submitted_us: 500,
+        started_us,
+        finished_us: started_us.map(|us| us + 100),
+    }
 }
 
 fn detail_of(plan: &Plan, run: &Run) -> protocol::RunDetail {

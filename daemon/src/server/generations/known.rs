@@ -45,7 +45,10 @@ pub fn broken(store: &Store, now_us: i64, before: &Manifest, after: &Manifest) -
 
 fn plan(submission: &Submission, plugins: &Manifest) -> Result<(), Vec<Problem>> {
     let options = PlanOptions { workers: submission.max_workers, filter: convert::filter(&submission.filter) };
-    match engine::plan::check(&convert::sources(submission), plugins, &options) {
+    let mut sources = convert::sources(submission);
+    // They are not kept with a run, and what they are is no matter here.
+    sources.credentials_withheld = true;
+    match engine::plan::check(&sources, plugins, &options) {
         Ok(_) => Ok(()),
         Err(problems) => Err(problems.into_iter().map(convert::problem).collect()),
     }
@@ -101,6 +104,7 @@ mod tests {
             finished_us: Some(submitted_us),
             counts: NodeCounts::default(),
             cause: None,
+            save_version: None,
         };
         store.insert_run(NewRun { summary, submission }).unwrap();
     }

@@ -44,6 +44,7 @@ fn dataset_type(dataset: &from::DatasetDescription) -> to::DatasetTypeSignature 
         loads: dataset.loads.iter().map(|kind| to::PortKind::parse(kind)).collect(),
         saves: dataset.saves.iter().map(|kind| to::PortKind::parse(kind)).collect(),
         single_process: dataset.single_process,
+        releases: dataset.releases,
     }
 }
 

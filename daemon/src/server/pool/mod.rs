@@ -21,7 +21,7 @@ use crate::server::runs::Run;
 use crate::server::services::Services;
 
 pub use bell::Bell;
-pub use driver::{DriverSettings, OutputLines, Subject, Worker, describe_storage, doing_dataset, failure_json};
+pub use driver::{DriverSettings, Errand, OutputLines, Subject, Worker, describe_storage, doing_dataset, failure_json};
 pub use slot::{Slot, WorkerState};
 pub use steal::{Local, Queues};
 
@@ -104,6 +104,13 @@ impl Pool {
             if slot.abort(run, task, attempt, reason) {
                 return;
             }
+        }
+    }
+
+    /// Sends a driver on an errand.
+    pub fn send(&self, driver: u32, errand: Errand) {
+        if let Some(slot) = usize::try_from(driver).ok().and_then(|driver| self.shared.slots.get(driver)) {
+            slot.push_errand(errand);
         }
     }
 

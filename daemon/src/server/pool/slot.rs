@@ -4,12 +4,14 @@
 //! out an abort, which the engine only orders for an attempt that has begun, finds it here.
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::action::AbortReason;
 use engine::id::{Attempt, TaskId};
 
-use super::Bell;
+use super::{Bell, Errand};
 use crate::server::runs::Run;
 
 /// The public face of a driver.
@@ -18,6 +20,9 @@ pub struct Slot {
     index: usize,
     bell: Arc<Bell>,
     state: Mutex<State>,
+    errands: Mutex<VecDeque<Errand>>,
+    /// Whether there may be errands: looked at before each job, so it must cost nothing.
+    has_errands: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -51,12 +56,37 @@ pub enum WorkerState {
 impl Slot {
     /// Makes the slot of driver `index`.
     pub fn new(index: usize) -> std::io::Result<Slot> {
-        Ok(Slot { index, bell: Arc::new(Bell::new()?), state: Mutex::default() })
+        Ok(Slot {
+            index,
+            bell: Arc::new(Bell::new()?),
+            state: Mutex::default(),
+            errands: Mutex::default(),
+            has_errands: AtomicBool::new(false),
+        })
     }
 
     /// Wakes the driver.
     pub fn bell(&self) -> &Arc<Bell> {
         &self.bell
+    }
+
+    /// Gives the driver something to do between jobs, and wakes it.
+    pub fn push_errand(&self, errand: Errand) {
+        self.errands.lock().unwrap_or_else(PoisonError::into_inner).push_back(errand);
+        self.has_errands.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// Driver: what am I to do before the next job?
+    pub fn next_errand(&self) -> Option<Errand> {
+        if !self.has_errands.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
+        let errand = errands.pop_front();
+        // Under the lock: one that is pushed after this sets it again.
+        self.has_errands.store(!errands.is_empty(), Ordering::Release);
+        errand
     }
 
     /// Driver: from now on I am at this attempt.

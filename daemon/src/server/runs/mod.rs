@@ -9,5 +9,6 @@ pub mod id;
 mod registry;
 mod run;
 
+pub use id::of_time as version_of_time;
 pub use registry::{AddError, Registry};
 pub use run::{HeldBlock, Keep, Origin, Run, RunSettings};

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use engine::action::{Action, Happening, RunState};
+use engine::credentials::Redactor;
 use engine::event::Event;
 use engine::failure::Failure;
 use engine::id::{Attempt, DatasetId, Id as _, NodeId, TaskId, Time};
@@ -28,10 +29,11 @@ use crate::server::logging;
 use crate::server::logs::RunLog;
 use crate::server::outputs::{Kept, Left, Output, Place};
 use crate::server::perform::perform;
-use crate::server::pool::{Job, Local};
+use crate::server::pool::{Errand, Job, Local};
 use crate::server::residents::Lease;
 use crate::server::services::Services;
 use crate::server::uploads::Upload;
+use crate::server::versions::Reservation;
 
 /// What a run is made of.
 pub struct RunSettings {
@@ -45,6 +47,8 @@ pub struct RunSettings {
     pub generation: Arc<Generation>,
     /// The directory its paths start from.
     pub base_directory: String,
+    /// The version that it saves, and the folders taken for it.
+    pub versions: Option<Arc<Reservation>>,
     /// When it was accepted.
     pub submitted_us: i64,
     /// Bound on log lines.
@@ -72,6 +76,8 @@ pub struct Run {
     /// Its log.
     pub log: Arc<RunLog>,
     services: Arc<Services>,
+    versions: Option<Arc<Reservation>>,
+    redactor: Redactor,
     submitted_us: i64,
     gate: Gate,
     hook_events: AtomicU64,
@@ -98,6 +104,8 @@ struct State {
 struct Cell {
     held: Option<Held>,
     facts: DatasetFacts,
+    /// The processes that loaded or saved it and are to be told of its release: driver and process.
+    keepers: Vec<(u32, u32)>,
 }
 
 struct Held {
@@ -150,6 +158,8 @@ impl Run {
             feed: Feed::new(usize::try_from(settings.events_max).unwrap_or(usize::MAX)),
             log: Arc::new(RunLog::new(settings.log_lines_max)),
             services,
+            versions: settings.versions,
+            redactor: Redactor::new(settings.plan.secrets()),
             submitted_us: settings.submitted_us,
             gate: Gate::default(),
             hook_events: AtomicU64::new(0),
@@ -269,7 +279,7 @@ impl Run {
             plugin: Some(origin.plugin.to_owned()).filter(|plugin| !plugin.is_empty()),
             worker: origin.worker,
             target,
-            message,
+            message: self.redactor.redact(message).into_owned(),
         });
         logging::line_of_run(&self.id, &line);
         self.publish(EventKind::Log { line });
@@ -284,7 +294,7 @@ impl Run {
     pub fn hold(&self, dataset: DatasetId, block: Block, keep: Keep) {
         let Some(mut cell) = self.cell(dataset) else { return };
         cell.facts.bytes = Some(block.payload_length());
-        cell.facts.metadata_json = block.metadata().to_owned();
+        cell.facts.metadata_json = self.redactor.redact(block.metadata()).into_owned();
         let replaced = cell.held.replace(Held { block, keep, since_us: self.unix_us_now() });
         drop(cell);
         drop(replaced);
@@ -313,9 +323,25 @@ impl Run {
     }
 
     /// Lets go of a dataset's block; its memory is free when its last reader has closed it.
-    pub fn release(&self, dataset: DatasetId) {
-        let held = self.cell(dataset).and_then(|mut cell| cell.held.take());
+    pub fn release(self: &Arc<Run>, dataset: DatasetId) {
+        let Some((held, keepers)) =
+            self.cell(dataset).map(|mut cell| (cell.held.take(), std::mem::take(&mut cell.keepers)))
+        else {
+            return;
+        };
         drop(held);
+        for (driver, pid) in keepers {
+            self.generation.pool.send(driver, Errand { run: Arc::clone(self), dataset, pid });
+        }
+    }
+
+    /// Remembers that a process loads or saves a dataset whose type wants to be told of its release.
+    pub fn note_keeper(&self, dataset: DatasetId, driver: u32, pid: u32) {
+        if let Some(mut cell) = self.cell(dataset)
+            && !cell.keepers.contains(&(driver, pid))
+        {
+            cell.keepers.push((driver, pid));
+        }
     }
 
     /// The blocks that are its own; those of everybody are listed once, elsewhere.
@@ -366,7 +392,7 @@ impl Run {
     }
 
     /// Lets go of every block.
-    pub fn release_all(&self) {
+    pub fn release_all(self: &Arc<Run>) {
         (0..self.datasets.len()).map(DatasetId::from_index).for_each(|dataset| self.release(dataset));
         let uploads = std::mem::take(&mut *self.uploads.lock().unwrap_or_else(PoisonError::into_inner));
         drop(uploads);
@@ -375,6 +401,23 @@ impl Run {
     /// How many blocks of the whole daemon have a descriptor of their own.
     pub fn open_block_files(&self) -> u64 {
         self.services.accounts.usage().files
+    }
+
+    /// Takes secrets out of what is told of a failure: whoever failed may quote what it was given.
+    pub fn redacted(&self, failure: Failure) -> Failure {
+        self.redactor.redact_failure(failure)
+    }
+
+    /// The version that its versioned datasets are saved as.
+    pub fn save_version(&self) -> Option<&str> {
+        self.versions.as_ref().map(|versions| versions.version())
+    }
+
+    /// Gives back what was taken for versions that were not saved in the end.
+    pub fn settle_versions(&self) {
+        if let Some(versions) = &self.versions {
+            versions.settle();
+        }
     }
 
     /// What is known of a dataset.
@@ -467,6 +510,7 @@ impl Run {
         RunFacts {
             id: &self.id,
             generation: self.generation.number,
+            save_version: self.save_version(),
             submitted_us: self.submitted_us,
             started_us: state.started.map(unix),
             finished_us: state.finished.map(unix),

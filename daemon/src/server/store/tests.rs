@@ -24,6 +24,7 @@ fn summary(id: &str, state: RunState, submitted_us: i64) -> RunSummary {
         finished_us: state.is_final().then_some(submitted_us + 1),
         counts: NodeCounts { total: 2, waiting: 2, ..NodeCounts::default() },
         cause: None,
+        save_version: None,
     }
 }
 
@@ -53,6 +54,7 @@ fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
         name: "flights".to_owned(),
         storage: "memory".to_owned(),
         path: None,
+        version: None,
         producer: Some("clean".to_owned()),
         is_output: true,
         bytes: Some(7),

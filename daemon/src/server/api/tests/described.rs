@@ -162,8 +162,9 @@ fn the_schemas_are_those_of_the_types() {
             "tags": ["t"], "from_nodes": ["a"], "to_nodes": ["b"], "nodes": ["c"], "from_inputs": ["d"], "to_outputs": ["e"],
             "namespaces": ["n"],
         },
-        "max_workers": 1, "sequential": true, "asynchronous_saves": true, "fail_fast": true, "on_failure": "continue",
-        "timeout_seconds": 1.5,
+        "default_patterns": [], "credentials": { "files": [], "environment": {} }, "load_versions": [["d", "v"]],
+        "save_version": "v", "max_workers": 1, "sequential": true, "asynchronous_saves": true, "fail_fast": true,
+        "on_failure": "continue", "timeout_seconds": 1.5,
     });
     // The sample is one that the type takes, so the schema is held against the type.
     serde_json::from_value::<protocol::Submission>(submission.clone()).unwrap();
@@ -177,6 +178,9 @@ fn the_schemas_are_those_of_the_types() {
         ("Failure", value(pretend::failure())),
         ("Problem", value(pretend::problem())),
         ("Graph", value(pretend::graph())),
+        ("CatalogDataset", value(pretend::catalog_dataset())),
+        ("DatasetExists", value(pretend::dataset_exists())),
+        ("VersionList", value(pretend::versions())),
         ("LogLine", value(pretend::line(1))),
         ("PluginList", value(pretend::plugins())),
         ("ReloadOptions", value(protocol::ReloadOptions { dry_run: true, rollback: true, force: true })),

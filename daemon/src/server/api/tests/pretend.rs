@@ -4,15 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use protocol::{
-    BlockHolder, BlockInfo, BlockList, DatasetDetail, EvictRequest, Eviction, Failure, FailureKind, Graph,
-    GraphBinding, GraphDataset, GraphNode, GraphOutput, Health, HookInfo, HookList, HookOrigin, LogLine, LogList,
-    LogSource, NodeCounts, NodeDetail, NodeInfo, NodeList, NodeState, OutputInfo, OutputList, OutputState,
-    PipelineInfo, PipelineList, Place, PluginInfo, PluginList, PortInfo, Problem, Progress, RefusedLibrary, RunDetail,
-    RunFilter, RunList, RunState, RunSummary, Status, Submission, Validation, WorkerStatus,
-};
-use protocol::{
-    BrokenPipeline, GenerationChanges, GenerationInfo, NodeChange, PluginChange, PluginIdentity, ReloadOptions,
-    ReloadReport,
+    BlockHolder, BlockInfo, BlockList, BrokenPipeline, CatalogDataset, CatalogList, CatalogRequest, DatasetDetail,
+    DatasetExists, DatasetVersions, EvictRequest, Eviction, ExistsList, Failure, FailureKind, GenerationChanges,
+    GenerationInfo, Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Health, HookInfo, HookList, HookOrigin,
+    LogLine, LogList, LogSource, NodeChange, NodeCounts, NodeDetail, NodeInfo, NodeList, NodeState, OutputInfo,
+    OutputList, OutputState, PipelineInfo, PipelineList, Place, PluginChange, PluginIdentity, PluginInfo, PluginList,
+    PortInfo, Problem, Progress, RefusedLibrary, ReloadOptions, ReloadReport, Resolution, RunDetail, RunFilter,
+    RunList, RunState, RunSummary, Status, Submission, Validation, VersionList, WorkerStatus,
 };
 
 use super::super::Backend;
@@ -91,6 +89,21 @@ impl Backend for Pretend {
     fn graph(&self, submission: &Submission) -> Result<Graph, SubmitError> {
         self.plan(submission)?;
         Ok(graph())
+    }
+
+    fn catalog(&self, request: &CatalogRequest) -> Result<CatalogList, SubmitError> {
+        self.plan(&request.submission)?;
+        Ok(CatalogList { datasets: vec![catalog_dataset()] })
+    }
+
+    fn catalog_exists(&self, request: &CatalogRequest) -> Result<ExistsList, SubmitError> {
+        self.plan(&request.submission)?;
+        Ok(ExistsList { datasets: vec![dataset_exists()] })
+    }
+
+    fn catalog_versions(&self, request: &CatalogRequest) -> Result<VersionList, SubmitError> {
+        self.plan(&request.submission)?;
+        Ok(versions())
     }
 
     fn runs(&self, filter: &RunFilter) -> Result<RunList, String> {
@@ -239,6 +252,7 @@ pub(super) fn summary() -> RunSummary {
         finished_us: Some(3),
         counts: NodeCounts { total: 1, running: 1, ..NodeCounts::default() },
         cause: Some(failure()),
+        save_version: Some("2026-11-22T10.11.12.123Z".to_owned()),
     }
 }
 
@@ -259,6 +273,7 @@ pub(super) fn detail() -> RunDetail {
         name: "d".to_owned(),
         storage: "csv".to_owned(),
         path: Some("/d.csv".to_owned()),
+        version: Some("2026-11-22T10.11.12.123Z".to_owned()),
         producer: Some("a".to_owned()),
         is_output: true,
         bytes: Some(1),
@@ -296,8 +311,48 @@ pub(super) fn graph() -> Graph {
         producer: Some(text("a")),
         consumers: vec![text("b")],
         is_output: true,
+        description: text("what comes out"),
+        layer: text("results"),
+        preview: serde_json::json!({ "rows": 5 }),
+        metadata: serde_json::json!({ "owner": "me" }),
     };
     Graph { name: text("p"), nodes: vec![node], datasets: vec![dataset], parameters: serde_json::json!({ "p": 1 }) }
+}
+
+pub(super) fn catalog_dataset() -> CatalogDataset {
+    let text = |text: &str| text.to_owned();
+    CatalogDataset {
+        name: text("e_1"),
+        entry: Some(text("e_{n}")),
+        place: Some(Place { file: text("catalog.toml"), line: 1, column: 1 }),
+        resolution: Resolution::CatchAll,
+        why: text("it matches"),
+        captures: [(text("n"), text("1"))].into(),
+        passed_over: vec![text("{any}")],
+        storage: text("csv"),
+        plugin: Some(text("formats")),
+        path: Some(text("/e")),
+        options: serde_json::json!({ "delimiter": ";" }),
+        versioned: true,
+        credentials: Some(text("db")),
+        schema: vec![(text("x"), text("integer"))],
+        description: text("what comes out"),
+        layer: text("results"),
+        preview: serde_json::json!(5),
+        metadata: serde_json::json!({ "owner": "me" }),
+        used: true,
+    }
+}
+
+pub(super) fn dataset_exists() -> DatasetExists {
+    let text = |text: &str| text.to_owned();
+    let (path, failure) = (Some(text("/e")), Some(failure()));
+    DatasetExists { name: text("e"), storage: text("csv"), path, exists: Some(true), failure }
+}
+
+pub(super) fn versions() -> VersionList {
+    let text = |text: &str| text.to_owned();
+    VersionList { datasets: vec![DatasetVersions { name: text("e"), path: text("/e"), versions: vec![text("v")] }] }
 }
 
 pub(super) fn line(number: u64) -> LogLine {

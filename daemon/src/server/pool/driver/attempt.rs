@@ -112,6 +112,7 @@ impl Driver {
                 Ok(())
             }
             Err(failure) => {
+                let failure = run.redacted(failure);
                 // A hook that refused the task has spoken already, and a task that was told to stop did not err.
                 if hooks.wants(error) && !matches!(failure.kind, FailureKind::Hook | FailureKind::Cancelled) {
                     let describe =
@@ -155,6 +156,9 @@ impl Driver {
             }
             shown.inputs = blocks_of(&inputs);
         }
+        if let (Work::Save(..), Some(Input::Block(block))) = (work, inputs.first()) {
+            work.check_schema(run, block, subject)?;
+        }
         self.last_token += 1;
         let token = self.last_token;
         let request = TaskRequest {
@@ -164,6 +168,11 @@ impl Driver {
             operation: work.operation(run, inputs),
         };
         self.send(&request, subject)?;
+        if let (Work::Load(dataset, storage) | Work::Save(dataset, storage), Some(worker)) = (work, &self.worker)
+            && storage.releases
+        {
+            run.note_keeper(dataset.id, self.number, worker.process.pid);
+        }
         // The message keeps the blocks alive until here; from now on the run does, as their reader is under way.
         drop(request);
         let topic = Topic {
@@ -174,7 +183,11 @@ impl Driver {
             node: work.node(),
         };
         let claims = self.converse(&topic, allowance)?;
-        self.adopt(&work.outputs(), claims, subject, allowance)
+        let outputs = self.adopt(&work.outputs(), claims, subject, allowance)?;
+        if let Work::Load(..) = work {
+            outputs.iter().try_for_each(|output| work.check_schema(run, &output.block, subject))?;
+        }
+        Ok(outputs)
     }
 
     /// Sends a task. A worker that died idle is found out here at the latest, and is no fault of the task.

@@ -7,10 +7,12 @@
 mod attempt;
 mod conversation;
 mod describe;
+mod errand;
 mod failure;
 mod ladder;
 mod output;
 mod request;
+mod schema;
 mod worker;
 
 use std::os::fd::AsFd as _;
@@ -25,6 +27,7 @@ use crate::server::generations::{ProcessEnd, Zygote, ending_in_words};
 use crate::sys::wait;
 
 pub use describe::failure_json;
+pub use errand::Errand;
 pub use failure::Subject;
 pub use output::OutputLines;
 pub use request::{describe_storage, doing_dataset};
@@ -80,6 +83,7 @@ impl Driver {
         }
         let shared = Arc::clone(&self.shared);
         while !shared.is_stopping() {
+            self.do_errands();
             let job = shared.queues.find(&mut local).or_else(|| {
                 // Before it stands in the list of sleepers: a wake-up must find it ready.
                 self.replace_worker_before_rest();
@@ -100,6 +104,7 @@ impl Driver {
                 self.attempt(job, &local);
             }
         }
+        self.do_errands();
         if let Some(worker) = self.worker.take() {
             worker.quit();
         }

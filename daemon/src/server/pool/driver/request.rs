@@ -51,8 +51,8 @@ impl<'a> Work<'a> {
             Work::Call(node) => {
                 (format!("running node \"{}\" ({})", node.name, node.call.label), &node.call.plugin_name)
             }
-            Work::Load(dataset, storage) => (doing_dataset("loading", dataset, storage), &storage.plugin_name),
-            Work::Save(dataset, storage) => (doing_dataset("saving", dataset, storage), &storage.plugin_name),
+            Work::Load(dataset, storage) => (doing_dataset("loading", dataset.name, storage), &storage.plugin_name),
+            Work::Save(dataset, storage) => (doing_dataset("saving", dataset.name, storage), &storage.plugin_name),
         };
         Subject { doing, plugin: plugin.clone(), worker }
     }
@@ -157,7 +157,7 @@ impl<'a> Work<'a> {
                 json.raw("ports", &list(node.call.inputs.iter().map(String::as_str)));
             }
             Work::Load(dataset, storage) | Work::Save(dataset, storage) => {
-                describe_storage(&mut json, dataset, storage);
+                describe_storage(&mut json, dataset.name, storage);
                 json.raw("attempt", &attempt.to_string());
                 json.raw("worker", &worker.to_string());
                 if let (Work::Save(..), Some(producer)) = (self, dataset.producer.and_then(|id| run.plan.node(id))) {
@@ -170,17 +170,29 @@ impl<'a> Work<'a> {
 }
 
 /// What a dataset type is told of a dataset, whatever it is asked to do with it.
-pub fn describe_storage(json: &mut JsonObject, dataset: &Dataset<'_>, storage: &Persisted) {
-    json.text("dataset", dataset.name);
+pub fn describe_storage(json: &mut JsonObject, dataset: &str, storage: &Persisted) {
+    json.text("dataset", dataset);
     json.text("path", &storage.path);
-    json.raw("options", &storage.options_json);
+    json.raw("options", &options(storage));
+}
+
+/// The options with the credentials among them, as dataset types expect them.
+fn options(storage: &Persisted) -> String {
+    if storage.credentials.is_empty() {
+        return storage.options_json.clone();
+    }
+    let credentials = storage.credentials.expose();
+    match storage.options_json.trim_end().strip_suffix('}') {
+        Some("{") | None => format!("{{\"credentials\":{credentials}}}"),
+        Some(others) => format!("{others},\"credentials\":{credentials}}}"),
+    }
 }
 
 /// What is done with a dataset, in words.
-pub fn doing_dataset(verb: &str, dataset: &Dataset<'_>, storage: &Persisted) -> String {
+pub fn doing_dataset(verb: &str, dataset: &str, storage: &Persisted) -> String {
     if storage.path.is_empty() {
-        format!("{verb} dataset \"{}\" ({})", dataset.name, storage.type_name)
+        format!("{verb} dataset \"{}\" ({})", dataset, storage.type_name)
     } else {
-        format!("{verb} dataset \"{}\" ({} at {})", dataset.name, storage.type_name, storage.path)
+        format!("{verb} dataset \"{}\" ({} at {})", dataset, storage.type_name, storage.path)
     }
 }

@@ -4,6 +4,8 @@
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
+use engine::credentials::Redactor;
+
 use super::DriverSettings;
 use crate::ipc::channel::ChannelError;
 use crate::ipc::client::{WorkerChannel, WorkerEvent};
@@ -33,7 +35,7 @@ impl Worker {
         let mut worker = Worker { channel, process };
         match worker.await_ready(deadline) {
             Ok(()) => {
-                worker.log_output();
+                worker.log_output(&Redactor::default());
                 worker.process.output.forget_tail();
                 Ok(worker)
             }
@@ -56,7 +58,7 @@ impl Worker {
             let ready =
                 wait::readable(&watched, Some(left)).map_err(|error| format!("cannot be waited for: {error}"))?;
             if ready.get(2) == Some(&true) {
-                self.log_output();
+                self.log_output(&Redactor::default());
             }
             if ready.first() == Some(&true) {
                 match self.channel.receive() {
@@ -81,7 +83,7 @@ impl Worker {
     /// Kills the worker if it still lives, waits for its end, and says in words how it ended.
     fn end(&mut self) -> Option<String> {
         let end = self.process.wait(Duration::from_millis(500)).or_else(|| self.kill());
-        self.log_output();
+        self.log_output(&Redactor::default());
         match end {
             Some(ProcessEnd::Ended { ending, .. }) => Some(ending_in_words(ending)),
             Some(ProcessEnd::WithZygote(reason)) => Some(reason),
@@ -100,10 +102,10 @@ impl Worker {
         self.process.wait(END_PATIENCE).or_else(|| self.kill()).unwrap_or(ProcessEnd::Unknown)
     }
 
-    /// Logs what it printed while it had no task of a run.
-    pub fn log_output(&mut self) {
+    /// Logs what it printed while it had no task of a run, without what it was told in confidence.
+    pub fn log_output(&mut self, redactor: &Redactor) {
         for line in self.process.output.read() {
-            log::info!(target: "plugin", "a new worker: {line}");
+            log::info!(target: "plugin", "a new worker: {}", redactor.redact(line));
         }
     }
 

@@ -8,6 +8,7 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::credentials::Redactor;
 use engine::failure::{Failure, FailureKind};
 
 use crate::block::Block;
@@ -39,6 +40,8 @@ pub struct Errand {
     pub argument: String,
     /// What to save; nothing for a load.
     pub input: Option<Block>,
+    /// Takes what the argument holds in confidence out of what is told of it.
+    pub redactor: Redactor,
 }
 
 /// Loads a dataset.
@@ -91,11 +94,11 @@ fn perform(
         },
     };
     let end = match worker.channel.send_task(&request) {
-        Ok(()) => listen(&mut worker, subject, charge),
+        Ok(()) => listen(&mut worker, errand, subject, charge),
         Err(ChannelError::Closed) => End::Gone,
         Err(error) => End::Unusable(subject.protocol(error.to_string())),
     };
-    worker.log_output();
+    worker.log_output(&errand.redactor);
     let result = match end {
         End::Answered(answer) => {
             worker.quit();
@@ -107,12 +110,12 @@ fn perform(
         }
         End::Gone => {
             let ended = worker.await_end();
-            worker.log_output();
+            worker.log_output(&errand.redactor);
             Err(subject.died(&ended, &worker.process.output.tail(), 0))
         }
     };
     // It was none of the numbered workers.
-    result.map_err(|failure| Failure { worker: None, ..failure })
+    result.map_err(|failure| errand.redactor.redact_failure(Failure { worker: None, ..failure }))
 }
 
 /// How it ended, for the worker.
@@ -122,7 +125,7 @@ enum End {
     Gone,
 }
 
-fn listen(worker: &mut Worker, subject: &Subject, charge: &mut Charge) -> End {
+fn listen(worker: &mut Worker, errand: &Errand, subject: &Subject, charge: &mut Charge) -> End {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -133,7 +136,7 @@ fn listen(worker: &mut Worker, subject: &Subject, charge: &mut Charge) -> End {
             Err(error) => return End::Unusable(subject.protocol(format!("cannot wait for it: {error}"))),
         };
         if ready.get(2) == Some(&true) {
-            worker.log_output();
+            worker.log_output(&errand.redactor);
         }
         if ready.first() == Some(&true) {
             if let Some(end) = hear(worker, subject, charge) {

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::catalog::Resolved;
+use crate::credentials::Secret;
 use crate::id::{DatasetId, Lists, NodeId};
 use crate::plan::draft::{Draft, number};
 use crate::plan::storage::{Storage, Storages, store};
@@ -105,6 +106,7 @@ fn place_file<'s>(
             };
             if let Some((_, persisted)) = storages.persisted.get_mut(before) {
                 persisted.path.clone_from(&file.name);
+                persisted.versioned = false;
                 persisted.resident = false;
                 persisted.is_handed_in = true;
                 if let Some(options) = &file.options_json {
@@ -140,7 +142,12 @@ fn place_file<'s>(
             plugin_name: plugin_signature.name.clone(),
             path: file.name.clone(),
             options_json: file.options_json.clone().unwrap_or_else(|| "{}".to_owned()),
-            metadata_json: "{}".to_owned(),
+            versioned: false,
+            version: String::new(),
+            credentials_name: String::new(),
+            credentials: Secret::default(),
+            schema: None,
+            releases: signature.releases,
             resident: false,
             is_handed_in: true,
         },

@@ -8,7 +8,6 @@ mod freeze;
 mod handed_in;
 mod keeping;
 mod kinds;
-mod kinds;
 mod look_up;
 mod outside;
 mod ports;
@@ -200,6 +199,10 @@ pub struct Persisted {
     pub schema: Option<Schema>,
     /// Whether its type is to be told when the run needs it no more.
     pub releases: bool,
+    /// Whether a load of it is shared by all runs: the caller keeps the block beyond the run's release of it.
+    pub resident: bool,
+    /// Whether its bytes were handed in with the run; then the path is their name, for people only.
+    pub is_handed_in: bool,
 }
 
 /// What a catalog entry says about a dataset beyond how it is kept: for people and other programs.
@@ -213,10 +216,6 @@ pub struct Notes {
     pub preview_json: String,
     /// The entry's `metadata` as a JSON object; empty when there is none.
     pub metadata_json: String,
-    /// Whether a load of it is shared by all runs: the caller keeps the block beyond the run's release of it.
-    pub resident: bool,
-    /// Whether its bytes were handed in with the run; then the path is their name, for people only.
-    pub is_handed_in: bool,
 }
 
 /// What a task does.

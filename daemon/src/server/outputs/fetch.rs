@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::failure::Failure;
-use engine::id::{DatasetId, Id as _};
-use engine::plan::{Dataset, Persisted};
+use engine::credentials::Redactor;
+use engine::plan::Persisted;
 use engine::problem::Problem;
 
 use super::{Kept, Output, Place};
@@ -144,27 +144,19 @@ pub fn fetch(
 }
 
 fn read_back(run: &str, name: &str, storage: &Persisted, means: &Means<'_>) -> Result<Block, FetchError> {
-    let dataset = &Dataset {
-        id: DatasetId::from_index(0),
-        name,
-        storage: Some(storage),
-        producer: None,
-        origin: None,
-        consumers: &[],
-        is_output: true,
-    };
     // The run's generation may be gone: the type of today must do.
     let type_name = format!("{}::{}", storage.plugin_name, storage.type_name);
     let (plugin, dataset_type, _) = find(&type_name, means)?;
     let mut argument = JsonObject::new();
     argument.text("run", run);
-    crate::server::pool::describe_storage(&mut argument, dataset, storage);
+    crate::server::pool::describe_storage(&mut argument, name, storage);
     let errand = Errand {
-        doing: crate::server::pool::doing_dataset("reading back", dataset, storage),
+        doing: crate::server::pool::doing_dataset("reading back", name, storage),
         plugin: (plugin, storage.plugin_name.clone()),
         dataset_type,
         argument: argument.end(),
         input: None,
+        redactor: Redactor::new(std::iter::once(&storage.credentials)),
     };
     let loaded = errand::load(&errand, means.generation, means.services);
     // The charge goes here: what a client fetches is soon gone, and the budget is for what stays.
@@ -193,6 +185,7 @@ fn convert(run: &str, name: &str, block: Block, file_name: &str, means: &Means<'
         dataset_type,
         argument: argument.end(),
         input: Some(block),
+        redactor: Redactor::default(),
     };
     errand::save(&errand, means.generation, means.services).map_err(|mut failure| {
         let real = path.to_string_lossy().into_owned();

@@ -80,7 +80,9 @@ impl Residents {
                 Slot::Loading(_) => None,
             })
             .collect();
-        there.iter().filter_map(|resident| resident.deposit()).collect()
+        // What needs credentials stays with the process that was given them.
+        let open = there.iter().filter(|resident| resident.key.credentials == 0);
+        open.filter_map(|resident| resident.deposit()).collect()
     }
 
     /// Takes a block back. One that is there already stays as it is.

@@ -1,10 +1,12 @@
 //! Whether what lies at a path is what lay there before.
 #![forbid(unsafe_code)]
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
+use engine::credentials::Secret;
 use serde::{Deserialize, Serialize};
 
 /// What is looked at to notice a change. Taken before a load, so a change during the load is noticed by the next look.
@@ -85,4 +87,13 @@ fn hash_folder(folder: &Path, hasher: &mut DefaultHasher) -> std::io::Result<()>
         }
     }
     Ok(())
+}
+
+/// A number that tells secrets apart within this process, and from which none can be guessed outside of it; 0 for none.
+pub(super) fn of_secret(secret: &Secret) -> u64 {
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    if secret.is_empty() {
+        return 0;
+    }
+    KEY.get_or_init(RandomState::new).hash_one(secret.expose()).max(1)
 }

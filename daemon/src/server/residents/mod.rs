@@ -47,6 +47,9 @@ pub struct Key {
     pub options_json: String,
     /// SHA-256 of the library that loads it: another build may read the same file otherwise.
     pub library: String,
+    /// Of its credentials, as they may decide what is there: a hash that means nothing outside of this process; 0 if it has none.
+    #[serde(skip)]
+    pub credentials: u64,
 }
 
 /// A resident dataset in memory.
@@ -316,7 +319,13 @@ impl Drop for Loading {
 impl Key {
     /// Of nothing: a load that was ended twice would have it, and none is.
     fn none() -> Key {
-        Key { dataset_type: String::new(), path: String::new(), options_json: String::new(), library: String::new() }
+        Key {
+            dataset_type: String::new(),
+            path: String::new(),
+            options_json: String::new(),
+            library: String::new(),
+            credentials: 0,
+        }
     }
 
     fn of(storage: &Persisted, generation: &Generation) -> Key {
@@ -327,6 +336,7 @@ impl Key {
             path: storage.path.clone(),
             options_json: storage.options_json.clone(),
             library: library.map(|library| library.sha256().to_owned()).unwrap_or_default(),
+            credentials: fingerprint::of_secret(&storage.credentials),
         }
     }
 }

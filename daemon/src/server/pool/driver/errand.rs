@@ -97,6 +97,7 @@ fn release(worker: &mut Worker, token: u64, run: &Run, dataset: &Dataset<'_>, st
             dataset_type: storage.dataset_type,
             operation: DatasetOperation::Release,
             input: None,
+            file: None,
         },
     };
     if let Err(error) = worker.channel.send_task(&request) {

@@ -98,7 +98,7 @@ fn a_node_that_crashes_is_heard_of() {
 
 /// Those listed come in the list's order (last registered, first called, as in Kedro), those that came by themselves after.
 #[test]
-fn the_list_is_the_order() {
+fn parity_h7_the_list_is_the_order() {
     let order = |enabled: &str| -> Vec<String> {
         let scene = recording(enabled).build();
         let daemon = start_recording(&scene, &["Recorder", "Eager", "Uninvited"]);
@@ -144,7 +144,7 @@ fn a_plugins_own_hooks_can_be_turned_off() {
 }
 
 #[test]
-fn a_hook_may_change_what_a_node_sees() {
+fn parity_h4_a_hook_may_change_what_a_node_sees() {
     let scene = recording("[\"hook_faults::Doubling\"]").build();
     let daemon = scene.start();
     let pipeline = r#"
@@ -174,9 +174,10 @@ const NEVER_MET_MS: u32 = 60_000;
 /// A hook that fails fails the run, or is only logged, as its policy says; the next run has a hook host again.
 #[track_caller]
 fn check_failing(hook: &str, deadline_ms: u32, says: &[&str]) {
-    for on_error in ["fail", "ignore"] {
+    for (on_error, start_method) in [("fail", "fork"), ("ignore", "fork"), ("fail", "spawn"), ("ignore", "spawn")] {
         let settings = format!("hooks.settings.\"hook_faults::{hook}\"");
         let scene = recording(&format!("[\"hook_faults::{hook}\"]"))
+            .set("workers.start_method", format!("{start_method:?}"))
             .set(&format!("{settings}.on_error"), format!("{on_error:?}"))
             .set(&format!("{settings}.deadline_ms"), deadline_ms)
             .build();
@@ -205,22 +206,22 @@ fn check_failing(hook: &str, deadline_ms: u32, says: &[&str]) {
 }
 
 #[test]
-fn a_hook_that_refuses_gives_its_reason() {
+fn parity_h13_a_hook_that_refuses_gives_its_reason() {
     check_failing("Refusing", NEVER_MET_MS, &["may not run on a Sunday"]);
 }
 
 #[test]
-fn a_hook_that_panics() {
+fn parity_h13_a_hook_that_panics() {
     check_failing("Panicking", NEVER_MET_MS, &["fell off its chair"]);
 }
 
 #[test]
-fn a_hook_that_hangs() {
+fn parity_h13_a_hook_that_hangs() {
     check_failing("Hanging", 300, &["300 ms"]);
 }
 
 #[test]
-fn a_hook_that_crashes() {
+fn parity_h13_a_hook_that_crashes() {
     check_failing("Crashing", NEVER_MET_MS, &["SIGSEGV"]);
 }
 

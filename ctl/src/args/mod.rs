@@ -73,6 +73,9 @@ pub enum Command {
     Show(RunId),
     /// Print what a run's nodes have logged and printed
     Logs(LogsCommand),
+    /// Run again what of a run did not finish, as a new run
+    #[command(after_help = pipeline::RESUME_HELP)]
+    Resume(ResumeCommand),
     /// Cancel runs
     Cancel(CancelCommand),
     /// Check a pipeline without running it; every problem is reported
@@ -249,6 +252,20 @@ pub struct LogsCommand {
     /// Only what this node said
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
+}
+
+/// Arguments of `ctl resume`.
+#[derive(Debug, clap::Args)]
+pub struct ResumeCommand {
+    /// The run.
+    #[command(flatten)]
+    pub run: RunId,
+    /// Print the new run's id and nothing else, do not wait
+    #[arg(long, short)]
+    pub detach: bool,
+    /// Say nothing while it runs
+    #[arg(long, short, conflicts_with = "detach")]
+    pub quiet: bool,
 }
 
 /// Arguments of `ctl cancel`.

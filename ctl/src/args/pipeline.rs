@@ -29,6 +29,13 @@ With --json: the same lines as `ctl run --json`; with --detach one document, the
 
 Ctrl-C only stops watching; the run goes on. `ctl cancel RUN` ends it.";
 
+pub(super) const RESUME_HELP: &str = "\
+The run must have failed, been cancelled or been interrupted. What it had finished and persisted is not run again; the nodes that
+did not finish are, with those that made data for them in memory only, and everything that depends on these. The files
+are those that were submitted; data is read as it is now.
+
+Ctrl-C only stops watching; the run goes on.";
+
 /// Which pipeline, and the files that belong to it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PipelineArgs {
@@ -101,6 +108,9 @@ pub struct RunArgs {
     /// What a failed node means for the others: stop (none starts any more) or continue (what does not need it runs)
     #[arg(long, value_name = "WHAT", value_parser = values::on_failure())]
     pub on_failure: Option<OnFailure>,
+    /// Run only what is needed to make persisted outputs that are missing; whether one is up to date is not looked at
+    #[arg(long)]
+    pub only_missing_outputs: bool,
     /// Where a failure stops the run, stop the nodes that run too instead of letting them finish
     #[arg(long)]
     pub fail_fast: bool,

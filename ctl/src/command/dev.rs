@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::follow::{Ended, Interrupts, OnInterrupt, Watcher, follow};
 use crate::render::paint::harmless;
 use crate::render::reload::identity;
-use crate::render::report::Rows;
+use crate::render::report::{Left, Rows};
 use crate::render::units::duration;
 use crate::screen::Screen;
 use crate::session::Session;
@@ -199,7 +199,7 @@ impl Dev<'_> {
         };
         match ended {
             Ok(Ended::Finished(detail)) => {
-                submit::report(&detail, &Rows::at_the_end("--json tells all"), screen).map(Round::Over)
+                submit::report(&detail, &Rows::at_the_end("--json tells all"), Left::Forgotten, screen).map(Round::Over)
             }
             Ok(Ended::Left | Ended::Abandoned) => Ok(Round::Interrupted),
             Err(changed) => {

@@ -13,6 +13,7 @@ mod nodes;
 mod output;
 mod plugins;
 mod reload;
+mod resume;
 mod run;
 mod runs;
 mod show;
@@ -42,6 +43,7 @@ pub async fn perform(args: Args, screen: &mut Screen) -> Result<u8, Error> {
         Command::Runs(command) => runs::perform(&command, socket, screen).await,
         Command::Show(run) => show::perform(&run.id, socket, screen).await,
         Command::Logs(command) => logs::perform(&command, socket, screen).await,
+        Command::Resume(command) => resume::perform(&command, socket, screen).await,
         Command::Cancel(command) => cancel::perform(&command.ids, socket, screen).await,
         Command::Validate(command) => validate::perform(&command, socket, screen).await,
         Command::Graph(command) => graph::perform(&command, socket, screen).await,

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::follow::{Ended, Interrupts, OnInterrupt, Watcher, follow};
 use crate::handed_in;
 use crate::outputs;
-use crate::render::report::Rows;
+use crate::render::report::{Left, Rows};
 use crate::screen::Screen;
 use crate::session::Session;
 use crate::source;
@@ -47,7 +47,8 @@ async fn with_daemon(
         // The private daemon forgets the run with its end: nothing can be looked up later.
         Ended::Finished(detail) => {
             let rows = Rows::at_the_end("--json tells all");
-            submit::finish(&session.client, &detail, &rows, &command.outputs.output, screen).await
+            let wanted = &command.outputs.output;
+            submit::finish(&session.client, &detail, &rows, Left::Forgotten, wanted, screen).await
         }
         Ended::Left | Ended::Abandoned => {
             session.abandon().await;

@@ -12,7 +12,7 @@ use crate::follow::{Ended, Interrupts, OnInterrupt, Watcher, follow};
 use crate::handed_in;
 use crate::outputs;
 use crate::render::paint::harmless;
-use crate::render::report::{self, Rows};
+use crate::render::report::{self, Left, Rows};
 use crate::screen::Screen;
 use crate::session::Session;
 use crate::source;
@@ -38,9 +38,21 @@ pub(super) async fn perform(command: &SubmitCommand, socket: Option<&Path>, scre
     handed_in::send(&session.client, files, &mut submission).await?;
     let summary: RunSummary =
         session.client.post_over_restart(path::RUNS, &submission).await.map_err(|error| error.about(&submission))?;
-    if command.detach {
+    watch(&session, &summary, (command.detach, command.quiet), wanted, &mut interrupts, screen).await
+}
+
+/// Watches a run that was accepted, unless the caller leaves it (`detach`), and fetches the outputs that were asked for.
+pub(super) async fn watch(
+    session: &Session,
+    summary: &RunSummary,
+    (detach, quiet): (bool, bool),
+    wanted: &[Wanted],
+    interrupts: &mut Interrupts,
+    screen: &mut Screen,
+) -> Result<u8, Error> {
+    if detach {
         if screen.json {
-            screen.print_json(&summary)?;
+            screen.print_json(summary)?;
         } else {
             screen.print(&harmless(&summary.id))?;
         }
@@ -49,12 +61,12 @@ pub(super) async fn perform(command: &SubmitCommand, socket: Option<&Path>, scre
     if screen.json {
         screen.print_json_line(&json!({ "kind": "submitted", "run": summary }))?;
     }
-    let mut watcher = Watcher::suited(screen, &summary, command.quiet);
+    let mut watcher = Watcher::suited(screen, summary, quiet);
     let leave = OnInterrupt::Leave;
-    match follow(&session.client, &summary.id, &mut watcher, &mut interrupts, leave, true, screen).await? {
+    match follow(&session.client, &summary.id, &mut watcher, interrupts, leave, true, screen).await? {
         Ended::Finished(detail) => {
             let others = format!("ctl show {}", harmless(&summary.id));
-            finish(&session.client, &detail, &Rows::at_the_end(others), wanted, screen).await
+            finish(&session.client, &detail, &Rows::at_the_end(others), Left::InService, wanted, screen).await
         }
         Ended::Left | Ended::Abandoned => {
             let id = harmless(&summary.id);
@@ -72,6 +84,7 @@ pub(super) async fn finish(
     client: &Client,
     detail: &RunDetail,
     rows: &Rows,
+    left: Left,
     wanted: &[Wanted],
     screen: &mut Screen,
 ) -> Result<u8, Error> {
@@ -79,7 +92,7 @@ pub(super) async fn finish(
         screen.note(report::report(detail, rows, screen.err_paint).trim_end());
         exit::of_state(detail.summary.state)
     } else {
-        report(detail, rows, screen)?
+        report(detail, rows, left, screen)?
     };
     match outputs::fetch(client, &detail.summary.id, wanted, screen).await {
         Ok(()) => Ok(code),
@@ -93,11 +106,11 @@ pub(super) async fn finish(
 }
 
 /// Shows the report of a run that is over; its state is the exit code, even if nobody reads the report.
-pub(super) fn report(detail: &RunDetail, rows: &Rows, screen: &mut Screen) -> Result<u8, Error> {
+pub(super) fn report(detail: &RunDetail, rows: &Rows, left: Left, screen: &mut Screen) -> Result<u8, Error> {
     let shown = if screen.json {
         screen.print_json_line(&json!({ "kind": "report", "run": detail }))
     } else {
-        let text = report::report(detail, rows, screen.out_paint);
+        let text = report::report(detail, rows, screen.out_paint) + &report::left(detail, left, screen.out_paint);
         screen.print(&text)
     };
     match shown.and_then(|()| screen.finish()) {

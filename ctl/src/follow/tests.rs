@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
 
-use protocol::{NodeCounts, RunState};
+use protocol::{BlockUse, NodeCounts, RunState};
 
 use super::*;
 use crate::client::address::Addresses;
@@ -86,10 +86,13 @@ fn detail(state: RunState, succeeded: u64) -> RunDetail {
             counts: NodeCounts { total: 3, succeeded, ..NodeCounts::default() },
             cause: None,
             save_version: None,
+            resumed_from: None,
         },
         nodes: vec![],
         datasets: vec![],
         failures: vec![],
+        resume: None,
+        blocks: BlockUse::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{EventKind, NodeState, RunDetail, RunEvent, RunSummary};
+use protocol::{EventKind, LogSource, NodeState, RunDetail, RunEvent, RunSummary};
 
 use super::paint::{Paint, Tone, harmless};
 use super::{log, report, units};
@@ -81,6 +81,8 @@ impl Tally {
                 };
                 format!("{word} to {operation} dataset {dataset}: {why}")
             }
+            // Why each node runs is for `ctl logs`.
+            EventKind::Log { line } if line.source == LogSource::Daemon && line.level == "debug" => return None,
             EventKind::Log { line } => log::aside(line, paint),
             EventKind::Missed { count } => format!("({} went by too fast to be shown)", units::count(*count, "event")),
             EventKind::NodeStarted { .. }

@@ -232,6 +232,48 @@ pub fn verdict(run: &RunSummary, paint: Paint) -> String {
     format!("run {} of {pipeline} {state}{when}: {}{parts}\n", paint.strong(&id), count(counts.total, "node"))
 }
 
+/// Where a run is that did not succeed, and so how its rest can be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// The service keeps it.
+    InService,
+    /// The daemon that ran it is gone.
+    Forgotten,
+}
+
+/// Writes how to run what a run did not finish; nothing if that is nothing.
+pub fn left(run: &RunDetail, place: Left, paint: Paint) -> String {
+    const NAMES_MAX: usize = 50;
+    let Some(resume) = run.resume.as_ref().filter(|_| run.summary.state.is_final()) else { return String::new() };
+    let id = harmless(&run.summary.id);
+    let help = paint.tone(Tone::Good, "help");
+    let nodes = count(resume.unfinished, "node");
+    let verb = if resume.unfinished == 1 { "has" } else { "have" };
+    if resume.finished == 0 {
+        return match place {
+            Left::InService => format!("{help}: no node finished; `ctl resume {id}` repeats the run\n"),
+            Left::Forgotten => format!("{help}: no node finished; repeat the command\n"),
+        };
+    }
+    let mut from = resume.from_nodes.iter().take(NAMES_MAX).map(String::as_str).collect::<Vec<_>>().join(",");
+    if resume.from_nodes.len() > NAMES_MAX {
+        from.push_str(",…");
+    }
+    let from = if from.is_empty() { String::new() } else { format!("--from-nodes \"{}\"", harmless(&from)) };
+    match place {
+        Left::InService if from.is_empty() => {
+            format!("{help}: {nodes} {verb} not finished; `ctl resume {id}` runs the rest\n")
+        }
+        Left::InService => format!(
+            "{help}: {nodes} {verb} not finished; `ctl resume {id}` runs the rest ({}), as does the same command with {from}\n",
+            count(resume.nodes, "node")
+        ),
+        Left::Forgotten => {
+            format!("{help}: {nodes} {verb} not finished; repeat the command with {from} to run the rest\n")
+        }
+    }
+}
+
 /// The tone of a run's state.
 pub fn run_tone(state: RunState) -> Tone {
     match state {

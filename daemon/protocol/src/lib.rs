@@ -52,7 +52,8 @@ pub use reload::{
     ReloadOptions, ReloadReport,
 };
 pub use run::{
-    DatasetDetail, NodeCounts, NodeDetail, NodeState, Progress, RunDetail, RunFilter, RunList, RunState, RunSummary,
+    BlockUse, DatasetDetail, NodeCounts, NodeDetail, NodeState, Progress, Resume, RunDetail, RunFilter, RunList,
+    RunState, RunSummary,
 };
 pub use status::{BlockStatus, Health, RunCounts, Status, WorkerStatus};
 pub use submission::{OnFailure, SourceText, Submission, Syntax};

@@ -20,6 +20,8 @@ pub const RUN_OUTPUT: &str = "/v1/runs/{id}/outputs/{name}";
 pub const PIPELINES: &str = "/v1/pipelines";
 /// `POST`: cancel it.
 pub const RUN_CANCEL: &str = "/v1/runs/{id}/cancel";
+/// `POST`: run what of it did not finish, as a new run.
+pub const RUN_RESUME: &str = "/v1/runs/{id}/resume";
 /// `POST`: check a pipeline.
 pub const VALIDATE: &str = "/v1/validate";
 /// `POST`: draw a pipeline.
@@ -78,6 +80,11 @@ pub fn run_output(id: &str, name: &str, file_name: Option<&str>) -> String {
 /// Path that cancels a run.
 pub fn run_cancel(id: &str) -> String {
     fill(RUN_CANCEL, id)
+}
+
+/// Path that resumes a run.
+pub fn run_resume(id: &str) -> String {
+    fill(RUN_RESUME, id)
 }
 
 fn fill(pattern: &str, id: &str) -> String {

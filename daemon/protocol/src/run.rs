@@ -34,6 +34,9 @@ pub struct RunSummary {
     /// The version that its versioned datasets are saved as; none where it saves none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub save_version: Option<String>,
+    /// The run of which this one runs what had not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<String>,
 }
 
 impl RunSummary {
@@ -61,6 +64,41 @@ pub struct RunDetail {
     /// Every final failure, in the order they happened; those that were retried are told by the events.
     #[serde(default)]
     pub failures: Vec<Failure>,
+    /// What is left to do of a run that is over and did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+    /// What its datasets take of shared memory.
+    #[serde(default)]
+    pub blocks: BlockUse,
+}
+
+/// What is left to do of a run, as `POST /v1/runs/{id}/resume` does it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resume {
+    /// How many nodes finished; with none the whole run is to be repeated.
+    pub finished: u64,
+    /// How many nodes did not finish.
+    pub unfinished: u64,
+    /// How many nodes would run: those, and what made data for them that was in memory only.
+    pub nodes: u64,
+    /// The first of them, by name; everything that depends on these runs too. Empty when no node finished.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub from_nodes: Vec<String>,
+}
+
+/// Blocks of a run: datasets in shared memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BlockUse {
+    /// How many there are; of a run that is over, how many were left when its last node was done: its outputs.
+    pub live: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+    /// The most there were at once.
+    pub peak: u64,
+    /// The most bytes there were at once.
+    pub peak_bytes: u64,
 }
 
 /// A run's state.
@@ -319,6 +357,7 @@ mod tests {
             counts: NodeCounts::default(),
             cause: None,
             save_version: None,
+            resumed_from: None,
         };
         let detail = RunDetail {
             summary: summary.clone(),
@@ -326,6 +365,8 @@ mod tests {
             nodes: Vec::new(),
             datasets: Vec::new(),
             failures: Vec::new(),
+            resume: None,
+            blocks: BlockUse::default(),
         };
         let text = serde_json::to_string(&detail).unwrap();
         assert_eq!(serde_json::from_str::<RunDetail>(&text).unwrap(), detail);

@@ -67,6 +67,9 @@ pub struct Submission {
     /// What a failed node means for the rest of the run; none means what the pipeline says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
+    /// Run only what is needed to make persisted outputs that are missing; what exists is left as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_missing_outputs: bool,
     /// Where a failure stops the run, stop what runs too instead of letting it finish.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fail_fast: bool,

@@ -10,6 +10,8 @@
 //! The check is made whenever a task begins to wait and whenever a job ends. So whatever follows from the end of a job,
 //! above all the blocks of a run that it ended, must be given back before the job is counted as ended.
 //!
+//! A task that waits for its next attempt counts as a job: when its time has come it goes on.
+//!
 //! Waiting tasks are served first come, first served, but a small request may pass a large one that does not fit yet:
 //! otherwise the small one, which could finish and free memory, would be stuck behind it.
 #![forbid(unsafe_code)]
@@ -153,6 +155,19 @@ impl Budget {
     /// Counts jobs that were given to a pool.
     pub fn jobs_added(&self, party: &Party, count: usize) {
         party.jobs.fetch_add(count, Ordering::SeqCst);
+    }
+
+    /// Counts tasks that wait for their next attempt: they will go on, and may give back what others wait for.
+    pub fn backing_off_added(&self, party: &Party, count: usize) {
+        party.jobs.fetch_add(count, Ordering::SeqCst);
+    }
+
+    /// Counts tasks whose wait is over, after whatever followed from that was given to the pool.
+    pub fn backing_off_ended(&self, party: &Party, count: usize) {
+        party.jobs.fetch_sub(count, Ordering::SeqCst);
+        if self.waiting_count.load(Ordering::SeqCst) > 0 {
+            self.settle(&mut self.lock());
+        }
     }
 
     /// Counts a job that ended, after everything that follows from its end was done.

@@ -59,6 +59,22 @@ fn a_wait_is_refused_when_the_last_other_job_ends_without_freeing() {
 }
 
 #[test]
+fn a_task_that_will_be_tried_again_is_waited_for() {
+    let budget = Budget::new(100);
+    let party = budget.join(2);
+    budget.jobs_added(&party, 2);
+    let _block = budget.charge(80);
+    let mut waiting = allowance(&budget, &party);
+    assert!(matches!(waiting.request(50), Answer::Waiting));
+    // The other job failed and will be tried again; then its run is cancelled instead, and nothing is left to wait for.
+    budget.backing_off_added(&party, 1);
+    budget.job_ended(&party);
+    assert!(waiting.poll().is_none());
+    budget.backing_off_ended(&party, 1);
+    assert!(matches!(waiting.poll(), Some(Answer::Refused(_))));
+}
+
+#[test]
 fn a_worker_that_took_more_than_it_asked_for_is_charged_for_it() {
     let budget = Budget::new(100);
     let party = budget.join(1);

@@ -6,13 +6,15 @@
 
 mod data;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use engine::id::NodeId;
 use engine::plan::{Plan, PlanOptions};
 use engine::policy::{RunPolicy, workers_for_run};
-use protocol::{EventKind, RunSummary, Submission};
+use protocol::{EventKind, LogSource, RunSummary, Submission};
 
 use crate::block::Accounts;
 use crate::server::budget::Budget;
@@ -21,10 +23,11 @@ use crate::server::config::Config;
 use crate::server::feed::{Feed, Subscription};
 use crate::server::generations::{Generation, Generations, ReloadCause, ReloadError};
 use crate::server::handed_in;
+use crate::server::missing::{self, Rest};
 use crate::server::offers;
 use crate::server::outputs::Outputs;
 use crate::server::residents::Residents;
-use crate::server::runs::{AddError, Registry, Run, RunSettings, id};
+use crate::server::runs::{AddError, Origin, Registry, Run, RunSettings, id};
 use crate::server::services::Services;
 use crate::server::store::{Location, NewRun, Retention, Store, StoreError};
 use crate::server::uploads::Uploads;
@@ -82,6 +85,14 @@ pub enum SubmitError {
     Stopping {
         /// Whether to try again at the same socket.
         is_managed: bool,
+    },
+    /// There is nothing of this run to resume, or not yet.
+    #[error("{message}")]
+    NotResumable {
+        /// Why.
+        message: String,
+        /// What to do.
+        hint: String,
     },
 }
 
@@ -148,6 +159,7 @@ impl Daemon {
             budget,
             accounts,
             block_files_max: raise_open_files().saturating_sub(FILES_RESERVED).max(64),
+            store: Arc::clone(&store),
             usher,
         });
         let registry = Arc::new(Registry::default());
@@ -170,6 +182,10 @@ impl Daemon {
 
     /// Plans and registers a run; durable when this returns. Blocks for the planning and one write to disk.
     pub fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError> {
+        self.start_run(submission, None)
+    }
+
+    fn start_run(&self, mut submission: Submission, resumed_from: Option<&str>) -> Result<RunSummary, SubmitError> {
         if self.registry.is_closed() {
             return Err(self.stopping());
         }
@@ -177,7 +193,7 @@ impl Daemon {
             return Err(SubmitError::BadId(id.clone()));
         }
         let (generation, config) = (self.generation(), self.generations.config());
-        let mut plan = self.plan(&submission, &generation)?;
+        let Rest { mut plan, lines } = self.plan_to_run(&mut submission, &generation)?;
         let policy = self.policy(&submission, &plan, &generation)?;
         let uploads = handed_in::uploads(&self.services.uploads, &submission, &plan).map_err(SubmitError::Problems)?;
         let wanted_outputs = wanted::outputs(&submission.outputs, &plan).map_err(SubmitError::Problems)?;
@@ -187,14 +203,17 @@ impl Daemon {
         let versions = versions.map(Arc::new);
         let base = submission.run_id.clone().unwrap_or_else(|| id::of_time(submitted_us));
         for n in 1.. {
+            let id = id::with_suffix(&base, n);
             let settings = RunSettings {
-                id: id::with_suffix(&base, n),
+                run_params: convert::run_params(&submission, &id, resumed_from),
+                id,
                 plan: Arc::clone(&plan),
                 policy,
                 generation: Arc::clone(&generation),
                 base_directory: submission.base_directory.clone(),
                 versions: versions.clone(),
                 submitted_us,
+                resumed_from: resumed_from.map(str::to_owned),
                 log_lines_max: config.runs.log_lines_max,
                 events_max: config.runs.events_max,
                 uploads: uploads.clone(),
@@ -210,6 +229,10 @@ impl Daemon {
                     log::info!(RUN_ID = run.id.as_str(); "run {} of {pipeline}: {nodes} nodes", run.id);
                     // They are the run's from now on.
                     uploads.values().for_each(|upload| self.services.uploads.take(&upload.id));
+                    for (level, text) in &lines {
+                        let origin = Origin { node: None, plugin: "", worker: None };
+                        run.log_line(&origin, LogSource::Daemon, level, "dagd".to_owned(), text.clone());
+                    }
                     self.services.usher.open(&run);
                     // Only now: whatever closes it comes after what opens it.
                     run.admit();
@@ -221,6 +244,65 @@ impl Daemon {
             }
         }
         Err(SubmitError::IdTaken(base))
+    }
+
+    /// Plans what will really run, and says what is told of that. What was asked is written into the submission as nodes, so
+    /// that the run can be resumed for what it was.
+    fn plan_to_run(&self, submission: &mut Submission, generation: &Generation) -> Result<Rest, SubmitError> {
+        let plan = self.plan(submission, generation)?;
+        if !submission.only_missing_outputs {
+            return Ok(Rest { plan, lines: Vec::new() });
+        }
+        let rest = missing::rest(&plan, generation)
+            .map_err(|problem| SubmitError::Problems(vec![convert::problem(problem)]))?;
+        if (1..plan.node_count()).contains(&rest.plan.node_count()) {
+            submission.only_missing_outputs = false;
+            submission.filter = exactly(rest.plan.nodes().map(|node| node.name));
+        }
+        Ok(rest)
+    }
+
+    /// Runs what of a run did not finish, as a new run; none if there is no such run. Blocks like [`Daemon::submit`].
+    pub fn resume(&self, id: &str) -> Result<Option<RunSummary>, SubmitError> {
+        let detail = match self.registry.find(id) {
+            Some(run) if !run.is_over() => {
+                return Err(SubmitError::NotResumable {
+                    message: format!("run {id} is still under way"),
+                    hint: format!("`ctl cancel {id}` ends it; what it finished until then need not run again"),
+                });
+            }
+            Some(run) => run.detail(),
+            None => match self.stored(id) {
+                Some(detail) => detail,
+                None => return Ok(None),
+            },
+        };
+        let again = || format!("submit {} again to run all of it", detail.summary.pipeline);
+        if detail.summary.state == protocol::RunState::Succeeded {
+            let message = format!("run {id} succeeded: nothing of it is left to do");
+            return Err(SubmitError::NotResumable { message, hint: again() });
+        }
+        let mut submission = self.submission(id)?;
+        let plan = self.plan(&submission, &self.generation())?;
+        let finished = finished_nodes(&plan, &detail);
+        let Some(left) = engine::resume::resume(&plan, |node| finished.contains(&node)) else {
+            let message = format!("every node of run {id} finished: nothing of it is left to do");
+            return Err(SubmitError::NotResumable { message, hint: again() });
+        };
+        if left.finished > 0 {
+            let name = |&node: &NodeId| plan.node(node).map(|node| node.name);
+            submission.filter = exactly(left.nodes.iter().filter_map(name));
+            submission.only_missing_outputs = false;
+        }
+        submission.run_id = None;
+        self.start_run(submission, Some(id)).map(Some)
+    }
+
+    fn submission(&self, id: &str) -> Result<Submission, SubmitError> {
+        let found = self.store.submission(id).map_err(|error| error.to_string());
+        found.and_then(|found| found.ok_or_else(|| "it is not in the store".to_owned())).map_err(|reason| {
+            SubmitError::Unavailable(format!("what was submitted as run {id} cannot be read: {reason}"))
+        })
     }
 
     fn register(&self, run: &Arc<Run>, submission: &Submission) -> Result<RunSummary, SubmitError> {
@@ -299,11 +381,14 @@ impl Daemon {
     fn policy(&self, submission: &Submission, plan: &Plan, generation: &Generation) -> Result<RunPolicy, SubmitError> {
         let pool = u32::try_from(generation.pool.size()).unwrap_or(u32::MAX);
         let wanted = if submission.sequential { Some(1) } else { submission.max_workers.map(i64::from) };
-        let workers = workers_for_run(wanted, pool, plan.node_count(), plan.layer_count()).map_err(|message| {
-            let problem = engine::problem::Problem::new("max-workers", message)
-                .hint("leave it out to use as many workers as there are");
-            SubmitError::Problems(vec![convert::problem(problem)])
-        })?;
+        // With asynchronous saves what is loaded and saved keeps workers busy beside the nodes.
+        let beside = if submission.asynchronous_saves { plan.task_count() - plan.node_count() } else { 0 };
+        let workers =
+            workers_for_run(wanted, pool, plan.node_count() + beside, plan.layer_count()).map_err(|message| {
+                let problem = engine::problem::Problem::new("max-workers", message)
+                    .hint("leave it out to use as many workers as there are");
+                SubmitError::Problems(vec![convert::problem(problem)])
+            })?;
         // As many workers as there are: then only the number of waiting tasks is bounded, so that runs take turns.
         let tasks_max = if workers < pool { workers } else { pool.saturating_mul(TASKS_PER_WORKER) };
         Ok(RunPolicy {
@@ -328,10 +413,19 @@ impl Daemon {
 
     /// Everything about one run.
     pub fn run(&self, id: &str) -> Option<protocol::RunDetail> {
-        match self.registry.find(id) {
-            Some(run) => Some(run.detail()),
-            None => self.stored(id),
+        if let Some(run) = self.registry.find(id) {
+            return Some(run.detail());
         }
+        let mut detail = self.stored(id)?;
+        // An interrupted run could not say itself what is left of it.
+        if detail.summary.state == protocol::RunState::Interrupted && detail.resume.is_none() {
+            detail.resume = self.submission(id).ok().and_then(|submission| {
+                let plan = self.plan(&submission, &self.generation()).ok()?;
+                let finished = finished_nodes(&plan, &detail);
+                convert::resume(&plan, |node| finished.contains(&node))
+            });
+        }
+        Some(detail)
     }
 
     /// Asks a run to stop.
@@ -516,6 +610,18 @@ fn sources(submission: &Submission) -> engine::source::Sources {
 
 fn refused(problems: Vec<engine::problem::Problem>) -> SubmitError {
     SubmitError::Problems(problems.into_iter().map(convert::problem).collect())
+}
+
+/// A filter that takes exactly these nodes.
+fn exactly<'a>(nodes: impl Iterator<Item = &'a str>) -> protocol::Filter {
+    protocol::Filter { nodes: nodes.map(str::to_owned).collect(), ..protocol::Filter::default() }
+}
+
+/// The nodes of a plan that finished in a run.
+fn finished_nodes(plan: &Plan, detail: &protocol::RunDetail) -> BTreeSet<NodeId> {
+    let succeeded = detail.nodes.iter().filter(|node| node.state == protocol::NodeState::Succeeded);
+    let names: BTreeSet<&str> = succeeded.map(|node| node.name.as_str()).collect();
+    plan.nodes().filter(|node| names.contains(node.name)).map(|node| node.id).collect()
 }
 
 fn open_store(config: &Config) -> Result<Store, StartError> {

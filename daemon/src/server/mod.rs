@@ -46,6 +46,7 @@ pub mod json;
 pub mod keeping;
 pub mod logging;
 pub mod logs;
+pub mod missing;
 pub mod offers;
 pub mod outputs;
 pub mod perform;

@@ -8,6 +8,7 @@ use crate::server::budget::Budget;
 use crate::server::clock::{Alarm, Clock};
 use crate::server::outputs::Outputs;
 use crate::server::residents::Residents;
+use crate::server::store::Store;
 use crate::server::uploads::Uploads;
 use crate::server::usher::Usher;
 
@@ -29,6 +30,8 @@ pub struct Services {
     pub outputs: Arc<Outputs>,
     /// How many blocks may have a descriptor of their own.
     pub block_files_max: u64,
+    /// Where runs are kept.
+    pub store: Arc<Store>,
     /// Opens and closes runs.
     pub usher: Usher,
 }

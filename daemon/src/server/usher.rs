@@ -82,10 +82,11 @@ impl UsherDesk {
                 match job {
                     UsherJob::Open(run) => open(&run, &store),
                     UsherJob::Close(run) => {
-                        close(&run, &store, &registry);
+                        let now_us = run.unix_us_now();
+                        close(run, &store, &registry);
                         closed = closed.wrapping_add(1);
                         if closed.is_multiple_of(PRUNE_INTERVAL) {
-                            prune(&store, retention, run.unix_us_now());
+                            prune(&store, retention, now_us);
                         }
                     }
                     UsherJob::Stop => return,
@@ -116,6 +117,7 @@ fn open(run: &Arc<Run>, store: &Store) {
             let describe = |event: &mut JsonObject| {
                 event.raw("parameters", run.plan.parameters_json());
                 event.text("base_directory", &run.base_directory);
+                event.raw("run_params", &run.run_params);
                 event.raw("nodes", &list(run.plan.nodes().map(|node| node.name)));
             };
             hooks.call(HookEventName::BeforePipelineRun, Some(run), describe, &mut [])
@@ -135,7 +137,8 @@ fn open(run: &Arc<Run>, store: &Store) {
     }
 }
 
-fn close(run: &Arc<Run>, store: &Store, registry: &Registry) {
+fn close(run: Arc<Run>, store: &Store, registry: &Arc<Registry>) {
+    let run = &run;
     let state = run.engine_state().unwrap_or(RunState::Failed);
     if let Err(failure) = tell_end(run, state) {
         if run.verdict().is_none() && state == RunState::Succeeded {
@@ -144,18 +147,21 @@ fn close(run: &Arc<Run>, store: &Store, registry: &Registry) {
             log::warn!(RUN_ID = run.id.as_str(); "{}: {failure}", run.id);
         }
     }
-    run.release_all();
     run.settle_versions();
     let detail = run.detail();
     let summary = detail.summary.clone();
-    store.append_logs(&run.id, run.log.read(0).lines);
-    store.finish_run(detail);
+    let kept = run.close_ledger();
+    store.append_logs(&run.id, run.log.read(kept + 1).lines);
     let duration_us = summary.duration_us().unwrap_or(0);
     let ms = duration_us / 1000;
     log::info!(RUN_ID = run.id.as_str(); "run {} of {} {} after {ms} ms", run.id, summary.pipeline, summary.state);
-    run.publish(EventKind::RunFinished { state: summary.state, duration_us, cause: summary.cause });
-    run.feed.close();
-    registry.end(run);
+    // Whoever hears of the end finds the report, whatever happens to the daemon then.
+    let (run, registry) = (Arc::clone(run), Arc::clone(registry));
+    store.finish_run(detail, move || {
+        run.publish(EventKind::RunFinished { state: summary.state, duration_us, cause: summary.cause });
+        run.feed.close();
+        registry.end(&run);
+    });
 }
 
 fn tell_end(run: &Arc<Run>, state: RunState) -> Result<(), Failure> {
@@ -165,6 +171,7 @@ fn tell_end(run: &Arc<Run>, state: RunState) -> Result<(), Failure> {
             event.text("state", "succeeded");
             event.raw("duration_us", &run.summary().duration_us().unwrap_or(0).to_string());
             event.text("base_directory", &run.base_directory);
+            event.raw("run_params", &run.run_params);
             let outputs = run.plan.datasets().filter(|dataset| dataset.is_output).map(|dataset| dataset.name);
             event.raw("outputs", &list(outputs));
         };
@@ -175,6 +182,7 @@ fn tell_end(run: &Arc<Run>, state: RunState) -> Result<(), Failure> {
         event.text("state", summary.state.as_str());
         event.raw("duration_us", &summary.duration_us().unwrap_or(0).to_string());
         event.text("base_directory", &run.base_directory);
+        event.raw("run_params", &run.run_params);
         let failure = match (run.verdict(), summary.cause) {
             (Some(verdict), _) => failure_json(&verdict),
             (None, Some(cause)) => serde_json::to_string(&cause).unwrap_or_default(),

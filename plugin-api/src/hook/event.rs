@@ -68,6 +68,8 @@ events! {
         generation: u64,
         /// The plugins in it.
         plugins: Vec<PluginInfo> = "tolerant",
+        /// The daemon's configuration, by section; the options of hooks are left out.
+        configuration: Value,
     }
     /// A run's catalog is resolved. Of credentials a hook learns the names, never what they are.
     AfterCatalogCreated "after_catalog_created" {
@@ -88,6 +90,8 @@ events! {
         parameters: Value,
         /// The names of the nodes.
         nodes: Vec<String> = "tolerant",
+        /// How it was asked to run: `run_id`, `max_workers`, `filter`, `resumed_from` …
+        run_params: Value,
     }
     /// A run has succeeded. (The end of any other is `on_pipeline_error`.)
     AfterPipelineRun "after_pipeline_run" {
@@ -97,6 +101,8 @@ events! {
         duration_us: u64,
         /// The names of the pipeline's free outputs.
         outputs: Vec<String> = "tolerant",
+        /// How it was asked to run.
+        run_params: Value,
     }
     /// A run is over and has not succeeded.
     OnPipelineError "on_pipeline_error" {
@@ -104,6 +110,8 @@ events! {
         state: String = "or_default",
         /// Why.
         failure: FailureInfo = "or_default",
+        /// How it was asked to run.
+        run_params: Value,
     }
     /// A node is about to be called. The hook may replace its inputs.
     BeforeNodeRun "before_node_run" {

@@ -3,7 +3,11 @@
 mod catalog;
 mod credentials;
 mod dataset_types;
+mod hooks;
 mod inputs;
+mod missing;
 mod outputs;
 mod resident;
+mod resume;
+mod runner;
 mod versions;

@@ -1,6 +1,6 @@
 //! Exactly what is shown of a run.
 
-use protocol::{EventKind, LogLine, LogSource, NodeCounts, RunEvent};
+use protocol::{BlockUse, EventKind, LogLine, LogSource, NodeCounts, RunEvent};
 
 use super::*;
 use crate::render::progress::Tally;
@@ -18,6 +18,7 @@ pub fn summary() -> RunSummary {
         counts: NodeCounts { total: 3, waiting: 3, ..NodeCounts::default() },
         cause: None,
         save_version: None,
+        resumed_from: None,
     }
 }
 
@@ -74,6 +75,8 @@ fn succeeded() -> RunDetail {
             dataset("model", "json", Some("train")),
         ],
         failures: vec![],
+        resume: None,
+        blocks: BlockUse::default(),
     }
 }
 
@@ -228,4 +231,26 @@ fn plain_lines_while_a_run_goes_on() {
 
 fn failed_detail() -> RunDetail {
     failed()
+}
+
+#[test]
+fn parity_r11_what_is_left_is_told_as_it_can_be_run() {
+    let mut run = succeeded();
+    let told = |run: &RunDetail, place| left(run, place, Paint::new(false));
+    assert_eq!(told(&run, Left::InService), "");
+    run.summary.state = RunState::Failed;
+    let names = vec!["clean".to_owned(), "train".to_owned()];
+    run.resume = Some(protocol::Resume { finished: 4, unfinished: 1, nodes: 3, from_nodes: names });
+    assert_eq!(
+        told(&run, Left::InService),
+        "help: 1 node has not finished; `ctl resume r-1` runs the rest (3 nodes), as does the same command with \
+         --from-nodes \"clean,train\"\n"
+    );
+    assert_eq!(
+        told(&run, Left::Forgotten),
+        "help: 1 node has not finished; repeat the command with --from-nodes \"clean,train\" to run the rest\n"
+    );
+    run.resume = Some(protocol::Resume { unfinished: 3, nodes: 3, ..protocol::Resume::default() });
+    assert_eq!(told(&run, Left::InService), "help: no node finished; `ctl resume r-1` repeats the run\n");
+    assert_eq!(told(&run, Left::Forgotten), "help: no node finished; repeat the command\n");
 }

@@ -37,15 +37,21 @@ impl Run {
     fn unstick(&mut self, step: &mut Step<'_>) {
         let open: Vec<NodeId> =
             self.nodes.iter().filter(|(_, node)| !node.state.is_final()).map(|(id, _)| id).collect();
-        let name = |id: &NodeId| self.plan.node(*id).map_or("", |node| node.name);
-        let named: Vec<&str> = open.iter().take(10).map(name).collect();
-        let message = format!(
-            "nothing is ready to run, yet {} of {} nodes are not done: {}",
-            open.len(),
-            self.nodes.len(),
-            named.join(", ")
-        );
+        let message = format!("nothing is ready to run, yet {} of {} nodes are not done", open.len(), self.nodes.len());
         let mut failure = Failure::new(FailureKind::Protocol, message);
+        let named = |what: &str, wanted: &dyn Fn(NodeState) -> bool| {
+            let found: Vec<&str> =
+                self.plan.nodes().filter(|node| wanted(self.nodes[node.id].state)).map(|node| node.name).collect();
+            let more = found.len().saturating_sub(10);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{what}: {}{more}", found.iter().take(10).copied().collect::<Vec<_>>().join(", "))
+        };
+        failure.causes = vec![
+            named("not done", &|state| !state.is_final()),
+            named("done", &NodeState::is_final),
+            named("ready", &|state| state == NodeState::Ready),
+            format!("tasks under way: {}", self.live),
+        ];
         failure.hints.push("this is a defect of dagd's engine; please report it with the pipeline".to_owned());
         self.failures.push(FailureReport { what: Failed::Run, failure: Arc::new(failure) });
         for node in open {
@@ -76,7 +82,8 @@ impl Run {
         }
     }
 
-    fn node_report(&self, node: NodeId) -> NodeReport {
+    /// Tells what happened to one node so far; the id is to be one of the plan's.
+    pub fn node_report(&self, node: NodeId) -> NodeReport {
         let run = &self.nodes[node];
         let call = self.plan.call_of(node).and_then(|call| self.tasks.get(call)).filter(|call| call.starts > 0);
         let end = if run.state.is_final() { run.ended } else { self.last };
@@ -117,5 +124,38 @@ impl NodeCounts {
             NodeState::Cancelled => &mut self.cancelled,
         };
         *count += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::event::Event;
+    use crate::id::{Attempt, Id as _, TaskId, Time};
+    use crate::plan::{PlanOptions, check};
+    use crate::policy::RunPolicy;
+    use crate::signature::{Manifest, NodeSignature, PluginSignature, Port, PortKind};
+    use crate::source::{Source, Sources};
+
+    /// R9: planning rules it out, so the run is spoilt by hand: a node waits for one input too many.
+    #[test]
+    fn parity_r9_a_run_that_is_stuck_says_what_it_saw() {
+        let port = |name: &str| Port { name: name.to_owned(), kind: PortKind::Any, optional: true, parameter: false };
+        let node = NodeSignature { name: "n".to_owned(), inputs: vec![port("in")], outputs: vec![port("out")] };
+        let plugin = PluginSignature { name: "p".to_owned(), nodes: vec![node], ..PluginSignature::default() };
+        let text = "[[node]]\nname = \"a\"\ncall = \"p::n\"\noutputs = [\"x\"]\n\
+                    [[node]]\nname = \"b\"\ncall = \"p::n\"\ninputs = [\"x\"]\noutputs = [\"y\"]\n";
+        let sources = Sources { pipeline: Source::new("p.toml", text), ..Sources::default() };
+        let plan = check(&sources, &Manifest { plugins: vec![plugin] }, &PlanOptions::default()).unwrap();
+        let mut run = Run::new(Arc::new(plan), RunPolicy::default());
+        run.nodes[NodeId::from_index(1)].inputs_left += 1;
+        let mut actions = Vec::new();
+        run.on(Event::Start, Time(0), &mut actions);
+        run.on(Event::Finished { task: TaskId(0), attempt: Attempt(1), worker: 0 }, Time(1), &mut actions);
+        assert_eq!(run.state(), Some(RunState::Failed));
+        let failure = &run.report().failures[0].failure;
+        assert_eq!(failure.message, "nothing is ready to run, yet 1 of 2 nodes are not done");
+        assert_eq!(failure.causes, ["not done: b", "done: a", "ready: ", "tasks under way: 0"]);
     }
 }

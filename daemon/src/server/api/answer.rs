@@ -94,6 +94,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::Stopping { is_managed: false } => {
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             }
+            SubmitError::NotResumable { hint, .. } => {
+                ApiError::new(StatusCode::CONFLICT, "not-resumable", message).hint(hint)
+            }
             SubmitError::Unavailable(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message),
         }
     }

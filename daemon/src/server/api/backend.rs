@@ -27,6 +27,7 @@ pub trait Backend: Send + Sync + 'static {
     fn catalog_versions(&self, request: &CatalogRequest) -> Result<VersionList, SubmitError>;
     fn runs(&self, filter: &RunFilter) -> Result<RunList, String>;
     fn run(&self, id: &str) -> Option<RunDetail>;
+    fn resume(&self, id: &str) -> Result<Option<RunSummary>, SubmitError>;
     fn cancel(&self, id: &str, reason: &str) -> CancelOutcome;
     fn logs(&self, id: &str, from: u64) -> Option<LogList>;
     fn events(&self, id: &str, from: u64) -> Option<Subscription>;
@@ -76,6 +77,10 @@ impl Backend for Daemon {
 
     fn run(&self, id: &str) -> Option<RunDetail> {
         Daemon::run(self, id)
+    }
+
+    fn resume(&self, id: &str) -> Result<Option<RunSummary>, SubmitError> {
+        Daemon::resume(self, id)
     }
 
     fn cancel(&self, id: &str, reason: &str) -> CancelOutcome {

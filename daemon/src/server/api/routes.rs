@@ -66,6 +66,8 @@ const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body 
 const TOO_SLOW: (StatusCode, &str) = (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
 const PROBLEMS: (StatusCode, &str) = (StatusCode::UNPROCESSABLE_ENTITY, "the pipeline has problems; all are listed");
 const TAKEN: (StatusCode, &str) = (StatusCode::CONFLICT, "a run of this run_id exists");
+const NOT_RESUMABLE: (StatusCode, &str) =
+    (StatusCode::CONFLICT, "the run is under way, or nothing of it is left to do");
 const UNAVAILABLE: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "the daemon takes no runs now; it says why");
 
 const UNWELL: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "the scheduler does not answer");
@@ -200,6 +202,16 @@ pub(super) fn all() -> Vec<Route> {
             success: (StatusCode::OK, Answer::Schema("RunSummary")),
             errors: &[NO_RUN],
             handler: || post(runs::cancel),
+        },
+        Route {
+            method: Method::POST,
+            path: path::RUN_RESUME,
+            summary: "Runs what of a run did not finish, as a new run; `Location` names it.",
+            query: &[],
+            body: None,
+            success: (StatusCode::CREATED, Answer::Schema("RunSummary")),
+            errors: &[NO_RUN, NOT_RESUMABLE, PROBLEMS, UNAVAILABLE],
+            handler: || post(runs::resume),
         },
         Route {
             method: Method::POST,

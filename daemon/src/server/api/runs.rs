@@ -4,11 +4,11 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::{RunFilter, RunState};
+use protocol::{RunFilter, RunState, RunSummary};
 
 use super::answer::ApiError;
 use super::pipelines::submission;
-use super::{Api, body};
+use super::{Api, Backend, body};
 use crate::server::daemon::CancelOutcome;
 use crate::server::feed::Delivery;
 
@@ -60,10 +60,27 @@ pub(super) async fn submit(
         Ok(body) => body,
         Err(error) => return error.into_response(),
     };
+    created(&api, wait, move |daemon| Ok(daemon.submit(submission(&body)?)?)).await
+}
+
+pub(super) async fn resume(State(api): State<Api>, id: RunId) -> Response {
+    let id = match id_of(id) {
+        Ok(id) => id,
+        Err(error) => return error.into_response(),
+    };
+    created(&api, false, move |daemon| daemon.resume(&id)?.ok_or_else(|| ApiError::no_such_run(&id))).await
+}
+
+/// Answers with a new run, or its report if it is to `wait` for the end, and says where it is.
+async fn created(
+    api: &Api,
+    wait: bool,
+    create: impl FnOnce(&dyn Backend) -> Result<RunSummary, ApiError> + Send + 'static,
+) -> Response {
     let (told, id) = tokio::sync::oneshot::channel();
     let mut response = api
         .answer_heavy(StatusCode::CREATED, move |daemon| {
-            let summary = daemon.submit(submission(&body)?)?;
+            let summary = create(daemon)?;
             // Nobody listens only if the client is gone.
             let _ = told.send(summary.id.clone());
             Ok(summary)
@@ -71,7 +88,7 @@ pub(super) async fn submit(
         .await;
     let id = id.await;
     if wait && let Ok(id) = &id {
-        response = over(&api, id.clone()).await;
+        response = over(api, id.clone()).await;
     }
     if let Ok(id) = id
         && let Ok(location) = HeaderValue::from_str(&protocol::path::run(&id))

@@ -4,6 +4,7 @@
 //! folders) is answered by the methods in [`machine`], so that the values can be tested anywhere.
 #![forbid(unsafe_code)]
 
+mod describe;
 mod machine;
 mod pins;
 mod read;

@@ -3,6 +3,7 @@
 //! The engine speaks in ids and in time since a run's start; clients get names and times of day. Nothing is decided here.
 #![forbid(unsafe_code)]
 
+mod asked;
 mod event;
 mod graph;
 mod names;
@@ -14,9 +15,10 @@ use engine::action;
 use engine::source::{HandedIn, HandedInFile, Source, Sources};
 use protocol::{FailureKind, Place, Problem, RunState, Submission};
 
+pub use asked::run_params;
 pub use event::{happening, skip_reason};
 pub use graph::{graph, validation};
-pub use report::{RunFacts, detail, first_cause, node_counts, summary};
+pub use report::{RunFacts, detail, first_cause, node_counts, node_detail, resume, summary};
 
 /// What the server knows of a dataset of a run.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use engine::action;
-use engine::id::{DatasetId, NodeId};
+use engine::id::{DatasetId, Id as _, NodeId};
 use engine::plan::Plan;
 use engine::report::{self, Failed, FailureReport, Report};
 use protocol::{DatasetDetail, FailureKind, NodeDetail, NodeState, Progress, RunDetail, RunState, RunSummary};
@@ -26,6 +26,8 @@ pub struct RunFacts<'f> {
     pub started_us: Option<i64>,
     /// When it ended.
     pub finished_us: Option<i64>,
+    /// The run of which it runs what had not finished.
+    pub resumed_from: Option<&'f str>,
 }
 
 /// One line about a run. `state` is the engine's, none while the run is not over.
@@ -52,6 +54,7 @@ pub fn summary(
         counts: node_counts(counts),
         cause,
         save_version: facts.save_version.map(str::to_owned),
+        resumed_from: facts.resumed_from.map(str::to_owned),
     }
 }
 
@@ -71,25 +74,8 @@ pub fn detail(
         }
     }
     let nodes = report.nodes.iter().filter_map(|node| {
-        let planned = plan.node(node.node)?;
-        let started_us = node.started_us.and_then(|since| Some(facts.started_us?.saturating_add(signed(since))));
-        Some(NodeDetail {
-            name: planned.name.to_owned(),
-            call: planned.call.label.clone(),
-            state: node_state(node.state),
-            attempts: node.attempts,
-            worker: node.worker,
-            started_us,
-            finished_us: started_us
-                .and_then(|started| Some(started.saturating_add(signed(node.duration_us?))))
-                .filter(|_| node.state.is_final()),
-            progress: progress(node.node),
-            failure: failure_by_node.get(&node.node).map(|failure| protocol::Failure::clone(failure)),
-            skipped_because: match node.state {
-                report::NodeState::Skipped(reason) => Some(skip_reason(plan, reason)),
-                _ => None,
-            },
-        })
+        let failure = failure_by_node.get(&node.node).map(|failure| protocol::Failure::clone(failure));
+        Some(NodeDetail { progress: progress(node.node), ..node_detail(plan, node, facts, failure)? })
     });
     let datasets = plan.named_datasets().map(|dataset| {
         let facts = dataset_facts(dataset.id);
@@ -114,7 +100,59 @@ pub fn detail(
         nodes: nodes.collect(),
         datasets: datasets.collect(),
         failures,
+        resume: report.state.filter(|state| *state != action::RunState::Succeeded).and_then(|_| {
+            let finished = |node: NodeId| {
+                report.nodes.get(node.index()).is_some_and(|node| node.state == report::NodeState::Finished)
+            };
+            resume(plan, finished)
+        }),
+        // The run counts them itself.
+        blocks: protocol::BlockUse::default(),
     }
+}
+
+/// Everything about one node but its progress; none if the plan does not know it.
+pub fn node_detail(
+    plan: &Plan,
+    node: &report::NodeReport,
+    facts: &RunFacts<'_>,
+    failure: Option<protocol::Failure>,
+) -> Option<NodeDetail> {
+    let planned = plan.node(node.node)?;
+    let started_us = node.started_us.and_then(|since| Some(facts.started_us?.saturating_add(signed(since))));
+    Some(NodeDetail {
+        name: planned.name.to_owned(),
+        call: planned.call.label.clone(),
+        state: node_state(node.state),
+        attempts: node.attempts,
+        worker: node.worker,
+        started_us,
+        finished_us: started_us
+            .and_then(|started| Some(started.saturating_add(signed(node.duration_us?))))
+            .filter(|_| node.state.is_final()),
+        progress: None,
+        failure,
+        skipped_because: match node.state {
+            report::NodeState::Skipped(reason) => Some(skip_reason(plan, reason)),
+            _ => None,
+        },
+    })
+}
+
+/// What is left to do of a run of which these nodes finished; none if all did.
+pub fn resume(plan: &Plan, finished: impl Fn(NodeId) -> bool) -> Option<protocol::Resume> {
+    let left = engine::resume::resume(plan, finished)?;
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let from_nodes = match left.finished {
+        0 => Vec::new(),
+        _ => left.from.iter().map(|&node| node_name(plan, node)).collect(),
+    };
+    Some(protocol::Resume {
+        finished: count(left.finished),
+        unfinished: count(left.unfinished),
+        nodes: count(left.nodes.len()),
+        from_nodes,
+    })
 }
 
 /// Why a run did not succeed: its first failure, or that it was cancelled.

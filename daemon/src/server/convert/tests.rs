@@ -115,6 +115,7 @@ fn facts(started_us: Option<i64>) -> RunFacts<'static> {
         submitted_us: 500,
         started_us,
         finished_us: started_us.map(|us| us + 100),
+        resumed_from: None,
     }
 }
 

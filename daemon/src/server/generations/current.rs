@@ -91,7 +91,7 @@ impl Generations {
         let candidate = Candidate::load(1, Stock::find(&config, &[]), &config, BadLibraries::SetAside)
             .map_err(LoadError::into_message)?;
         let generation = candidate.into_generation(1, &config, &services, &undertaker)?;
-        announce(&generation);
+        announce(&generation, &config);
         let history = History {
             last_number: 1,
             alive: vec![Arc::downgrade(&generation)],
@@ -335,7 +335,7 @@ fn watched_directories(config: &Config) -> Vec<std::path::PathBuf> {
 }
 
 /// Tells the generation's hooks that it is there; they are told before any run of it.
-pub(super) fn announce(generation: &Generation) {
+pub(super) fn announce(generation: &Generation, config: &Config) {
     let plugins = generation.manifest.plugins.iter().map(|plugin| {
         let mut object = JsonObject::new();
         object.text("name", &plugin.name);
@@ -348,6 +348,7 @@ pub(super) fn announce(generation: &Generation) {
         |event| {
             event.raw("generation", &generation.number.to_string());
             event.raw("plugins", &array(plugins));
+            event.raw("configuration", &config.describe());
         },
         &mut [],
     );

@@ -105,6 +105,7 @@ mod tests {
             counts: NodeCounts::default(),
             cause: None,
             save_version: None,
+            resumed_from: None,
         };
         store.insert_run(NewRun { summary, submission }).unwrap();
     }

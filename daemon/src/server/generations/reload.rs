@@ -155,7 +155,7 @@ impl Generations {
                 return self.refuse(report);
             }
         };
-        announce(&generation);
+        announce(&generation, &config);
         let level = config.log.level;
         self.swap(&generation, config, options.rollback)?;
         logging::set_level(level);

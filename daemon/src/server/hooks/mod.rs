@@ -74,7 +74,8 @@ impl Hooks {
         for info in &infos {
             match &info.off_because {
                 None => log::info!("hook {} {} is on", info.name, info.version),
-                Some(why) => log::info!("hook {} is off: {why}", info.name),
+                // One that no plugin offers has no version.
+                Some(why) => log::info!("hook {} is off: {why}", format!("{} {}", info.name, info.version).trim_end()),
             }
         }
         let calls: Vec<Hook> = registered

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use engine::failure::Failure;
 use engine::credentials::Redactor;
+use engine::failure::Failure;
 use engine::plan::Persisted;
 use engine::problem::Problem;
 

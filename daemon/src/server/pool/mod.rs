@@ -98,6 +98,16 @@ impl Pool {
         }
     }
 
+    /// Counts tasks that wait for their next attempt.
+    pub fn backing_off_added(&self, count: usize) {
+        self.shared.services.budget.backing_off_added(&self.shared.party, count);
+    }
+
+    /// Counts tasks whose wait is over; what followed was taken.
+    pub fn backing_off_ended(&self, count: usize) {
+        self.shared.services.budget.backing_off_ended(&self.shared.party, count);
+    }
+
     /// Tells the driver that runs this attempt, if one does, to stop it.
     pub fn abort(&self, run: &Run, task: TaskId, attempt: Attempt, reason: AbortReason) {
         for slot in self.shared.slots.iter() {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod gate;
+mod gauge;
 pub mod id;
 mod registry;
 mod run;

@@ -18,6 +18,7 @@ use engine::policy::RunPolicy;
 use protocol::{EventKind, LogLine, LogSource, Progress, RunDetail, RunSummary};
 
 use super::gate::Gate;
+use super::gauge::Gauge;
 use crate::block::Block;
 use crate::block::layout::Format;
 use crate::server::budget::Charge;
@@ -32,6 +33,7 @@ use crate::server::perform::perform;
 use crate::server::pool::{Errand, Job, Local};
 use crate::server::residents::Lease;
 use crate::server::services::Services;
+use crate::server::store::Ledger;
 use crate::server::uploads::Upload;
 use crate::server::versions::Reservation;
 
@@ -51,6 +53,10 @@ pub struct RunSettings {
     pub versions: Option<Arc<Reservation>>,
     /// When it was accepted.
     pub submitted_us: i64,
+    /// The run of which it runs what had not finished.
+    pub resumed_from: Option<String>,
+    /// How it was asked to run, JSON.
+    pub run_params: String,
     /// Bound on log lines.
     pub log_lines_max: u64,
     /// Bound on events.
@@ -71,6 +77,8 @@ pub struct Run {
     pub generation: Arc<Generation>,
     /// The directory its paths start from.
     pub base_directory: String,
+    /// How it was asked to run, JSON.
+    pub run_params: String,
     /// Its events.
     pub feed: Arc<Feed>,
     /// Its log.
@@ -79,6 +87,9 @@ pub struct Run {
     versions: Option<Arc<Reservation>>,
     redactor: Redactor,
     submitted_us: i64,
+    resumed_from: Option<String>,
+    ledger: Arc<Ledger>,
+    gauge: Gauge,
     gate: Gate,
     hook_events: AtomicU64,
     /// What nodes under way last said of their progress.
@@ -97,6 +108,8 @@ struct State {
     started: Option<Time>,
     finished: Option<Time>,
     verdict: Option<Failure>,
+    /// Tasks that wait for their next attempt, as the budget counts them.
+    backing_off: u32,
 }
 
 /// What is known of a dataset, and its block while it lives.
@@ -151,12 +164,17 @@ impl Run {
     /// Makes a run that has not begun.
     pub fn new(settings: RunSettings, services: Arc<Services>) -> Arc<Run> {
         let datasets = (0..settings.plan.dataset_count()).map(|_| Mutex::default()).collect();
+        let log = Arc::new(RunLog::new(settings.log_lines_max));
         Arc::new(Run {
+            ledger: Ledger::new(settings.id.clone(), Arc::clone(&log)),
+            gauge: Gauge::default(),
+            resumed_from: settings.resumed_from,
+            run_params: settings.run_params,
             id: settings.id,
             generation: settings.generation,
             base_directory: settings.base_directory,
             feed: Feed::new(usize::try_from(settings.events_max).unwrap_or(usize::MAX)),
-            log: Arc::new(RunLog::new(settings.log_lines_max)),
+            log,
             services,
             versions: settings.versions,
             redactor: Redactor::new(settings.plan.secrets()),
@@ -170,6 +188,7 @@ impl Run {
                 started: None,
                 finished: None,
                 verdict: None,
+                backing_off: 0,
             }),
             plan: settings.plan,
             datasets,
@@ -181,14 +200,14 @@ impl Run {
     /// Asks whether an attempt may still begin, and tells the engine that it does.
     pub fn begin(self: &Arc<Run>, task: TaskId, attempt: Attempt, worker: u32, driver: &Local<Job>) -> bool {
         let mut actions = Vec::new();
-        {
+        let waited = {
             let mut state = self.lock();
             if !state.engine.is_wanted(task, attempt) {
                 return false;
             }
-            self.step_locked(&mut state, Event::Started { task, attempt, worker }, &mut actions);
-        }
-        perform(self, actions, Some(driver));
+            self.step_locked(&mut state, Event::Started { task, attempt, worker }, &mut actions)
+        };
+        self.perform(actions, waited, Some(driver));
         true
     }
 
@@ -209,11 +228,20 @@ impl Run {
     /// Tells the engine of an event and does what follows from it.
     pub fn step(self: &Arc<Run>, event: Event, driver: Option<&Local<Job>>) {
         let mut actions = Vec::new();
-        self.step_locked(&mut self.lock(), event, &mut actions);
-        perform(self, actions, driver);
+        let waited = self.step_locked(&mut self.lock(), event, &mut actions);
+        self.perform(actions, waited, driver);
     }
 
-    fn step_locked(self: &Arc<Run>, state: &mut State, event: Event, actions: &mut Vec<Action>) {
+    /// Does what follows from a step after which `waited` tasks fewer wait for their next attempt.
+    fn perform(self: &Arc<Run>, actions: Vec<Action>, waited: u32, driver: Option<&Local<Job>>) {
+        perform(self, actions, driver);
+        if waited > 0 {
+            self.generation.pool.backing_off_ended(waited as usize);
+        }
+    }
+
+    /// Gives how many tasks fewer wait for their next attempt now.
+    fn step_locked(self: &Arc<Run>, state: &mut State, event: Event, actions: &mut Vec<Action>) -> u32 {
         let now = self.services.clock.now();
         let is_start = matches!(event, Event::Start);
         state.engine.on(event, now, actions);
@@ -236,6 +264,11 @@ impl Run {
             let sleeper: Weak<dyn Sleeper> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Sleeper>));
             self.services.alarm.arm(deadline, sleeper);
         }
+        let before = std::mem::replace(&mut state.backing_off, state.engine.backing_off());
+        if state.backing_off > before {
+            self.generation.pool.backing_off_added((state.backing_off - before) as usize);
+        }
+        before.saturating_sub(state.backing_off)
     }
 
     fn publish_happening(&self, state: &State, happening: &Happening, now: Time) {
@@ -248,12 +281,38 @@ impl Run {
             }
             _ => {}
         }
+        self.note_ended(state, happening);
         let duration_us = state.started.map_or(0, |started| now.since(started));
         let facts = |dataset: DatasetId| self.facts(dataset);
         if let Some(kind) = convert::happening(&self.plan, happening, &facts, duration_us, None) {
             logging::event_of_run(&self.id, &kind);
             self.feed.publish(self.services.clock.unix_us(now), kind);
         }
+    }
+
+    /// Has the store keep a node that ended, so that a crash of the daemon does not forget it.
+    fn note_ended(&self, state: &State, happening: &Happening) {
+        let (node, failure) = match happening {
+            Happening::NodeFinished { node, .. } => (*node, None),
+            Happening::NodeFailed { node, failure, will_retry_in_ms: None, .. } => {
+                (*node, Some(convert::failure(failure)))
+            }
+            _ => return,
+        };
+        if !self.services.store.survives() {
+            return;
+        }
+        let report = state.engine.node_report(node);
+        if let Some(detail) = convert::node_detail(&self.plan, &report, &self.run_facts(state), failure)
+            && self.ledger.note_node(node.0, detail)
+        {
+            self.services.store.fetch(&self.ledger);
+        }
+    }
+
+    /// Says that the report is about to be kept, and gives the number of the last line of the log that is kept already.
+    pub fn close_ledger(&self) -> u64 {
+        self.ledger.close()
     }
 
     /// Tells how far a node says it is.
@@ -283,6 +342,9 @@ impl Run {
         });
         logging::line_of_run(&self.id, &line);
         self.publish(EventKind::Log { line });
+        if self.services.store.survives() && self.ledger.note_line() {
+            self.services.store.fetch(&self.ledger);
+        }
     }
 
     /// The block of a dataset, while it lives.
@@ -295,9 +357,10 @@ impl Run {
         let Some(mut cell) = self.cell(dataset) else { return };
         cell.facts.bytes = Some(block.payload_length());
         cell.facts.metadata_json = self.redactor.redact(block.metadata()).into_owned();
+        self.gauge.add(block.payload_length());
         let replaced = cell.held.replace(Held { block, keep, since_us: self.unix_us_now() });
         drop(cell);
-        drop(replaced);
+        self.let_go(replaced);
         self.forget_upload(dataset);
     }
 
@@ -329,9 +392,15 @@ impl Run {
         else {
             return;
         };
-        drop(held);
+        self.let_go(held);
         for (driver, pid) in keepers {
             self.generation.pool.send(driver, Errand { run: Arc::clone(self), dataset, pid });
+        }
+    }
+
+    fn let_go(&self, held: Option<Held>) {
+        if let Some(held) = held {
+            self.gauge.remove(held.block.payload_length());
         }
     }
 
@@ -393,6 +462,7 @@ impl Run {
 
     /// Lets go of every block.
     pub fn release_all(self: &Arc<Run>) {
+        self.gauge.stop();
         (0..self.datasets.len()).map(DatasetId::from_index).for_each(|dataset| self.release(dataset));
         let uploads = std::mem::take(&mut *self.uploads.lock().unwrap_or_else(PoisonError::into_inner));
         drop(uploads);
@@ -498,6 +568,7 @@ impl Run {
             progress.get(&node).copied()
         });
         detail.plugins = self.generation.identities();
+        detail.blocks = self.gauge.read();
         judge(&mut detail.summary, verdict.as_ref());
         if let Some(verdict) = &verdict {
             detail.failures.insert(0, convert::failure(verdict));
@@ -514,6 +585,7 @@ impl Run {
             submitted_us: self.submitted_us,
             started_us: state.started.map(unix),
             finished_us: state.finished.map(unix),
+            resumed_from: self.resumed_from.as_deref(),
         }
     }
 

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod kept;
+mod ledger;
 mod pending;
 mod read;
 mod schema;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use protocol::{LogLine, LogList, RunDetail, RunFilter, RunState, RunSummary, Submission};
 
+pub use ledger::Ledger;
 use pending::Pending;
 use read::Readers;
 use writer::{Job, Writer};
@@ -153,6 +155,11 @@ impl Store {
         self.file.as_deref()
     }
 
+    /// Says whether what it keeps outlives the process.
+    pub fn survives(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Registers a run. Durable when it returns.
     pub fn insert_run(&self, run: NewRun) -> Result<(), StoreError> {
         self.writer.ask(|reply| Job::Insert { run: Box::new(run), reply })
@@ -164,11 +171,17 @@ impl Store {
         self.writer.tell(Job::Update { summary: Box::new(summary) });
     }
 
-    /// Keeps a run's report. Returns at once; what cannot be written stays in memory and is tried again later.
-    pub fn finish_run(&self, detail: RunDetail) {
+    /// Has what a ledger holds written soon. Never waits: while the store is behind, the ledger keeps it.
+    pub fn fetch(&self, ledger: &Arc<Ledger>) {
+        self.writer.tell_if_room(Job::Fetch { ledger: Arc::clone(ledger) });
+    }
+
+    /// Keeps a run's report. Returns at once; `then` is called when it is on disk. What cannot be written stays in memory and
+    /// is tried again later, and `then` is called after the first try: nobody waits for a disk that is full.
+    pub fn finish_run(&self, detail: RunDetail, then: impl FnOnce() + Send + 'static) {
         let detail = Arc::new(detail);
         self.pending.put_detail(Arc::clone(&detail));
-        self.writer.tell(Job::Finish { detail });
+        self.writer.tell(Job::Finish { detail, then: Some(Box::new(then)) });
     }
 
     /// Adds lines to a run's log. Returns at once; only the newest lines are kept, up to the store's limit.
@@ -218,7 +231,8 @@ impl Store {
             interrupted.extend(self.runs(&filter)?);
         }
         for summary in &mut interrupted {
-            read::interrupt(summary, now_us);
+            let ended = self.readers.with(|connection| read::ended_nodes(connection, &summary.id))?;
+            read::interrupt(summary, ended, now_us);
             self.update_state(summary.clone());
         }
         // Rows whose summary cannot be read are marked by their column alone.

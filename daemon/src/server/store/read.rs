@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use protocol::{Failure, FailureKind, LogLine, LogList, RunDetail, RunFilter, RunState, RunSummary, Submission};
+use protocol::{
+    Failure, FailureKind, LogLine, LogList, NodeDetail, NodeState, RunDetail, RunFilter, RunState, RunSummary,
+    Submission,
+};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
@@ -104,15 +107,15 @@ fn summary_of(row: &Row<'_>) -> Option<RunSummary> {
 pub(super) fn run(connection: &Connection, id: &str) -> rusqlite::Result<Option<RunDetail>> {
     let found = connection
         .prepare_cached("SELECT id, summary, number FROM runs WHERE id = ?1")?
-        .query_row([id], |row| Ok((summary_of(row), row.get::<_, i64>(2)?)))
+        .query_row([id], |row| Ok((decode::<RunDetail>(row, 1, || format!("run {id:?}")), row.get::<_, i64>(2)?)))
         .optional()?;
-    let Some((Some(summary), number)) = found else { return Ok(None) };
+    let Some((Some(detail), number)) = found else { return Ok(None) };
     Ok(Some(RunDetail {
-        summary,
         plugins: parts(connection, "plugins", number, id)?,
         nodes: parts(connection, "nodes", number, id)?,
         datasets: parts(connection, "datasets", number, id)?,
         failures: parts(connection, "failures", number, id)?,
+        ..detail
     }))
 }
 
@@ -132,6 +135,11 @@ fn parts<T: DeserializeOwned>(
     Ok(parts)
 }
 
+/// The number of the run with this id.
+pub(super) fn number_of(connection: &Connection, id: &str) -> rusqlite::Result<Option<i64>> {
+    connection.prepare_cached("SELECT number FROM runs WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
+}
+
 /// What was submitted as this run.
 pub(super) fn submission(connection: &Connection, id: &str) -> rusqlite::Result<Option<Submission>> {
     connection
@@ -143,11 +151,7 @@ pub(super) fn submission(connection: &Connection, id: &str) -> rusqlite::Result<
 
 /// A run's log from line `from` on.
 pub(super) fn logs(connection: &Connection, id: &str, from: u64) -> rusqlite::Result<Option<LogList>> {
-    let number: Option<i64> = connection
-        .prepare_cached("SELECT number FROM runs WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))
-        .optional()?;
-    let Some(number) = number else { return Ok(None) };
+    let Some(number) = number_of(connection, id)? else { return Ok(None) };
     // Lines are numbered from 1.
     let from = i64::try_from(from.max(1)).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(
@@ -167,10 +171,22 @@ pub(super) fn logs(connection: &Connection, id: &str, from: u64) -> rusqlite::Re
     Ok(Some(list))
 }
 
-/// Turns a summary into that of an interrupted run.
-pub(super) fn interrupt(summary: &mut RunSummary, now_us: i64) {
+/// How many nodes of a run are known to have ended well, and how many badly.
+pub(super) fn ended_nodes(connection: &Connection, id: &str) -> rusqlite::Result<(u64, u64)> {
+    let Some(number) = number_of(connection, id)? else { return Ok((0, 0)) };
+    let nodes: Vec<NodeDetail> = parts(connection, "nodes", number, id)?;
+    let count = |state| nodes.iter().filter(|node| node.state == state).count() as u64;
+    Ok((count(NodeState::Succeeded), count(NodeState::Failed)))
+}
+
+/// Turns a summary into that of an interrupted run, of which so many nodes ended well and badly before.
+pub(super) fn interrupt(summary: &mut RunSummary, (succeeded, failed): (u64, u64), now_us: i64) {
     let mut failure = Failure::new(FailureKind::Interrupted, "the daemon ended before the run did");
-    failure.hints.push("submit the pipeline again; nothing of this run goes on by itself".to_owned());
+    failure.hints.push(format!("`ctl resume {}` runs what had not finished; nothing goes on by itself", summary.id));
+    // The counts were written when the run began.
+    summary.counts.succeeded = summary.counts.succeeded.max(succeeded);
+    summary.counts.failed = summary.counts.failed.max(failed);
+    summary.counts.waiting = summary.counts.waiting.saturating_sub(succeeded + failed);
     summary.state = RunState::Interrupted;
     summary.finished_us = Some(now_us);
     summary.cause.get_or_insert(failure);

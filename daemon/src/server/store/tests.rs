@@ -3,13 +3,15 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use protocol::{
-    DatasetDetail, Failure, FailureKind, LogLine, LogSource, NodeCounts, NodeDetail, NodeState, RunDetail, RunFilter,
-    RunState, RunSummary, SourceText, Submission,
+    BlockUse, DatasetDetail, Failure, FailureKind, LogLine, LogSource, NodeCounts, NodeDetail, NodeState, Resume,
+    RunDetail, RunFilter, RunState, RunSummary, SourceText, Submission,
 };
 
-use super::{FILE_NAME, Location, NewRun, Retention, Store, StoreError};
+use super::{FILE_NAME, Ledger, Location, NewRun, Retention, Store, StoreError};
+use crate::server::logs::RunLog;
 
 const LOG_LINES_MAX: u64 = 5;
 
@@ -25,6 +27,7 @@ fn summary(id: &str, state: RunState, submitted_us: i64) -> RunSummary {
         counts: NodeCounts { total: 2, waiting: 2, ..NodeCounts::default() },
         cause: None,
         save_version: None,
+        resumed_from: None,
     }
 }
 
@@ -72,6 +75,8 @@ fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
         nodes: vec![NodeDetail { name: "a".to_owned(), ..node.clone() }, node],
         datasets: vec![dataset],
         failures: vec![Failure::new(FailureKind::Panic, "boom")],
+        resume: Some(Resume { finished: 1, unfinished: 1, nodes: 2, from_nodes: vec!["a".to_owned()] }),
+        blocks: BlockUse { live: 1, live_bytes: 64, peak: 2, peak_bytes: 128 },
     }
 }
 
@@ -145,7 +150,7 @@ fn a_report_is_read_at_once_and_after_a_restart() {
         insert(&store, "r1", 10);
         store.update_state(summary("r1", RunState::Running, 10));
         assert_eq!(store.run("r1").unwrap().unwrap().summary.state, RunState::Running);
-        store.finish_run(expected.clone());
+        store.finish_run(expected.clone(), || {});
         assert_eq!(store.run("r1").unwrap().unwrap(), expected, "at once");
         assert_eq!(ids(&store, Some(RunState::Succeeded), None), ["r1"]);
         assert_eq!(ids(&store, Some(RunState::Queued), None), [""; 0]);
@@ -163,7 +168,7 @@ fn what_is_on_disk_is_let_go_from_memory() {
         let id = format!("r{n}");
         insert(&store, &id, n);
         store.update_state(summary(&id, RunState::Running, n));
-        store.finish_run(detail(&id, RunState::Succeeded, n));
+        store.finish_run(detail(&id, RunState::Succeeded, n), || {});
     }
     store.flush().unwrap();
     // The answer to the flush comes after those to everything before it.
@@ -176,7 +181,7 @@ fn runs_are_listed_newest_first() {
     for n in 0..5 {
         insert(&store, &format!("r{n}"), n);
     }
-    store.finish_run(detail("r3", RunState::Failed, 3));
+    store.finish_run(detail("r3", RunState::Failed, 3), || {});
     assert_eq!(ids(&store, None, None), ["r4", "r3", "r2", "r1", "r0"]);
     assert_eq!(ids(&store, None, Some(2)), ["r4", "r3"]);
     assert_eq!(ids(&store, Some(RunState::Queued), Some(2)), ["r4", "r2"]);
@@ -192,7 +197,7 @@ fn unfinished_runs_are_marked_interrupted_at_start() {
             insert(&store, id, 1);
         }
         store.update_state(summary("running", RunState::Running, 1));
-        store.finish_run(detail("done", RunState::Succeeded, 1));
+        store.finish_run(detail("done", RunState::Succeeded, 1), || {});
     }
     let store = open(folder.path());
     let mut interrupted: Vec<String> = store.interrupted_on_start(99).unwrap().into_iter().map(|run| run.id).collect();
@@ -215,7 +220,7 @@ fn damaged_rows_are_left_out_and_block_nothing() {
         for id in ["good", "broken", "blob", "partly"] {
             insert(&store, id, 1);
         }
-        store.finish_run(detail("partly", RunState::Failed, 1));
+        store.finish_run(detail("partly", RunState::Failed, 1), || {});
     }
     let connection = raw(folder.path());
     connection.execute("UPDATE runs SET summary = '{\"id\":' WHERE id = 'broken'", []).unwrap();
@@ -307,7 +312,7 @@ fn old_runs_are_forgotten_by_count_and_by_age() {
     for n in 0..6 {
         insert(&store, &format!("r{n}"), n * day);
         if n != 0 {
-            store.finish_run(detail(&format!("r{n}"), RunState::Succeeded, n * day));
+            store.finish_run(detail(&format!("r{n}"), RunState::Succeeded, n * day), || {});
         }
     }
     let keep = |keep_count, keep_days| Retention { keep_count, keep_days };
@@ -361,7 +366,7 @@ fn what_could_not_be_written_is_tried_again() {
     let other = raw(folder.path());
     other.execute_batch("CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT raise(ABORT, 'no room'); END").unwrap();
     store.update_state(summary("r1", RunState::Running, 10));
-    store.finish_run(detail("r1", RunState::Succeeded, 10));
+    store.finish_run(detail("r1", RunState::Succeeded, 10), || {});
     let error = store.flush().unwrap_err();
     assert!(error.to_string().contains("no room"), "{error}");
     insert(&store, "r2", 20);
@@ -389,7 +394,7 @@ fn a_batch_that_could_not_be_committed_is_tried_again_at_the_end() {
         )
         .unwrap();
     store.append_logs("r1", vec![line(1)]);
-    store.finish_run(detail("r1", RunState::Succeeded, 10));
+    store.finish_run(detail("r1", RunState::Succeeded, 10), || {});
     assert!(store.flush().is_err());
     assert!(store.logs("r1", 0).unwrap().is_some(), "what is there can be read");
     other.execute_batch("DROP TRIGGER fails; DROP TABLE late").unwrap();
@@ -411,7 +416,7 @@ fn a_batch_that_sqlite_took_back_is_tried_again() {
         .execute_batch("CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT raise(ROLLBACK, 'no room'); END")
         .unwrap();
     store.append_logs("r1", vec![line(1)]);
-    store.finish_run(detail("r1", RunState::Succeeded, 10));
+    store.finish_run(detail("r1", RunState::Succeeded, 10), || {});
     assert!(store.flush().is_err());
     insert(&store, "r2", 20);
     other.execute_batch("DROP TRIGGER full").unwrap();
@@ -419,4 +424,53 @@ fn a_batch_that_sqlite_took_back_is_tried_again() {
     assert!(store.pending.summaries().is_empty());
     assert_eq!(store.logs("r1", 0).unwrap().unwrap().lines, [line(1)]);
     assert_eq!(ids(&store, None, None), ["r2", "r1"]);
+}
+
+#[test]
+fn parity_r11_what_happened_in_a_run_under_way_outlives_the_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = open(folder.path());
+        insert(&store, "r1", 1);
+        store.update_state(summary("r1", RunState::Running, 1));
+        let log = Arc::new(RunLog::new(LOG_LINES_MAX));
+        let ledger = Ledger::new("r1".to_owned(), Arc::clone(&log));
+        log.add(line(0));
+        assert!(ledger.note_line(), "the first asks");
+        let node = detail("r1", RunState::Running, 1).nodes.remove(0);
+        assert!(!ledger.note_node(1, NodeDetail { state: NodeState::Succeeded, ..node }), "one request is enough");
+        store.fetch(&ledger);
+        // What was handed over before is written with what is waited for.
+        insert(&store, "r2", 2);
+        let kept: i64 = raw(folder.path())
+            .query_row("SELECT count(*) FROM nodes WHERE position = 1", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, 1);
+        log.add(line(0));
+        assert!(ledger.note_line(), "what comes later asks again");
+        assert_eq!(ledger.close(), 1);
+        assert!(!ledger.note_line(), "the report follows");
+    }
+    let store = open(folder.path());
+    let interrupted = store.interrupted_on_start(9).unwrap();
+    let counts = interrupted.iter().find(|run| run.id == "r1").unwrap().counts;
+    assert_eq!((counts.total, counts.succeeded, counts.skipped, counts.waiting), (2, 1, 1, 0));
+    let run = store.run("r1").unwrap().unwrap();
+    assert_eq!((run.nodes.len(), run.nodes[0].state), (1, NodeState::Succeeded));
+    assert!(run.summary.cause.unwrap().hints[0].contains("ctl resume r1"));
+    assert_eq!(store.logs("r1", 0).unwrap().unwrap().lines.len(), 1);
+}
+
+#[test]
+fn the_end_of_a_run_is_told_when_its_report_is_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    insert(&store, "r1", 1);
+    let (told, heard) = std::sync::mpsc::channel();
+    let path = folder.path().to_owned();
+    store.finish_run(detail("r1", RunState::Succeeded, 1), move || {
+        let state: String = raw(&path).query_row("SELECT state FROM runs", [], |row| row.get(0)).unwrap();
+        told.send(state).unwrap();
+    });
+    assert_eq!(heard.recv().unwrap(), "succeeded");
 }

@@ -2,16 +2,17 @@
 //!
 //! What nobody waits for is kept when it fails, and tried again ([`Kept`]): the disk may have room later.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use protocol::{LogLine, RunDetail, RunState, RunSummary};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::kept::Kept;
+use super::ledger::{Entries, Ledger};
 use super::pending::Pending;
 use super::read;
 use super::{NewRun, Retention, StoreError};
@@ -25,14 +26,21 @@ const BATCH_MAX: usize = 512;
 /// How long after a failed try what was kept is tried again; at once if somebody waits for it ([`Job::Flush`]).
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long what nobody waits for may gather, so that a run of many small nodes is not a commit for each.
+const GATHER_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Where the answer to a job goes.
 pub(super) type Reply<T> = SyncSender<Result<T, StoreError>>;
+
+/// What follows when something is on disk.
+pub(super) type Then = Box<dyn FnOnce() + Send>;
 
 /// Something to write.
 pub(super) enum Job {
     Insert { run: Box<NewRun>, reply: Reply<()> },
     Update { summary: Box<RunSummary> },
-    Finish { detail: Arc<RunDetail> },
+    Finish { detail: Arc<RunDetail>, then: Option<Then> },
+    Fetch { ledger: Arc<Ledger> },
     Logs { id: String, lines: Vec<LogLine> },
     Interrupt { now_us: i64, reply: Reply<()> },
     Prune { retention: Retention, now_us: i64, reply: Reply<usize> },
@@ -64,9 +72,26 @@ impl Writer {
 
     /// Hands over a job that nobody waits for.
     pub(super) fn tell(&self, job: Job) {
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        if !sent {
+        let lost = match &self.jobs {
+            Some(jobs) => jobs.send(job).err().map(|unsent| unsent.0),
+            None => Some(job),
+        };
+        if let Some(lost) = lost {
             log::error!("the store's thread has ended; a run's record was not written");
+            // Whoever waits for the end of the run must not wait for ever.
+            if let Job::Finish { then: Some(then), .. } = lost {
+                then();
+            }
+        }
+    }
+
+    /// Hands over a job that can be handed over again, unless too many wait already.
+    pub(super) fn tell_if_room(&self, job: Job) {
+        let Some(jobs) = &self.jobs else { return };
+        if let Err(TrySendError::Full(Job::Fetch { ledger }) | TrySendError::Disconnected(Job::Fetch { ledger })) =
+            jobs.try_send(job)
+        {
+            ledger.take_back(Entries::default());
         }
     }
 
@@ -119,6 +144,7 @@ impl Desk {
                 break;
             }
             let mut batch: Vec<Job> = first.into_iter().collect();
+            gather(jobs, &mut batch);
             batch.extend(std::iter::from_fn(|| jobs.try_recv().ok()).take(BATCH_MAX - 1));
             let is_awaited = batch.iter().any(|job| matches!(job, Job::Flush { .. }));
             if !kept.is_empty() && (is_awaited || tried.elapsed() >= RETRY_INTERVAL) {
@@ -148,7 +174,7 @@ impl Desk {
     fn is_wanted(&self, job: &Job) -> bool {
         match job {
             Job::Update { summary } => self.pending.awaits_summary(summary),
-            Job::Finish { detail } => self.pending.awaits_detail(detail),
+            Job::Finish { detail, .. } => self.pending.awaits_detail(detail),
             _ => true,
         }
     }
@@ -199,9 +225,22 @@ impl Desk {
                 let result = within(transaction, "update a run", |t| update(t, &summary));
                 done_or_kept(result, Arc::clone(&self.pending), Job::Update { summary })
             }
-            Job::Finish { detail } => {
+            Job::Finish { detail, then } => {
                 let result = within(transaction, "keep a run's report", |t| finish(t, &detail));
-                done_or_kept(result, Arc::clone(&self.pending), Job::Finish { detail })
+                let answer = done_or_kept(result, Arc::clone(&self.pending), Job::Finish { detail, then: None });
+                and_then(answer, then)
+            }
+            Job::Fetch { ledger } => {
+                let (entries, limit) = (ledger.fetch(), self.log_lines_max);
+                let result =
+                    within(transaction, "keep what happened in a run", |t| fetch(t, ledger.id(), &entries, limit));
+                Box::new(move |committed, _| match committed.and(result) {
+                    Ok(()) => ledger.note_kept(&entries),
+                    Err(error) => {
+                        log::debug!("run {}: {error}; its report will hold it", ledger.id());
+                        ledger.take_back(entries);
+                    }
+                })
             }
             Job::Logs { id, lines } => {
                 let limit = self.log_lines_max;
@@ -225,11 +264,38 @@ fn refusal(job: Job) -> Answer {
         Job::Insert { reply, .. } | Job::Interrupt { reply, .. } => answer_with(reply, Ok(())),
         Job::Prune { reply, .. } => answer_with(reply, Ok(0)),
         Job::Flush { reply } => flushed(reply),
-        job @ (Job::Update { .. } | Job::Finish { .. } | Job::Logs { .. }) => Box::new(move |committed, kept| {
-            if let Err(error) = committed {
-                kept.keep(job, error);
-            }
-        }),
+        Job::Fetch { ledger } => Box::new(move |_, _| ledger.take_back(Entries::default())),
+        Job::Finish { detail, then } => and_then(kept_if_failed(Job::Finish { detail, then: None }), then),
+        job @ (Job::Update { .. } | Job::Logs { .. }) => kept_if_failed(job),
+    }
+}
+
+fn kept_if_failed(job: Job) -> Answer {
+    Box::new(move |committed, kept| {
+        if let Err(error) = committed {
+            kept.keep(job, error);
+        }
+    })
+}
+
+/// Calls what follows when the answer was given, whether it was good or not.
+fn and_then(answer: Answer, then: Option<Then>) -> Answer {
+    Box::new(move |committed, kept| {
+        answer(committed, kept);
+        if let Some(then) = then {
+            then();
+        }
+    })
+}
+
+/// Waits for more, as long as all there is can wait itself.
+fn gather(jobs: &Receiver<Job>, batch: &mut Vec<Job>) {
+    let until = Instant::now() + GATHER_INTERVAL;
+    while !batch.is_empty() && batch.len() < BATCH_MAX && batch.iter().all(|job| matches!(job, Job::Fetch { .. })) {
+        match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(job) => batch.push(job),
+            Err(_) => return,
+        }
     }
 }
 
@@ -252,7 +318,7 @@ fn flushed(reply: Reply<()>) -> Answer {
 fn done_or_kept(result: Result<(), StoreError>, pending: Arc<Pending>, job: Job) -> Answer {
     Box::new(move |committed, kept| match (committed.and(result), &job) {
         (Ok(()), Job::Update { summary }) => pending.written_summary(summary),
-        (Ok(()), Job::Finish { detail }) => pending.written_detail(detail),
+        (Ok(()), Job::Finish { detail, .. }) => pending.written_detail(detail),
         (Ok(()), _) => (),
         (Err(error), _) => kept.keep(job, error),
     })
@@ -295,15 +361,27 @@ fn insert(connection: &Connection, run: &NewRun) -> rusqlite::Result<bool> {
 }
 
 fn update(connection: &Connection, summary: &RunSummary) -> rusqlite::Result<()> {
+    update_as(connection, summary, &json(summary)?)
+}
+
+fn update_as(connection: &Connection, summary: &RunSummary, body: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE runs SET state = ?2, finished_us = ?3, summary = ?4 WHERE id = ?1")?
-        .execute(params![summary.id, summary.state.as_str(), summary.finished_us, json(summary)?])?;
+        .execute(params![summary.id, summary.state.as_str(), summary.finished_us, body])?;
     Ok(())
 }
 
 fn finish(connection: &Connection, detail: &RunDetail) -> rusqlite::Result<()> {
-    update(connection, &detail.summary)?;
-    let Some(run) = number_of(connection, &detail.summary.id)? else { return Ok(()) };
+    // What a report says of the run as a whole stands with the summary; its lists have tables of their own.
+    let whole = RunDetail {
+        plugins: Vec::new(),
+        nodes: Vec::new(),
+        datasets: Vec::new(),
+        failures: Vec::new(),
+        ..detail.clone()
+    };
+    update_as(connection, &detail.summary, &json(&whole)?)?;
+    let Some(run) = read::number_of(connection, &detail.summary.id)? else { return Ok(()) };
     replace_parts(connection, "plugins", run, &detail.plugins)?;
     replace_parts(connection, "nodes", run, &detail.nodes)?;
     replace_parts(connection, "datasets", run, &detail.datasets)?;
@@ -325,8 +403,26 @@ fn replace_parts<T: Serialize>(
     Ok(())
 }
 
+/// Adds what a ledger held. The report, when it comes, replaces the nodes.
+fn fetch(connection: &Connection, id: &str, entries: &Entries, limit: u64) -> rusqlite::Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    if let Some(run) = read::number_of(connection, id)? {
+        let mut insert =
+            connection.prepare_cached("INSERT OR REPLACE INTO nodes (run, position, body) VALUES (?1, ?2, ?3)")?;
+        for (position, node) in &entries.nodes {
+            insert.execute(params![run, position, json(node)?])?;
+        }
+    }
+    if !entries.lines.is_empty() {
+        append_logs(connection, id, &entries.lines, limit)?;
+    }
+    Ok(())
+}
+
 fn append_logs(connection: &Connection, id: &str, lines: &[LogLine], limit: u64) -> rusqlite::Result<()> {
-    let Some(run) = number_of(connection, id)? else { return Ok(()) };
+    let Some(run) = read::number_of(connection, id)? else { return Ok(()) };
     let mut insert =
         connection.prepare_cached("INSERT OR REPLACE INTO logs (run, position, body) VALUES (?1, ?2, ?3)")?;
     let mut last: i64 = 0;
@@ -338,10 +434,6 @@ fn append_logs(connection: &Connection, id: &str, lines: &[LogLine], limit: u64)
     let oldest = last.saturating_sub(i64::try_from(limit).unwrap_or(i64::MAX));
     connection.prepare_cached("DELETE FROM logs WHERE run = ?1 AND position <= ?2")?.execute([run, oldest])?;
     Ok(())
-}
-
-fn number_of(connection: &Connection, id: &str) -> rusqlite::Result<Option<i64>> {
-    connection.prepare_cached("SELECT number FROM runs WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
 }
 
 /// Marks what is left of unfinished runs: rows whose summary could not be read and so was not updated.

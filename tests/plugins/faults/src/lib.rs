@@ -6,12 +6,14 @@ use plugin_api::prelude::*;
 
 mod counted;
 mod deaths;
+mod gated;
 mod hangs;
 mod late_write;
 mod memory;
 mod pages;
 mod plain;
 mod results;
+mod steps;
 mod tables;
 
 plugin! {
@@ -47,11 +49,15 @@ plugin! {
         plain::logs,
         plain::progresses,
         plain::append,
+        plain::both,
         plain::environment,
         results::fails,
         results::fails_until,
+        steps::step,
+        steps::needs_file,
+        steps::held,
         tables::rows,
         tables::pass,
     ],
-    datasets: [counted::Counted]
+    datasets: [counted::Counted, gated::Gated]
 }

@@ -81,3 +81,9 @@ pub fn append(file: Params<String>, ctx: &Context) -> Result<i64> {
 pub fn environment(name: Params<String>) -> Text {
     Text::from(std::env::var(name.as_str()).unwrap_or_else(|_| "not set".to_owned()))
 }
+
+/// Two texts, one after the other.
+#[node(outputs = ["text"])]
+pub fn both(one: Text, other: Text) -> Text {
+    Text::from(format!("{}{}", &*one, &*other))
+}

@@ -87,3 +87,33 @@ impl Hook for Crashing {
         Ok(())
     }
 }
+
+/// Gives a node a dataset that it does not read.
+pub struct Misnaming;
+
+/// Replaces what no node reads.
+#[hook]
+impl Hook for Misnaming {
+    fn new(_options: HookOptions) -> Result<Self> {
+        Ok(Misnaming)
+    }
+
+    fn before_node_run(&mut self, event: &BeforeNodeRun, inputs: &NodeInputs) -> Result<()> {
+        if event.node == "read" { inputs.replace("number_of_moons", 2) } else { Ok(()) }
+    }
+}
+
+/// Gives a node a text for a number.
+pub struct Mistyping;
+
+/// Replaces the input `number` by a text.
+#[hook]
+impl Hook for Mistyping {
+    fn new(_options: HookOptions) -> Result<Self> {
+        Ok(Mistyping)
+    }
+
+    fn before_node_run(&mut self, event: &BeforeNodeRun, inputs: &NodeInputs) -> Result<()> {
+        if event.node == "read" { inputs.replace("number", Text::from("many")) } else { Ok(()) }
+    }
+}

@@ -5,10 +5,10 @@ use plugin_api::prelude::*;
 mod failing;
 mod recording;
 
-use failing::{Crashing, Doubling, Hanging, Panicking, Refusing};
+use failing::{Crashing, Doubling, Hanging, Misnaming, Mistyping, Panicking, Refusing};
 use recording::{Eager, Recorder, Uninvited};
 
 plugin! {
     nodes: [],
-    hooks: [Recorder, Eager, Uninvited, Doubling, Refusing, Panicking, Hanging, Crashing]
+    hooks: [Recorder, Eager, Uninvited, Doubling, Refusing, Panicking, Hanging, Crashing, Misnaming, Mistyping]
 }

@@ -164,7 +164,7 @@ fn the_schemas_are_those_of_the_types() {
         },
         "default_patterns": [], "credentials": { "files": [], "environment": {} }, "load_versions": [["d", "v"]],
         "save_version": "v", "max_workers": 1, "sequential": true, "asynchronous_saves": true, "fail_fast": true,
-        "on_failure": "continue", "timeout_seconds": 1.5,
+        "only_missing_outputs": true, "on_failure": "continue", "timeout_seconds": 1.5,
     });
     // The sample is one that the type takes, so the schema is held against the type.
     serde_json::from_value::<protocol::Submission>(submission.clone()).unwrap();

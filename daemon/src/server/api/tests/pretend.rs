@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use protocol::{
-    BlockHolder, BlockInfo, BlockList, BrokenPipeline, CatalogDataset, CatalogList, CatalogRequest, DatasetDetail,
-    DatasetExists, DatasetVersions, EvictRequest, Eviction, ExistsList, Failure, FailureKind, GenerationChanges,
-    GenerationInfo, Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Health, HookInfo, HookList, HookOrigin,
-    LogLine, LogList, LogSource, NodeChange, NodeCounts, NodeDetail, NodeInfo, NodeList, NodeState, OutputInfo,
-    OutputList, OutputState, PipelineInfo, PipelineList, Place, PluginChange, PluginIdentity, PluginInfo, PluginList,
-    PortInfo, Problem, Progress, RefusedLibrary, ReloadOptions, ReloadReport, Resolution, RunDetail, RunFilter,
-    RunList, RunState, RunSummary, Status, Submission, Validation, VersionList, WorkerStatus,
+    BlockHolder, BlockInfo, BlockList, BlockUse, BrokenPipeline, CatalogDataset, CatalogList, CatalogRequest,
+    DatasetDetail, DatasetExists, DatasetVersions, EvictRequest, Eviction, ExistsList, Failure, FailureKind,
+    GenerationChanges, GenerationInfo, Graph, GraphBinding, GraphDataset, GraphNode, GraphOutput, Health, HookInfo,
+    HookList, HookOrigin, LogLine, LogList, LogSource, NodeChange, NodeCounts, NodeDetail, NodeInfo, NodeList,
+    NodeState, OutputInfo, OutputList, OutputState, PipelineInfo, PipelineList, Place, PluginChange, PluginIdentity,
+    PluginInfo, PluginList, PortInfo, Problem, Progress, RefusedLibrary, ReloadOptions, ReloadReport, Resolution,
+    Resume, RunDetail, RunFilter, RunList, RunState, RunSummary, Status, Submission, Validation, VersionList,
+    WorkerStatus,
 };
 
 use super::super::Backend;
@@ -113,6 +114,16 @@ impl Backend for Pretend {
 
     fn run(&self, id: &str) -> Option<RunDetail> {
         (id == "r1").then(detail)
+    }
+
+    fn resume(&self, id: &str) -> Result<Option<RunSummary>, SubmitError> {
+        match id {
+            "over" => {
+                let (message, hint) = ("run over succeeded".to_owned(), "submit it again".to_owned());
+                Err(SubmitError::NotResumable { message, hint })
+            }
+            _ => Ok((id == "r1").then(summary)),
+        }
     }
 
     fn cancel(&self, id: &str, _: &str) -> CancelOutcome {
@@ -253,6 +264,7 @@ pub(super) fn summary() -> RunSummary {
         counts: NodeCounts { total: 1, running: 1, ..NodeCounts::default() },
         cause: Some(failure()),
         save_version: Some("2026-11-22T10.11.12.123Z".to_owned()),
+        resumed_from: Some("r0".to_owned()),
     }
 }
 
@@ -281,12 +293,15 @@ pub(super) fn detail() -> RunDetail {
         load_us: Some(1),
         save_us: Some(1),
     };
+    let resume = Resume { finished: 1, unfinished: 2, nodes: 2, from_nodes: vec!["a".to_owned()] };
     RunDetail {
         summary: summary(),
         plugins: vec![identity()],
         nodes: vec![node],
         datasets: vec![dataset],
         failures: vec![failure()],
+        resume: Some(resume),
+        blocks: BlockUse::default(),
     }
 }
 

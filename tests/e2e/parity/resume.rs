@@ -1,0 +1,147 @@
+//! R11: a run that did not succeed is gone on with, after a failure and after a crash of the daemon.
+
+use std::fs;
+
+use protocol::{NodeState, RunDetail, RunState};
+use tests::{Scene, SceneBuilder};
+
+use crate::pipelines::single;
+
+/// `a` is persisted, `b` is in memory only, `c` does what the call says, `d` follows.
+fn pipeline(scene: &Scene, call: &str) -> String {
+    let (trace, file) = (scene.path("trace"), scene.path("file"));
+    format!(
+        r#"
+        name = "steps"
+        parameters = {{ trace = {trace:?}, file = {file:?} }}
+        [[node]]
+        name = "a"
+        call = "faults::step"
+        inputs = {{ trace = "params:trace" }}
+        outputs = ["a"]
+        [[node]]
+        name = "b"
+        call = "faults::step"
+        inputs = {{ trace = "params:trace", before = "a" }}
+        outputs = ["b"]
+        [[node]]
+        name = "c"
+        call = "faults::{call}"
+        inputs = {{ trace = "params:trace", file = "params:file", before = "b" }}
+        outputs = ["c"]
+        [[node]]
+        name = "d"
+        call = "faults::step"
+        inputs = {{ trace = "params:trace", before = "c" }}
+        outputs = ["d"]
+        [catalog]
+        a = {{ type = "json", path = "a.json" }}
+        c = {{ type = "json", path = "c.json" }}
+        d = {{ type = "json", path = "d.json" }}
+        "#
+    )
+}
+
+fn scene(start_method: &str) -> Scene {
+    let scene: SceneBuilder = Scene::with(&["faults", "formats"]);
+    scene.set("workers.start_method", format!("{start_method:?}")).build()
+}
+
+fn trace(scene: &Scene) -> String {
+    fs::read_to_string(scene.path("trace")).unwrap_or_default().replace('\n', " ")
+}
+
+fn names(run: &RunDetail) -> Vec<&str> {
+    run.nodes.iter().map(|node| node.name.as_str()).collect()
+}
+
+#[test]
+fn parity_r11_a_failed_run_goes_on_from_what_is_persisted() {
+    for start_method in ["fork", "spawn"] {
+        let scene = scene(start_method);
+        let daemon = scene.start();
+        let failed = daemon.submit(&pipeline(&scene, "needs_file")).expect_code(1);
+        let first = daemon.newest_run();
+        let id = &first.summary.id;
+        failed.expect_stdout(&[&format!("`ctl resume {id}`"), "--from-nodes \"b\"", "2 nodes have not finished"]);
+        let left = first.resume.clone().expect("the report says what is left");
+        assert_eq!((left.finished, left.unfinished, left.nodes), (2, 2, 3));
+        assert_eq!(left.from_nodes, ["b"]);
+
+        // Still no file: the rest fails too, and can be resumed in turn.
+        daemon.ctl(["resume", id]).expect_code(1).expect_stdout(&["ctl resume"]);
+        let second = daemon.newest_run();
+        assert_eq!(second.summary.resumed_from.as_ref(), Some(id));
+        assert_eq!(names(&second), ["b", "c", "d"]);
+
+        fs::write(scene.path("file"), "").unwrap();
+        daemon.ctl(["resume", &second.summary.id]).expect_success();
+        assert_eq!(names(&daemon.newest_run()), ["b", "c", "d"]);
+        assert_eq!(trace(&scene), "a b c b c b c d ");
+        assert_eq!(scene.read("d.json").trim(), "4");
+    }
+}
+
+#[test]
+fn parity_r11_there_may_be_nothing_to_resume() {
+    let scene = scene("fork");
+    let daemon = scene.start();
+    daemon.submit(&single("quick", "faults::noop")).expect_success();
+    let id = daemon.newest_run().summary.id;
+    let refused = daemon.ctl(["resume", &id]);
+    assert_ne!(refused.code, 0, "{refused}");
+    refused.expect_stderr(&[&id, "succeeded", "submit"]);
+    daemon.ctl(["resume", "nightly-7"]).expect_code(6).expect_stderr(&["nightly-7"]);
+    // Nothing ran: the whole of it is repeated.
+    daemon.submit(&single("bad", "faults::fails")).expect_code(1).expect_stdout(&["no node finished", "ctl resume"]);
+    let bad = daemon.newest_run().summary.id;
+    daemon.ctl(["resume", &bad]).expect_code(1);
+    assert_eq!(daemon.newest_run().summary.resumed_from, Some(bad));
+}
+
+/// Without a service there is nothing to resume, and the same command with what is advised runs the rest.
+#[test]
+fn parity_r11_a_private_run_says_what_to_add_to_the_command() {
+    let scene = scene("fork");
+    let path = scene.write("pipeline.toml", pipeline(&scene, "needs_file"));
+    scene.run_file(&path, &[]).expect_code(1).expect_stdout(&["repeat the command with --from-nodes \"b\""]);
+    fs::write(scene.path("file"), "").unwrap();
+    scene.run_file(&path, &["--from-nodes", "b"]).expect_success();
+    assert_eq!(trace(&scene), "a b c b c d ");
+}
+
+#[test]
+fn parity_r11_a_crash_of_the_daemon_forgets_no_node_that_finished() {
+    for start_method in ["fork", "spawn"] {
+        let scene = scene(start_method);
+        let id = {
+            let mut daemon = scene.start();
+            let id = daemon.begin(&pipeline(&scene, "held"));
+            daemon.wait_until_running(&id, "c");
+            // What is told to the store is written in its order: when this run is accepted, what was before it is on disk.
+            daemon.wait(&daemon.begin(&single("later", "faults::noop")));
+            daemon.kill();
+            scene.expect_no_process();
+            id
+        };
+        let daemon = scene.start();
+        let run = daemon.run(&id);
+        assert_eq!(run.summary.state, RunState::Interrupted);
+        let finished: Vec<&str> =
+            run.nodes.iter().filter(|node| node.state == NodeState::Succeeded).map(|node| node.name.as_str()).collect();
+        assert_eq!(finished, ["a", "b"]);
+        let counts = run.summary.counts;
+        assert_eq!((counts.total, counts.succeeded, counts.skipped + counts.cancelled), (4, 2, 2));
+        assert_eq!(run.resume.clone().unwrap_or_default().from_nodes, ["b"]);
+        let logs = daemon.ctl(["logs", &id]).expect_success();
+        assert!(logs.stdout.contains("a step of a"), "what it said is lost: {logs}");
+        let shown = daemon.ctl(["show", &id]).expect_success();
+        let last = shown.stdout.trim_end().lines().last().unwrap_or_default().to_owned();
+        assert!(last.contains(&format!("`ctl resume {id}`")), "{shown}");
+
+        fs::write(scene.path("file"), "").unwrap();
+        daemon.ctl(["resume", &id]).expect_success();
+        assert_eq!(trace(&scene), "a b c b c d ");
+        assert_eq!(daemon.newest_run().summary.resumed_from, Some(id));
+    }
+}

@@ -81,6 +81,6 @@ impl Source {
         if metadata.is_dir() {
             return Err(failed(&io::ErrorKind::IsADirectory.into()).hint("name a file in it"));
         }
-        Ok(Source { file, bytes: metadata.is_file().then(|| metadata.len()) })
+        Ok(Source { file, bytes: metadata.is_file().then_some(metadata.len()) })
     }
 }

@@ -45,7 +45,7 @@ fn the_first_client_starts_a_hardened_service() {
 
     // Who is not in the group is turned away by the kernel; who is, is served.
     machine.run("useradd ada; useradd --groups dagd eve").expect_success();
-    machine.run("setpriv --reuid=ada --regid=ada --init-groups ctl status").expect_code(4);
+    machine.run("setpriv --reuid=ada --regid=ada --init-groups ctl status").expect_code(7);
     machine.run("setpriv --reuid=eve --regid=eve --init-groups ctl status").expect_success();
     // Only what an administrator opened can be written.
     let blocked = machine.run("cat /proc/$(systemctl show -P MainPID dagd)/mountinfo | grep -c ' / / ro'").stdout;

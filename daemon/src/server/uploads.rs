@@ -257,6 +257,7 @@ mod tests {
         };
         uploads.lock().there.insert("late".to_owned(), Arc::new(late));
         Arc::clone(&uploads).wake();
-        assert_eq!(uploads.list().iter().map(|one| one.id.clone()).collect::<Vec<_>>(), [upload.id.clone()]);
+        let left: Vec<String> = uploads.list().iter().map(|one| one.id.clone()).collect();
+        assert_eq!(left, [upload.id.as_str()]);
     }
 }

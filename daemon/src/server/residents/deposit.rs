@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};
@@ -105,9 +106,16 @@ impl Residents {
             _charge: charge,
         });
         let mut table = self.lock();
-        if !table.slots.contains_key(&metadata.key) {
-            table.slots.insert(metadata.key, Slot::There(resident));
-        }
+        // Of two the one that is there stays; the other goes when the lock has been let go.
+        let surplus = match table.slots.entry(metadata.key) {
+            Entry::Vacant(place) => {
+                place.insert(Slot::There(resident));
+                None
+            }
+            Entry::Occupied(_) => Some(resident),
+        };
+        drop(table);
+        drop(surplus);
         Ok(())
     }
 }

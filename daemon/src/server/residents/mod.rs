@@ -123,7 +123,7 @@ pub enum Share {
     /// Nothing.
     None,
     /// It loads one for everybody.
-    Load(Loading),
+    Load(Box<Loading>),
     /// The one it would load is there.
     There(Lease),
 }
@@ -179,7 +179,8 @@ impl Residents {
         drop(table);
         // Outside the lock: it may give memory back to those who wait for it.
         drop(changed);
-        Entered::Begin(job, Share::Load(Loading { residents: Arc::clone(self), key: Some(key), name, fingerprint }))
+        let loading = Loading { residents: Arc::clone(self), key: Some(key), name, fingerprint };
+        Entered::Begin(job, Share::Load(Box::new(loading)))
     }
 
     /// All there are, by name; those that are to go come last.
@@ -343,7 +344,7 @@ impl Key {
 
 impl Share {
     /// The load for everybody that the job is, once.
-    pub fn take_loading(&mut self) -> Option<Loading> {
+    pub fn take_loading(&mut self) -> Option<Box<Loading>> {
         match std::mem::replace(self, Share::None) {
             Share::Load(loading) => Some(loading),
             other => {

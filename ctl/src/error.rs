@@ -72,8 +72,7 @@ impl Error {
     /// Keeps the texts that were sent, so that problems can be shown with the line they are in.
     pub fn about(mut self, submission: &Submission) -> Error {
         if let Error::Failed(complaint) = &mut self {
-            let files = std::iter::once(&submission.pipeline).chain(&submission.catalogs).chain(&submission.parameters);
-            complaint.sources = files.cloned().collect();
+            complaint.sources = submission.texts().cloned().collect();
         }
         self
     }

@@ -1,20 +1,25 @@
 //! Reads a pipeline and the files that belong to it.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use protocol::{Credentials, SourceText, Submission, Syntax, exit};
+use protocol::{Credentials, SourceText, Submission, exit};
 
 use crate::args::{Filing, PipelineArgs, RunArgs};
 use crate::error::{Error, closest};
 use overlay::Overlay;
 
+mod include;
+mod project;
+
 /// Reads everything a run needs.
 pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, Error> {
-    let (source, folder) = read_pipeline(&pipeline.path)?;
     let Filing { catalog, parameters, params, env, credentials, default_patterns, load_versions, input } =
         &pipeline.filing;
+    let project::Located { pipelines, folder } = project::locate(pipeline)?;
+    let includes = include::read_all(&pipelines.iter().collect::<Vec<_>>())?;
+    let mut pipelines = pipelines.into_iter();
     let beside = if pipeline.path.as_os_str() == "-" { None } else { Some(folder.as_path()) };
     let overlay = Overlay::find(env.as_deref(), std::env::var("DAGD_ENV").ok().as_deref(), beside)?;
     let files = |named: &[PathBuf], usual: &str| -> Result<Vec<SourceText>, Error> {
@@ -25,7 +30,9 @@ pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, 
         Ok(files)
     };
     let mut submission = Submission {
-        pipeline: source,
+        pipeline: pipelines.next().unwrap_or_default(),
+        summed: pipelines.collect(),
+        includes,
         catalogs: files(catalog, "catalog.toml")?,
         default_patterns: companions(default_patterns, None, "catalog.toml")?,
         parameters: files(parameters, "parameters.toml")?,
@@ -50,53 +57,6 @@ pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, 
     submission.environment = mentioned_environment(&submission, lookup);
     submission.credentials.environment = mentioned(submission.credentials.files.iter().map(|file| &*file.text), lookup);
     Ok(submission)
-}
-
-/// Reads the pipeline itself and says in which folder it is.
-fn read_pipeline(path: &Path) -> Result<(SourceText, PathBuf), Error> {
-    if path.as_os_str() == "-" {
-        let mut text = String::new();
-        io::stdin()
-            .read_to_string(&mut text)
-            .map_err(|problem| cannot_read("the pipeline", Path::new("standard input"), &problem))?;
-        let mut source = SourceText::new("<stdin>", text);
-        if source.text.trim_start().starts_with('{') {
-            source.syntax = Syntax::Json;
-        }
-        return Ok((source, PathBuf::from(".")));
-    }
-    let file = if path.is_dir() { in_folder(path)? } else { path.to_owned() };
-    let source = read(&file, "the pipeline")?;
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    Ok((source, folder))
-}
-
-fn in_folder(folder: &Path) -> Result<PathBuf, Error> {
-    let file = folder.join("pipeline.toml");
-    if file.exists() {
-        return Ok(file);
-    }
-    let json = folder.join("pipeline.json");
-    if json.exists() {
-        return Ok(json);
-    }
-    Err(Error::new(exit::PROBLEMS, "no-pipeline", format!("the folder {} has no pipeline.toml", folder.display()))
-        .hint_if(other_pipelines(folder)))
-}
-
-fn other_pipelines(folder: &Path) -> Option<String> {
-    let names = names_in(folder);
-    let mut files: Vec<&String> = names
-        .iter()
-        .filter(|name| name.ends_with(".toml") || name.ends_with(".json"))
-        .filter(|name| !["catalog.toml", "parameters.toml", "credentials.toml", "Cargo.toml"].contains(&name.as_str()))
-        .collect();
-    files.sort();
-    let first = files.first()?;
-    Some(format!("name the file, as in {}", folder.join(first).display()))
 }
 
 /// The files named, or else the one of the usual name beside the pipeline if it is there.
@@ -180,10 +140,7 @@ fn absolute(folder: &Path) -> Result<String, Error> {
 
 /// Finds the variables that the files ask for as `${env:NAME}`, as far as they are set. No others leave this process.
 fn mentioned_environment(submission: &Submission, lookup: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
-    let files = std::iter::once(&submission.pipeline)
-        .chain(&submission.catalogs)
-        .chain(&submission.default_patterns)
-        .chain(&submission.parameters)
+    let files = (submission.texts())
         .map(|source| source.text.as_str())
         .chain(submission.overrides.iter().map(|(_, value)| value.as_str()));
     mentioned(files, lookup)

@@ -43,6 +43,7 @@
 //!
 //! * `arrow` (default): [`Table`], and the arrow crates under [`arrow`].
 //! * `json` (default): [`Json`] and [`Params`].
+//! * `schema`: parameters whose type derives `JsonSchema` are checked while a pipeline is planned.
 
 #![allow(clippy::result_large_err, reason = "a Failure is rare, and crosses the boundary as it is: without a box")]
 
@@ -62,6 +63,8 @@ pub mod node;
 mod output;
 mod panics;
 pub mod prelude;
+#[doc(hidden)]
+pub mod schema;
 #[cfg(feature = "arrow")]
 mod table;
 pub mod testing;
@@ -69,6 +72,8 @@ mod value;
 
 pub use log;
 pub use plugin_api_macros::{hook, node, plugin};
+#[cfg(feature = "schema")]
+pub use schemars;
 pub use serde;
 pub use serde_json;
 

@@ -57,6 +57,9 @@ pub struct PortManifest {
     pub optional: bool,
     /// Whether it wants parameters rather than data (`Params<…>`).
     pub parameter: bool,
+    /// The JSON schema of the type behind `Params<…>`, as text; empty where it has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub schema: String,
     /// The type as the author wrote it.
     pub rust_type: String,
     /// What the author says about it.

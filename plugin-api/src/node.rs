@@ -228,8 +228,9 @@ pub mod generated {
     }
 
     /// Describes an input port.
-    pub fn input<T: Input>(name: &str, rust_type: &str, doc_lines: &[&str]) -> PortManifest {
+    pub fn input<T: Input>(name: &str, rust_type: &str, doc_lines: &[&str], schema: String) -> PortManifest {
         PortManifest {
+            schema,
             name: name.to_owned(),
             kind: T::KIND.to_owned(),
             optional: T::OPTIONAL,

@@ -24,5 +24,8 @@ pub use crate::{Table, arrow::array::RecordBatch};
 pub use log::{self, debug, error, info, trace, warn};
 #[doc(no_inline)]
 pub use plugin_api_macros::{hook, node, plugin};
+#[cfg(feature = "schema")]
+#[doc(no_inline)]
+pub use schemars::JsonSchema;
 #[doc(no_inline)]
 pub use serde::{Deserialize, Serialize};

@@ -39,11 +39,17 @@ Ctrl-C only stops watching; the run goes on.";
 /// Which pipeline, and the files that belong to it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PipelineArgs {
-    /// A pipeline (.toml or .json), a folder with a pipeline.toml, or - for standard input
+    /// A pipeline (.toml or .json), a folder with a pipeline.toml or with a folder `pipelines`, or - for standard input
     ///
-    /// catalog.toml, parameters.toml and credentials.toml beside it belong to it, and those of one environment (--env).
-    #[arg(value_name = "PIPELINE")]
+    /// catalog.toml, parameters.toml and credentials.toml beside it belong to it, and those of one environment (--env). Without
+    /// it: the folder you are in.
+    #[arg(value_name = "PIPELINE", default_value = "", hide_default_value = true)]
     pub path: PathBuf,
+    /// Which pipelines of the folder `pipelines`, with commas between: their sum runs
+    ///
+    /// Without it the one named `__default__`, or all.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub pipeline: Vec<String>,
     /// Files that belong to it.
     #[command(flatten)]
     pub filing: Filing,

@@ -181,6 +181,7 @@ impl Dev<'_> {
         screen: &mut Screen,
     ) -> Result<Round, Error> {
         let arguments = PipelineArgs {
+            pipeline: Vec::new(),
             path: pipeline.to_owned(),
             filing: self.command.filing.clone(),
             filter: self.command.filter.clone(),

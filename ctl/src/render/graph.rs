@@ -1,6 +1,6 @@
 //! A pipeline as text, for Graphviz and for Mermaid.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use protocol::{Graph, GraphBinding, GraphDataset, GraphNode};
 
@@ -161,6 +161,12 @@ fn edges(graph: &Graph) -> Vec<(String, String)> {
             }
         }
         edges.extend(node.outputs.iter().map(|output| (id.clone(), format!("data:{}", output.dataset))));
+    }
+    // A format of a dataset that is loaded after another was saved is no output of the node that made it.
+    let made: HashSet<&str> =
+        graph.nodes.iter().flat_map(|node| &node.outputs).map(|output| output.dataset.as_str()).collect();
+    for dataset in graph.datasets.iter().filter(|dataset| !made.contains(dataset.name.as_str())) {
+        edges.extend(dataset.producer.iter().map(|node| (format!("node:{node}"), format!("data:{}", dataset.name))));
     }
     edges
 }

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::*;
 use crate::args::FilterArgs;
+use protocol::Syntax;
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -17,7 +18,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn args(path: PathBuf) -> PipelineArgs {
-    PipelineArgs { path, filing: Filing::default(), filter: FilterArgs::default() }
+    PipelineArgs { path, pipeline: Vec::new(), filing: Filing::default(), filter: FilterArgs::default() }
 }
 
 fn read_all(path: PathBuf) -> Result<Submission, Error> {

@@ -11,9 +11,10 @@
 //! No IO, no clock, no threads, no environment: `clippy.toml` beside this crate forbids them, so that a simulation
 //! with a pretend clock (`tests/laws.rs`) tests the very thing that runs.
 //!
-//! Reading order, first half: [`source`] → [`document`] → [`parse`] → [`spec`] → [`matrix`] → [`catalog`], [`interpolate`],
-//! [`credentials`], [`signature`] → [`filter`], [`graph`] → [`plan`]. Second half: [`event`] → [`run`] (with [`retain`],
-//! [`policy`]) → [`action`] → [`report`]. Between runs: [`missing`] and [`resume`] choose the nodes that must run (again).
+//! Reading order, first half: [`source`] → [`document`] → [`parse`] → [`spec`] → [`module`], [`matrix`] → [`catalog`], [`interpolate`],
+//! [`credentials`], [`signature`], [`json_schema`] → [`filter`], [`graph`] → [`plan`]. Second half: [`event`] → [`run`] (with
+//! [`retain`], [`policy`]) → [`action`] → [`report`].
+//! Between runs: [`missing`] and [`resume`] choose the nodes that must run (again).
 #![forbid(unsafe_code)]
 
 pub mod action;
@@ -27,8 +28,10 @@ pub mod graph;
 pub mod id;
 pub mod intern;
 pub mod interpolate;
+pub mod json_schema;
 pub mod matrix;
 pub mod missing;
+pub mod module;
 pub mod parse;
 pub mod plan;
 pub mod policy;

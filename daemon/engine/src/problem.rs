@@ -131,9 +131,14 @@ impl Problems {
     /// Gives all problems in the order of the files, those without a place last.
     pub fn finish(mut self, texts: &Texts<'_>) -> Vec<Problem> {
         self.found.sort_by_key(|(site, _)| (site.is_none(), *site));
-        let mut problems: Vec<Problem> = (self.found.into_iter())
-            .map(|(site, problem)| Problem { place: site.and_then(|site| texts.place(site)), ..problem })
-            .collect();
+        let mut problems: Vec<Problem> = Vec::with_capacity(self.found.len());
+        for (site, problem) in self.found {
+            let problem = Problem { place: site.and_then(|site| texts.place(site)), ..problem };
+            // What is wrong in a file that is included twice is wrong once. Few are kept of each kind, so looking back is cheap.
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
         for (code, count) in self.counts {
             if count > PROBLEMS_PER_CODE_MAX {
                 let more = count - PROBLEMS_PER_CODE_MAX;

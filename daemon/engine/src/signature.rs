@@ -44,6 +44,8 @@ pub struct Port {
     pub optional: bool,
     /// Whether it takes parameters only (`Params<T>`).
     pub parameter: bool,
+    /// The JSON schema of the parameters it takes, where the plugin announces one.
+    pub schema: Option<serde_json::Value>,
 }
 
 /// One dataset type of a plugin.

@@ -30,6 +30,10 @@ pub struct Source {
 pub struct Sources {
     /// The pipeline file.
     pub pipeline: Source,
+    /// Further pipeline files that run together with it, as one sum: nodes that are equal in two of them are one.
+    pub summed: Vec<Source>,
+    /// The files that these include, directly or through each other; named as [`included_name`] says.
+    pub includes: Vec<Source>,
     /// Catalog files; an entry of a later one replaces the entry of that name in an earlier one.
     pub catalogs: Vec<Source>,
     /// Patterns for datasets that the catalog knows nothing of; of the files of a catalog's form.
@@ -81,6 +85,26 @@ impl Source {
         let syntax = if name.to_ascii_lowercase().ends_with(".json") { Syntax::Json } else { Syntax::Toml };
         Self { name, text: text.into(), syntax }
     }
+}
+
+/// Gives the name under which an included file is looked for: relative to the folder of the file that includes it, without
+/// `.` and with `..` taken back where that is possible.
+pub fn included_name(includer: &str, file: &str) -> String {
+    let folder = includer.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let joined = match (file.starts_with('/'), includer.contains('/')) {
+        (true, _) | (_, false) => file.to_owned(),
+        (false, true) => format!("{folder}/{file}"),
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in joined.split('/') {
+        match part {
+            "." | "" => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            ".." if joined.starts_with('/') => {}
+            part => parts.push(part),
+        }
+    }
+    format!("{}{}", if joined.starts_with('/') { "/" } else { "" }, parts.join("/"))
 }
 
 /// Where something was written: the number of its text and the byte in it. Small, as every node keeps several.
@@ -137,4 +161,25 @@ impl<'a> Texts<'a> {
 /// Texts are bounded by [`TEXT_BYTES_MAX`](crate::document::TEXT_BYTES_MAX), far below 4 GiB.
 fn offset(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::included_name;
+
+    #[test]
+    fn included_files_are_named_from_the_folder_of_their_includer() {
+        for (includer, file, name) in [
+            ("pipeline.toml", "clean.toml", "clean.toml"),
+            ("flights/pipeline.toml", "./sub//clean.toml", "flights/sub/clean.toml"),
+            ("a/b/p.toml", "../c.toml", "a/c.toml"),
+            ("p.toml", "../c.toml", "../c.toml"),
+            ("../p.toml", "../c.toml", "../../c.toml"),
+            ("/a/p.toml", "../../c.toml", "/c.toml"),
+            ("a/p.toml", "/etc/c.toml", "/etc/c.toml"),
+            ("<stdin>", "c.toml", "c.toml"),
+        ] {
+            assert_eq!(included_name(includer, file), name);
+        }
+    }
 }

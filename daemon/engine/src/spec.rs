@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::credentials::Secrets;
 use crate::document::{Entry, Value, Word};
+use crate::module::{Module, inner_parameter};
 use crate::policy::{NodePolicy, OnFailure};
 use crate::source::{HandedIn, Site, Texts};
 
@@ -14,8 +15,12 @@ pub struct Spec<'a> {
     pub texts: Texts<'a>,
     /// The pipeline's name; the file's stem where it gives none.
     pub name: String,
-    /// The nodes in the order they were written, fan-outs not yet made.
+    /// The nodes of all files, each as it was written, fan-outs not yet made.
     pub nodes: Vec<NodeSpec<'a>>,
+    /// The nodes of the pipeline: those of a file that is included twice come twice.
+    pub instances: Vec<Instance>,
+    /// The files that are run, then what they include.
+    pub modules: Vec<Module<'a>>,
     /// What the pipeline says for all of its nodes.
     pub defaults: PolicySpec,
     /// The catalog's entries; of two with one name the later one counts.
@@ -24,6 +29,10 @@ pub struct Spec<'a> {
     pub default_patterns: Vec<EntrySpec<'a>>,
     /// What the catalog's keys that begin with `_` hold: no datasets, but values that its entries can name.
     pub anchors: serde_json::Map<String, serde_json::Value>,
+    /// The tables of parameters as they were written, each over those before it, and the module whose names they are in.
+    pub parameter_tables: Vec<(u32, Vec<Entry<'a>>)>,
+    /// Parameters that were set one by one, over all tables.
+    pub overrides: &'a [(String, String)],
     /// All parameters, merged.
     pub parameters: serde_json::Map<String, serde_json::Value>,
     /// What `${env:NAME}` may see.
@@ -38,6 +47,60 @@ pub struct Spec<'a> {
     pub load_versions: &'a [(String, String)],
     /// What could not be read, so that its absence is no problem of its own.
     pub unread: Unread,
+}
+
+/// A written node at one place of the pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Instance {
+    /// Position in `Spec::nodes`.
+    pub node: u32,
+    /// Position in `Spec::modules`.
+    pub module: u32,
+}
+
+impl<'a> Spec<'a> {
+    /// Gives what was written of a node of the pipeline.
+    pub fn node(&self, instance: u32) -> Option<&NodeSpec<'a>> {
+        self.nodes.get(self.instances.get(instance as usize)?.node as usize)
+    }
+
+    /// Finds where a parameter was written, by its path outside of all modules: in the uppermost table that has it, or else what
+    /// is nearest around it. Nothing where it was set by itself. Only for messages.
+    pub fn parameter_site(&self, path: &[&str]) -> Option<Site> {
+        let joined = path.join(".");
+        let covers =
+            |outer: &str| joined.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        if self.overrides.iter().any(|(key, _)| covers(key)) {
+            return None;
+        }
+        let found = self.parameter_tables.iter().rev().filter_map(|(module, entries)| {
+            let inner = inner_parameter(&self.modules, *module, &joined)?;
+            deepest(entries, &inner)
+        });
+        // Of equally deep ones the first, which is the uppermost.
+        found
+            .fold(None, |best: Option<(usize, Site)>, next| best.filter(|best| best.0 >= next.0).or(Some(next)))
+            .map(|found| found.1)
+    }
+
+    /// Gives the module that a node of the pipeline belongs to.
+    pub fn module_of(&self, instance: u32) -> Option<&Module<'a>> {
+        self.modules.get(self.instances.get(instance as usize)?.module as usize)
+    }
+}
+
+/// Follows a path into tables as far as it leads, and says how far that is.
+fn deepest(entries: &[Entry<'_>], path: &str) -> Option<(usize, Site)> {
+    let (mut entries, mut found) = (entries, None);
+    for (depth, segment) in path.split('.').enumerate() {
+        let Some(entry) = entries.iter().find(|entry| entry.key.text == segment) else { break };
+        found = Some((depth + 1, entry.value.site));
+        match &entry.value.data {
+            crate::document::Data::Table(inner) => entries = inner,
+            _ => break,
+        }
+    }
+    found
 }
 
 /// What could not be read. Planning goes on without it, and is silent about what may follow from that.
@@ -60,6 +123,8 @@ pub struct NodeSpec<'a> {
     pub site: Site,
     /// Its name; may hold `{placeholders}` of its matrix.
     pub name: Option<Word<'a>>,
+    /// What stands before its name, with a dot between.
+    pub namespace: Option<Word<'a>>,
     /// The plugin node it calls: `plugin::node`.
     pub call: Word<'a>,
     /// What its input ports are bound to.
@@ -172,6 +237,17 @@ pub struct SchemaSpec<'a> {
 }
 
 impl PolicySpec {
+    /// Gives what was said, and what `lower` says where nothing was.
+    pub fn or(self, lower: PolicySpec) -> PolicySpec {
+        PolicySpec {
+            retries: self.retries.or(lower.retries),
+            retry_backoff_us: self.retry_backoff_us.or(lower.retry_backoff_us),
+            timeout_us: self.timeout_us.or(lower.timeout_us),
+            on_failure: self.on_failure.or(lower.on_failure),
+            priority: self.priority.or(lower.priority),
+        }
+    }
+
     /// Gives the policy of a node that said this, in a pipeline that said `defaults`. What a failure means to the run is
     /// left to the run where the node itself does not say.
     pub fn resolve(self, defaults: PolicySpec) -> NodePolicy {

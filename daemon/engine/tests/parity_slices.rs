@@ -146,6 +146,7 @@ fn manifest() -> Manifest {
                 kind: PortKind::Any,
                 optional: false,
                 parameter: false,
+                schema: None,
             })
             .collect()
     };

@@ -16,6 +16,13 @@ use crate::{Credentials, Filter, InputData};
 pub struct Submission {
     /// The pipeline itself.
     pub pipeline: SourceText,
+    /// Further pipelines that run together with it, as one sum; nodes that are equal in two of them are one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summed: Vec<SourceText>,
+    /// The files that these include, directly or through each other. An include's `file` is looked for under a name relative to
+    /// the folder of the file that includes it: `../b.toml` in `p/a/x.toml` is `p/b.toml`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub includes: Vec<SourceText>,
     /// Catalogs, later ones overlaying earlier ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub catalogs: Vec<SourceText>,
@@ -83,6 +90,12 @@ impl Submission {
     /// What of it may be kept and shown: everything but the secrets.
     pub fn without_secrets(&self) -> Submission {
         Submission { credentials: Credentials::default(), ..self.clone() }
+    }
+
+    /// Walks over all texts, that of the pipeline first.
+    pub fn texts(&self) -> impl Iterator<Item = &SourceText> {
+        let pipelines = std::iter::once(&self.pipeline).chain(&self.summed).chain(&self.includes);
+        pipelines.chain(&self.catalogs).chain(&self.default_patterns).chain(&self.parameters)
     }
 }
 

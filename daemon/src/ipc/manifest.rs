@@ -69,6 +69,8 @@ pub struct PortDescription {
     pub optional: bool,
     /// Whether it takes parameters rather than a dataset.
     pub parameter: bool,
+    /// The JSON schema of the parameters it takes, as text, or empty.
+    pub schema: String,
     /// The type as the author wrote it.
     pub rust_type: String,
     /// Its documentation.

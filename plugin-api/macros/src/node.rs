@@ -233,7 +233,11 @@ fn implementation(function: &ItemFn, arguments: &Arguments, parameters: &[Parame
             Parameter::Port { name, of, doc } => {
                 let (index, text) = (ports.len() as u32, docs::type_text(of));
                 ports.push(quote_spanned! { of.span() =>
-                    ::plugin_api::node::generated::input::<#of>(#name, #text, &[#(#doc),*])
+                    ::plugin_api::node::generated::input::<#of>(#name, #text, &[#(#doc),*], {
+                        #[allow(unused_imports, reason = "a type with a schema answers by itself")]
+                        use ::plugin_api::schema::Unknown as _;
+                        ::plugin_api::schema::Asked::<#of>::new().schema()
+                    })
                 });
                 takes.push(quote_spanned! { of.span() =>
                     let #value = ::plugin_api::node::generated::take::<#of>(context, #index, #name)?;

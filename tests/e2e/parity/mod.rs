@@ -7,6 +7,7 @@ mod hooks;
 mod inputs;
 mod missing;
 mod outputs;
+mod pipelines;
 mod resident;
 mod resume;
 mod runner;

@@ -3,6 +3,8 @@
 mod catalog;
 mod credentials;
 mod fields;
+mod include;
+mod modules;
 mod node;
 mod parameters;
 
@@ -13,32 +15,38 @@ use crate::spec::{PolicySpec, Spec, Unread};
 use fields::Fields;
 
 /// The keys at the top of a pipeline file.
-const PIPELINE_KEYS: &[&str] =
-    &["name", "node", "catalog", "parameters", "timeout_seconds", "retries", "retry_backoff_seconds", "on_failure"];
-/// Keys that have a meaning to come.
-const PIPELINE_KEYS_LATER: &[&str] = &["include", "tags", "description"];
+const PIPELINE_KEYS: &[&str] = &[
+    "name",
+    "description",
+    "node",
+    "include",
+    "tags",
+    "catalog",
+    "parameters",
+    "timeout_seconds",
+    "retries",
+    "retry_backoff_seconds",
+    "on_failure",
+];
 
 /// Reads all files. The spec holds all that could be read, so that planning can go on and tell its problems too.
 pub fn parse(sources: &Sources) -> (Spec<'_>, Problems) {
     let mut problems = Problems::default();
     let mut texts = Texts::default();
-    let mut unread = Unread::default();
-    let mut pipeline = Pipeline::default();
-    let mut catalog = Vec::new();
+    let mut files = modules::Files::new(sources, &mut texts, &mut problems);
+    let roots = files.read_roots(1 + sources.summed.len());
+    let modules::Files {
+        nodes,
+        instances,
+        modules,
+        mut unread,
+        mut catalog,
+        mut anchors,
+        mut layers,
+        mut parameter_tables,
+        ..
+    } = files;
     let mut default_patterns = Vec::new();
-    let mut anchors = serde_json::Map::new();
-    let mut layers = parameters::Layers::default();
-
-    match document::read(&sources.pipeline, &mut texts, &mut problems) {
-        Some(entries) => {
-            pipeline = read_pipeline(entries, &mut unread, &mut problems);
-            let entries = std::mem::take(&mut pipeline.catalog);
-            catalog::read(entries, &mut catalog, &mut anchors, &mut unread, &mut problems);
-            layers.merge(&pipeline.parameters, &mut problems);
-        }
-        // A catalog or parameters may have stood in it.
-        None => unread = Unread { nodes: true, catalog: true, parameters: true, ..unread },
-    }
     for source in &sources.catalogs {
         match document::read(source, &mut texts, &mut problems) {
             Some(entries) => catalog::read(entries, &mut catalog, &mut anchors, &mut unread, &mut problems),
@@ -53,7 +61,10 @@ pub fn parse(sources: &Sources) -> (Spec<'_>, Problems) {
     }
     for source in &sources.parameters {
         match document::read(source, &mut texts, &mut problems) {
-            Some(entries) => layers.merge(&entries, &mut problems),
+            Some(entries) => {
+                layers.merge(&entries, &mut problems);
+                parameter_tables.push((0, entries));
+            }
             None => unread.parameters = true,
         }
     }
@@ -63,12 +74,16 @@ pub fn parse(sources: &Sources) -> (Spec<'_>, Problems) {
     }
     let spec = Spec {
         texts,
-        name: pipeline.name.map_or_else(|| stem(&sources.pipeline.name), |name| name.text.into_owned()),
-        nodes: pipeline.nodes,
-        defaults: pipeline.policy,
+        name: name(sources, roots.titles),
+        nodes,
+        instances,
+        modules,
+        defaults: roots.policy,
         catalog,
         default_patterns,
         anchors,
+        parameter_tables,
+        overrides: &sources.overrides,
         parameters: layers.finish(),
         environment: &sources.environment,
         base_directory: &sources.base_directory,
@@ -80,6 +95,14 @@ pub fn parse(sources: &Sources) -> (Spec<'_>, Problems) {
     (spec, problems)
 }
 
+/// Names the pipeline: what its file says, else the file's stem; of several the names of all.
+fn name(sources: &Sources, titles: Vec<Option<String>>) -> String {
+    let files = std::iter::once(&sources.pipeline).chain(&sources.summed);
+    let names = files.zip(titles).map(|(source, title)| title.unwrap_or_else(|| stem(&source.name)));
+    names.collect::<Vec<_>>().join("+")
+}
+
+/// One pipeline file as it was written.
 #[derive(Default)]
 struct Pipeline<'a> {
     name: Option<Word<'a>>,
@@ -87,11 +110,13 @@ struct Pipeline<'a> {
     policy: PolicySpec,
     catalog: Vec<Entry<'a>>,
     parameters: Vec<Entry<'a>>,
+    includes: Vec<include::Include<'a>>,
+    tags: Vec<Word<'a>>,
 }
 
 fn read_pipeline<'a>(entries: Vec<Entry<'a>>, unread: &mut Unread, problems: &mut Problems) -> Pipeline<'a> {
     let mut pipeline = Pipeline::default();
-    let mut fields = Fields::new("a pipeline", PIPELINE_KEYS, PIPELINE_KEYS_LATER, problems);
+    let mut fields = Fields::new("a pipeline", PIPELINE_KEYS, &[], problems);
     for Entry { key, value } in entries {
         match &*key.text {
             "name" => pipeline.name = fields.text(&key, value),
@@ -110,6 +135,23 @@ fn read_pipeline<'a>(entries: Vec<Entry<'a>>, unread: &mut Unread, problems: &mu
                     fields.wrong_type(&key, &other, "a list of tables: write `[[node]]` before each");
                 }
             },
+            "include" => match value {
+                Value { data: Data::List(items), .. } => {
+                    for item in items {
+                        match include::read(item, fields.problems) {
+                            Some(include) => pipeline.includes.push(include),
+                            None => unread.nodes = true,
+                        }
+                    }
+                }
+                other => {
+                    unread.nodes = true;
+                    fields.wrong_type(&key, &other, "a list of tables: write `[[include]]` before each");
+                }
+            },
+            "tags" => pipeline.tags = fields.texts(&key, value).unwrap_or_default(),
+            // For people; it stays in the file.
+            "description" => drop(fields.text(&key, value)),
             "catalog" => match fields.table(&key, value) {
                 Some(entries) => pipeline.catalog = entries,
                 None => unread.catalog = true,

@@ -1,6 +1,7 @@
 //! One `[[node]]`.
 
 use super::fields::Fields;
+use super::include;
 use crate::document::{Data, Entry, Value, Word};
 use crate::problem::{Problem, Problems};
 use crate::source::Site;
@@ -8,6 +9,8 @@ use crate::spec::{Axis, AxisValue, Binding, NodeSpec, PolicySpec, Ports};
 
 const NODE_KEYS: &[&str] = &[
     "name",
+    "namespace",
+    "description",
     "call",
     "inputs",
     "outputs",
@@ -19,7 +22,7 @@ const NODE_KEYS: &[&str] = &[
     "on_failure",
     "priority",
 ];
-const NODE_KEYS_LATER: &[&str] = &["namespace", "confirms", "description"];
+const NODE_KEYS_LATER: &[&str] = &["confirms"];
 
 /// Reads one node; nothing when what it calls cannot be told, or its ports cannot be read.
 pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<NodeSpec<'a>> {
@@ -31,6 +34,7 @@ pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<Node
         return None;
     };
     let mut name = None;
+    let mut namespace = None;
     let mut call = None;
     let mut inputs = Some(no_ports(site));
     let mut outputs = Some(no_ports(site));
@@ -42,6 +46,9 @@ pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<Node
     for Entry { key, value } in entries {
         match &*key.text {
             "name" => name = fields.text(&key, value),
+            "namespace" => namespace = fields.text(&key, value).filter(|name| include::namespace(name, &mut fields)),
+            // For people; it stays in the file.
+            "description" => drop(fields.text(&key, value)),
             "call" => {
                 calls = true;
                 call = fields.text(&key, value);
@@ -65,7 +72,7 @@ pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<Node
                 .hint("add `call = \"plugin::node\"`; `ctl nodes` lists what there is")
         });
     }
-    Some(NodeSpec { site, name, call: call?, inputs: inputs?, outputs: outputs?, tags, matrix, policy })
+    Some(NodeSpec { site, name, namespace, call: call?, inputs: inputs?, outputs: outputs?, tags, matrix, policy })
 }
 
 fn no_ports<'a>(site: Site) -> Ports<'a> {

@@ -17,11 +17,12 @@ pub(super) struct Layers {
 impl Layers {
     /// Lays a table over what there is: tables are merged key by key, everything else is replaced.
     pub(super) fn merge(&mut self, entries: &[Entry<'_>], problems: &mut Problems) {
-        let upper = to_json_object(entries, &mut |site| {
-            problems.add("bad-number", Some(site), || {
-                Problem::new("bad-number", "a parameter cannot be infinite or not a number: nodes get it as JSON")
-            });
-        });
+        let upper = to_json_object(entries, &mut |site| problems.add("bad-number", Some(site), bad_number));
+        self.merge_values(upper);
+    }
+
+    /// Lays values over what there is.
+    pub(super) fn merge_values(&mut self, upper: Map<String, Json>) {
         merge(&mut self.merged, upper);
     }
 
@@ -59,6 +60,11 @@ impl Layers {
     pub(super) fn finish(self) -> Map<String, Json> {
         self.merged
     }
+}
+
+/// Tells of a number that JSON cannot hold.
+pub(super) fn bad_number() -> Problem {
+    Problem::new("bad-number", "a parameter cannot be infinite or not a number: nodes get it as JSON")
 }
 
 /// Recurses as deep as the tables nest, which the parsers bound.

@@ -3,7 +3,9 @@
 use crate::graph;
 use crate::id::{DatasetId, Lists, NodeId};
 use crate::plan::draft::Draft;
-use crate::plan::{InputBinding, Plan, PlanOptions, freeze, keeping, kinds, ports, slice, storage};
+use crate::plan::{
+    InputBinding, Plan, PlanOptions, freeze, keeping, kinds, modules, ports, slice, storage, transcoding,
+};
 use crate::problem::{Problem, Problems};
 use crate::signature::Manifest;
 use crate::source::Site;
@@ -30,7 +32,7 @@ pub(super) fn plan_with(
 ) -> Option<Plan> {
     let mut found = Problems::default();
     let mut draft = Draft::new(spec, manifest, &mut found);
-    if spec.nodes.is_empty() && !spec.unread.nodes {
+    if spec.instances.is_empty() && !spec.unread.nodes {
         // The pipeline is the first text: the problem is told at its start.
         draft.problems.add("empty-pipeline", Some(Site::default()), || {
             Problem::new("empty-pipeline", format!("pipeline `{}` has no nodes", spec.name))
@@ -39,6 +41,8 @@ pub(super) fn plan_with(
     }
     draft.later = (!options.filter.is_empty()).then(Vec::new);
     ports::draw_nodes(&mut draft);
+    modules::check(&mut draft);
+    transcoding::link(&mut draft);
     let mut consumers = consumers(&draft);
     let mut layers = layers(&mut draft, &consumers);
     if !options.filter.is_empty() {
@@ -48,6 +52,7 @@ pub(super) fn plan_with(
         layers = layers.and_then(|_| self::layers(&mut draft, &consumers));
     }
     let storages = storage::resolve(&mut draft, &consumers, options);
+    transcoding::check_saved(&mut draft, &storages);
     kinds::check(&mut draft, &storages);
     keeping::check_schemas(&mut draft, &storages);
     let plan = match layers {
@@ -83,7 +88,7 @@ fn layers(draft: &mut Draft<'_, '_>, consumers: &Lists<DatasetId, NodeId>) -> Op
     };
     for cycle in cycles {
         let problem = tell_cycle(draft, &cycle);
-        let site = cycle.first().and_then(|&node| draft.spec.nodes.get(draft.nodes[node].spec as usize));
+        let site = cycle.first().and_then(|&node| draft.spec.node(draft.nodes[node].spec));
         draft.problems.add("cycle", site.map(|node| node.site), || problem);
     }
     None

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::id::{DatasetId, Id, IdVec, Lists, NodeId, ParameterId};
 use crate::intern::Interner;
+use crate::module::Renaming;
+use crate::plan::transcoding::split;
 use crate::plan::{Call, InputBinding, NONE, Parameter};
 use crate::policy::NodePolicy;
 use crate::problem::{Problem, Problems};
@@ -29,6 +31,8 @@ pub(super) struct Draft<'s, 'a> {
     pub(super) producers: IdVec<DatasetId, Producer>,
     /// Datasets that nothing makes by that name: each is loaded after this other one was saved.
     pub(super) origins: BTreeMap<DatasetId, DatasetId>,
+    /// Names of included files become those of the pipeline.
+    pub(super) renaming: Renaming<'s, 'a>,
     /// Whether a node, port or name could not be understood, so that what seems missing may not be.
     pub(super) doubtful: bool,
     /// Problems of single nodes that matter only if the node runs; nothing when every node does.
@@ -39,7 +43,7 @@ pub(super) struct Draft<'s, 'a> {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DraftNode {
-    /// Position in `Spec::nodes`.
+    /// Position in `Spec::instances`.
     pub(super) spec: u32,
     /// A `CallId`, or [`NONE`] when what it calls is unknown; its ports are then in the order they were written.
     pub(super) call: u32,
@@ -73,6 +77,7 @@ impl<'s, 'a> Draft<'s, 'a> {
             dataset_names: Interner::new(),
             producers: IdVec::default(),
             origins: BTreeMap::new(),
+            renaming: Renaming::new(&spec.modules),
             doubtful: spec.unread.nodes,
             later: None,
             left_out: HashMap::new(),
@@ -99,9 +104,16 @@ impl<'s, 'a> Draft<'s, 'a> {
         }
     }
 
-    /// Finds the datasets that people call so.
+    /// Finds the datasets that people call so: a name without its format is all of its formats.
     pub(super) fn datasets_called(&self, name: &str) -> Vec<DatasetId> {
-        self.dataset_names.find(name).into_iter().collect()
+        match self.dataset_names.find(name) {
+            Some(found) => vec![found],
+            None if name.contains('@') => Vec::new(),
+            None => {
+                let base = |dataset: &DatasetId| split(self.dataset_names.name(*dataset)).0 == name;
+                self.producers.ids().filter(base).collect()
+            }
+        }
     }
 
     /// Lists for each dataset those that are loaded after it was saved.
@@ -151,14 +163,14 @@ impl<'s, 'a> Draft<'s, 'a> {
 
     /// Finds where a node's input port is bound.
     pub(super) fn input_site(&self, node: NodeId, port: usize) -> Option<Site> {
-        let spec = self.spec.nodes.get(self.nodes.get(node)?.spec as usize)?;
+        let spec = self.spec.node(self.nodes.get(node)?.spec)?;
         let name = self.signature(node).and_then(|signature| signature.inputs.get(port)).map(|port| &*port.name);
         site_of(&spec.inputs, port, name)
     }
 
     /// Finds where a node's output port is bound.
     pub(super) fn output_site(&self, node: NodeId, port: usize) -> Option<Site> {
-        let spec = self.spec.nodes.get(self.nodes.get(node)?.spec as usize)?;
+        let spec = self.spec.node(self.nodes.get(node)?.spec)?;
         let name = self.signature(node).and_then(|signature| signature.outputs.get(port)).map(|port| &*port.name);
         site_of(&spec.outputs, port, name)
     }

@@ -9,12 +9,16 @@ mod handed_in;
 mod keeping;
 mod kinds;
 mod look_up;
+mod modules;
+mod names;
 mod outside;
 mod ports;
 mod restrict;
 mod slice;
 mod slots;
 mod storage;
+mod transcoding;
+mod types;
 
 use crate::credentials::Secret;
 use crate::filter::Filter;

@@ -9,19 +9,24 @@ use crate::document::Word;
 use crate::id::{CallId, DatasetId, NodeId, ParameterId};
 use crate::interpolate::{look_up, missing_parameter};
 use crate::matrix::{Combination, FillError, NODES_MAX, count};
+use crate::module::Use;
 use crate::plan::draft::{Draft, DraftNode, Producer, number};
 use crate::plan::fan_out::{self, FAN_OUT_BYTES_MAX};
-use crate::plan::{InputBinding, NONE, Parameter, slots};
+use crate::plan::names::DefaultNames;
+use crate::plan::transcoding::split;
+use crate::plan::{InputBinding, NONE, Parameter, slots, types};
 use crate::policy::NodePolicy;
 use crate::problem::{Problem, did_you_mean, list};
 use crate::signature::{NodeSignature, Port, PortKind};
-use crate::spec::NodeSpec;
+use crate::spec::{Instance, NodeSpec};
 
 /// Draws every node of the pipeline, one for each combination of its matrix.
 pub(super) fn draw_nodes(draft: &mut Draft<'_, '_>) {
     let mut caches = Caches::default();
     let mut written_out = 0;
-    for (spec_number, spec) in (0u32..).zip(&draft.spec.nodes) {
+    let names = DefaultNames::new(draft.spec, &draft.renaming);
+    for (instance, &Instance { node, module }) in (0u32..).zip(&draft.spec.instances) {
+        let spec = &draft.spec.nodes[node as usize];
         let room = NODES_MAX - draft.nodes.len();
         let Some(count) = count(&spec.matrix).filter(|&count| count <= room) else {
             draft.doubtful = true;
@@ -32,8 +37,11 @@ pub(super) fn draw_nodes(draft: &mut Draft<'_, '_>) {
             continue;
         };
         draft.doubtful |= count == 0;
-        let drawing = Drawing::new(draft, &mut caches, spec, spec_number);
-        let bytes = fan_out::bytes(spec, drawing.port_count(), count);
+        let drawing = Drawing::new(draft, &mut caches, &names, spec, (instance, module));
+        let ports = drawing.port_count();
+        let renamed =
+            (drawing.draft.renaming.bytes_max(module) as u64).saturating_mul((ports as u64 + 1) * count as u64);
+        let bytes = fan_out::bytes(spec, ports, count).saturating_add(renamed);
         if bytes <= FAN_OUT_BYTES_MAX - written_out {
             written_out += bytes;
             drawing.draw(count);
@@ -72,8 +80,10 @@ struct Caches<'s> {
 struct Drawing<'d, 's, 'a> {
     draft: &'d mut Draft<'s, 'a>,
     caches: &'d mut Caches<'s>,
+    names: &'d DefaultNames<'s>,
     spec: &'s NodeSpec<'a>,
-    spec_number: u32,
+    instance: u32,
+    module: u32,
     call: u32,
     signature: Option<&'s NodeSignature>,
     /// The port of each written binding; nothing where it has none.
@@ -84,14 +94,20 @@ struct Drawing<'d, 's, 'a> {
 }
 
 impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
-    fn new(draft: &'d mut Draft<'s, 'a>, caches: &'d mut Caches<'s>, spec: &'s NodeSpec<'a>, spec_number: u32) -> Self {
+    fn new(
+        draft: &'d mut Draft<'s, 'a>,
+        caches: &'d mut Caches<'s>,
+        names: &'d DefaultNames<'s>,
+        spec: &'s NodeSpec<'a>,
+        (instance, module): (u32, u32),
+    ) -> Self {
         let call = slots::resolve_call(draft, &mut caches.calls, &spec.call);
         let found = draft.calls.get(CallId(call)).map(|call| (call.plugin as usize, call.node as usize));
         let signature = found.and_then(|(plugin, node)| draft.manifest.plugins.get(plugin)?.nodes.get(node));
         let inputs = slots::slots(draft, spec, &spec.inputs, signature.map(|signature| &*signature.inputs), "input");
         let outputs =
             slots::slots(draft, spec, &spec.outputs, signature.map(|signature| &*signature.outputs), "output");
-        Self { draft, caches, spec, spec_number, call, signature, inputs, outputs, first: true }
+        Self { draft, caches, names, spec, instance, module, call, signature, inputs, outputs, first: true }
     }
 
     /// Counts the ports of each of its nodes, bound or not.
@@ -111,7 +127,8 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
                 .hint("bind at least one port to a dataset")
             });
         }
-        let policy = self.spec.policy.resolve(self.draft.spec.defaults);
+        let of_file = self.draft.spec.modules.get(self.module as usize).map(|module| module.policy);
+        let policy = self.spec.policy.or(of_file.unwrap_or_default()).resolve(self.draft.spec.defaults);
         let policy = *self.caches.policies.entry(policy).or_insert_with(|| {
             self.draft.policies.push(policy);
             number(self.draft.policies.len() - 1)
@@ -124,46 +141,89 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
 
     fn draw_one(&mut self, combination: Combination<'s, 'a>, policy: u32) {
         let spec = self.spec;
-        let id = self.name(&combination);
+        let name = self.name_of(&combination);
         let tags = self.tags(&combination);
-        self.draft.nodes.push(DraftNode { spec: self.spec_number, call: self.call, policy, tags });
-
-        let input_count = self.signature.map_or(spec.inputs.bindings.len(), |signature| signature.inputs.len());
-        let mut inputs = vec![None; input_count];
-        for (position, binding) in spec.inputs.bindings.iter().enumerate() {
-            let Some(port) = self.inputs.get(position).copied().flatten() else { continue };
-            inputs[port] = self.input(&binding.target, port, &combination);
+        if self.is_merged(name.as_deref(), &combination, policy, tags) {
+            return;
         }
-        let output_count = self.signature.map_or(spec.outputs.bindings.len(), |signature| signature.outputs.len());
-        let mut outputs = vec![None; output_count];
+        let id = self.name(name);
+        self.draft.nodes.push(DraftNode { spec: self.instance, call: self.call, policy, tags });
+
+        let inputs = self.inputs(&combination);
+        let outputs = self.outputs(&combination);
         for (position, binding) in spec.outputs.bindings.iter().enumerate() {
-            let Some(port) = self.outputs.get(position).copied().flatten() else { continue };
-            outputs[port] = self.output(&binding.target, &combination);
-            if let Some(dataset) = outputs[port] {
-                self.produce(
-                    id,
-                    port,
-                    dataset,
-                    &binding.target,
-                    inputs.contains(&Some(InputBinding::Dataset(dataset))),
-                );
+            let port = self.outputs.get(position).copied().flatten();
+            if let Some((port, dataset)) = port.and_then(|port| Some((port, outputs[port]?))) {
+                let is_read = inputs.contains(&Some(InputBinding::Dataset(dataset)));
+                self.produce(id, port, dataset, &binding.target, is_read);
             }
         }
         self.draft.inputs.push(inputs);
         self.draft.outputs.push(outputs);
     }
 
-    /// Names the node; a name that is taken is a problem.
-    fn name(&mut self, combination: &Combination<'_, '_>) -> NodeId {
-        let site = self.spec.name.as_ref().map_or(self.spec.site, |name| name.site);
-        let name = match &self.spec.name {
-            Some(name) => self.fill(name, combination).unwrap_or(Cow::Borrowed("?")),
-            None => {
-                let function = self.spec.call.text.rsplit("::").next().unwrap_or_default();
-                let values = combination.values().map(|value| format!("_{value}"));
-                Cow::Owned(std::iter::once(function.to_owned()).chain(values).collect())
-            }
+    fn inputs(&mut self, combination: &Combination<'s, 'a>) -> Vec<Option<InputBinding>> {
+        let spec = self.spec;
+        let count = self.signature.map_or(spec.inputs.bindings.len(), |signature| signature.inputs.len());
+        let mut inputs = vec![None; count];
+        for (position, binding) in spec.inputs.bindings.iter().enumerate() {
+            let Some(port) = self.inputs.get(position).copied().flatten() else { continue };
+            inputs[port] = self.input(&binding.target, port, combination);
+        }
+        inputs
+    }
+
+    fn outputs(&mut self, combination: &Combination<'s, 'a>) -> Vec<Option<DatasetId>> {
+        let spec = self.spec;
+        let count = self.signature.map_or(spec.outputs.bindings.len(), |signature| signature.outputs.len());
+        let mut outputs = vec![None; count];
+        for (position, binding) in spec.outputs.bindings.iter().enumerate() {
+            let Some(port) = self.outputs.get(position).copied().flatten() else { continue };
+            outputs[port] = self.output(&binding.target, combination);
+        }
+        outputs
+    }
+
+    /// Gives the node's name; nothing when it cannot be told.
+    fn name_of(&mut self, combination: &Combination<'_, '_>) -> Option<Cow<'s, str>> {
+        let spec = self.spec;
+        let inner = match &spec.name {
+            Some(name) => self.fill(name, combination)?,
+            None => Cow::Owned(self.names.name(spec, self.module, combination)),
         };
+        let inner = match &spec.namespace {
+            Some(namespace) => Cow::Owned(format!("{}.{inner}", namespace.text)),
+            None => inner,
+        };
+        Some(self.draft.renaming.node(self.module, inner))
+    }
+
+    /// Says whether the node is one that another of the files that are run has too, and adds its tags to that one.
+    fn is_merged(&mut self, name: Option<&str>, combination: &Combination<'s, 'a>, policy: u32, tags: u32) -> bool {
+        let spec = self.draft.spec;
+        let Some(known) = name.and_then(|name| self.draft.node_names.find(name)) else { return false };
+        let root = |instance| spec.module_of(instance).map(|module| module.root);
+        let other = self.draft.nodes[known];
+        if root(other.spec) == root(self.instance) || (other.call, other.policy) != (self.call, policy) {
+            return false;
+        }
+        let (inputs, outputs) = (self.inputs(combination), self.outputs(combination));
+        if self.draft.inputs.get(known) != inputs || self.draft.outputs.get(known) != outputs {
+            return false;
+        }
+        if other.tags != tags {
+            let sets = &self.draft.tag_sets;
+            let mut both = sets[other.tags as usize].clone();
+            both.extend(sets[tags as usize].iter().filter(|tag| !sets[other.tags as usize].contains(tag)).cloned());
+            self.draft.nodes[known].tags = self.tag_set(both);
+        }
+        true
+    }
+
+    /// Names the node; a name that is taken is a problem.
+    fn name(&mut self, name: Option<Cow<'_, str>>) -> NodeId {
+        let site = self.spec.name.as_ref().map_or(self.spec.site, |name| name.site);
+        let name = name.unwrap_or(Cow::Borrowed("?"));
         if name != "?" {
             // A bad name is kept all the same, so that later problems can call the node something.
             self.check_name(&name, "a node", site);
@@ -172,14 +232,19 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
         if new {
             return id;
         }
-        let first = &self.draft.spec.nodes[self.draft.nodes[id].spec as usize];
-        if name != "?" {
+        if name != "?"
+            && let Some(first) = self.draft.spec.node(self.draft.nodes[id].spec)
+        {
             let place = self.draft.told(Some(first.name.as_ref().map_or(first.site, |name| name.site)));
-            let same = std::ptr::eq(first, self.spec);
+            let same = self.draft.nodes[id].spec == self.instance;
+            let twice = !same && std::ptr::eq(first, self.spec);
             let (named, axes) = (self.spec.name.is_some(), &self.spec.matrix);
             self.draft.problems.add("duplicate-node", Some(site), || {
                 let problem = Problem::new("duplicate-node", format!("two nodes are named `{name}`"));
                 match (same, axes.first()) {
+                    _ if twice => problem
+                        .cause("its file is included twice")
+                        .hint("give each include a namespace of its own"),
                     (true, Some(axis)) => problem
                         .cause("both come from this node's matrix")
                         .hint(format!("put `{{{}}}` into its name", axis.name.text)),
@@ -188,7 +253,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
                     }
                     _ => problem
                         .cause(format!("the first is at {place}"))
-                        .cause("a node without a name is called after the function it calls")
+                        .cause("a node without a name is called after the function it calls, and after its outputs where others are too")
                         .hint("give one of them a name"),
                 }
             });
@@ -199,12 +264,22 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
     }
 
     fn tags(&mut self, combination: &Combination<'_, '_>) -> u32 {
-        if self.spec.tags.is_empty() {
+        let spec = self.spec;
+        let of_file = self.draft.spec.modules.get(self.module as usize).map_or(&[][..], |module| &module.tags);
+        if spec.tags.is_empty() && of_file.is_empty() {
             return 0;
         }
-        let spec = self.spec;
-        let tags: Vec<String> =
+        let mut tags: Vec<String> =
             spec.tags.iter().filter_map(|tag| self.fill(tag, combination)).map(Cow::into_owned).collect();
+        for tag in of_file {
+            if !tags.iter().any(|known| *known == tag.text) {
+                tags.push(tag.text.to_string());
+            }
+        }
+        self.tag_set(tags)
+    }
+
+    fn tag_set(&mut self, tags: Vec<String>) -> u32 {
         if let Some(&known) = self.caches.tags.get(&tags) {
             return known;
         }
@@ -219,7 +294,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
         let signature: Option<&'s Port> = self.signature.and_then(|signature| signature.inputs.get(port));
         let filled = self.fill(target, combination)?;
         if let Some(path) = parameter_path(&filled) {
-            let parameter = self.parameter(&filled, path, target, combination)?;
+            let parameter = self.parameter(path, target, combination)?;
             if let Some(port) = signature {
                 self.check_parameter(parameter, port, target);
             }
@@ -231,7 +306,8 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
         }
         if let Some(port) = signature.filter(|port| port.parameter) {
             let call = &self.spec.call.text;
-            let exists = look_up(&self.draft.spec.parameters, &filled).is_some();
+            let path = self.draft.renaming.parameter(self.module, Cow::Borrowed(&filled));
+            let exists = look_up(&self.draft.spec.parameters, &path).is_some();
             self.draft.problems.add("parameter-port", Some(target.site), || {
                 let message =
                     format!("input `{}` of `{call}` takes parameters, but `{filled}` is a dataset", port.name);
@@ -243,32 +319,34 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
                 Problem::new("parameter-port", message).hint(hint)
             });
         }
-        Some(InputBinding::Dataset(self.draft.dataset(&filled)))
+        let name = self.draft.renaming.dataset(self.module, filled, Use { read: true, made: false });
+        Some(InputBinding::Dataset(self.draft.dataset(&name)))
     }
 
     /// Finds a parameter: a value of the matrix first, then the pipeline's parameters.
-    fn parameter(
-        &mut self,
-        name: &str,
-        path: &str,
-        target: &Word<'_>,
-        combination: &Combination<'s, 'a>,
-    ) -> Option<ParameterId> {
+    fn parameter(&mut self, path: &str, target: &Word<'_>, combination: &Combination<'s, 'a>) -> Option<ParameterId> {
         if let Some(value) = combination.value(path) {
-            let key = (name.to_owned(), &*value.json);
+            let name = format!("params:{path}");
+            let key = (name.clone(), &*value.json);
             let parameters = &mut self.draft.parameters;
-            let new = || parameters.push(Parameter { name: name.to_owned(), json: value.json.clone() });
+            let new = || parameters.push(Parameter { name, json: value.json.clone() });
             return Some(*self.caches.values.entry(key).or_insert_with(new));
         }
-        if let Some(&Some(known)) = self.caches.parameters.get(name) {
+        let path = match path {
+            "" => Cow::Borrowed(""),
+            path => self.draft.renaming.parameter(self.module, Cow::Borrowed(path)),
+        };
+        let path = &*path;
+        if let Some(&Some(known)) = self.caches.parameters.get(path) {
             return Some(known);
         }
+        let name = if path.is_empty() { "parameters".to_owned() } else { format!("params:{path}") };
         let all = &self.draft.spec.parameters;
         let json = match path {
             "" => Some(Json::Object(all.clone()).to_string()),
             path => look_up(all, path).map(Json::to_string),
         };
-        let found = json.map(|json| self.draft.parameters.push(Parameter { name: name.to_owned(), json }));
+        let found = json.map(|json| self.draft.parameters.push(Parameter { name, json }));
         if found.is_none() && !self.draft.spec.unread.parameters {
             let axes = combination_axes(self.spec);
             self.draft.tell_if_run("missing-parameter", Some(target.site), || {
@@ -279,7 +357,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
                 }
             });
         }
-        self.caches.parameters.insert(name.to_owned(), found);
+        self.caches.parameters.insert(path.to_owned(), found);
         found
     }
 
@@ -302,6 +380,9 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
             PortKind::String => json.starts_with('"'),
             _ => true,
         };
+        if fits && let Some(schema) = &port.schema {
+            return types::check(self.draft, schema, parameter, (&port.name, call), target);
+        }
         if !fits {
             let shown: String = json.chars().take(60).collect();
             let message =
@@ -326,7 +407,8 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
             self.draft.doubtful = true;
             return None;
         }
-        Some(self.draft.dataset(&filled))
+        let name = self.draft.renaming.dataset(self.module, filled, Use { read: false, made: true });
+        Some(self.draft.dataset(&name))
     }
 
     /// Notes who makes a dataset; a second producer is a problem, and so is a node that reads what it makes.
@@ -351,7 +433,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
             printable(second_name)
         );
         // The node being drawn is not in the lists of ports yet; its own bindings know where it stands.
-        let same_node = first == node || self.draft.nodes[first].spec == self.spec_number;
+        let same_node = first == node || self.draft.nodes[first].spec == self.instance;
         let place = match same_node {
             true => self.draft.told(Some(
                 self.spec.outputs.bindings.iter().map(|binding| binding.target.site).min().unwrap_or(self.spec.site),
@@ -397,21 +479,29 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
         None
     }
 
-    /// Refuses a name that holds more than letters, digits, `_`, `-` and `.`.
+    /// Refuses a name that holds more than letters, digits, `_`, `-` and `.`; of a dataset also one format behind an `@`.
     fn check_name(&mut self, name: &str, what: &str, site: crate::source::Site) -> bool {
-        let bad =
-            name.chars().find(|&character| !(character.is_alphanumeric() || matches!(character, '_' | '-' | '.')));
-        if bad.is_none() && !name.is_empty() {
+        let (base, format) = if what == "a dataset" { split(name) } else { (name, None) };
+        let plain = |character: &char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
+        let bad = base.chars().chain(format.unwrap_or_default().chars()).find(|character| !plain(character));
+        if bad.is_none() && base.split('.').all(|part| !part.is_empty()) && format != Some("") {
             return true;
         }
         self.draft.problems.add("bad-name", Some(site), || {
             let problem = match bad {
-                None => Problem::new("bad-name", format!("the name of {what} is empty")),
+                None if name.is_empty() => Problem::new("bad-name", format!("the name of {what} is empty")),
+                None if format == Some("") => {
+                    Problem::new("bad-name", format!("`{name}` cannot name {what}: no format follows the `@`"))
+                }
+                None => Problem::new(
+                    "bad-name",
+                    format!("`{name}` cannot name {what}: a dot stands between a namespace and a name"),
+                ),
                 Some(bad) => Problem::new("bad-name", format!("`{name}` cannot name {what}: it holds {bad:?}")),
             };
             match (bad, name.strip_prefix("param:").or_else(|| name.strip_prefix("parameters:"))) {
                 (_, Some(rest)) => problem.hint(format!("did you mean `params:{rest}`?")),
-                (Some('@'), _) => problem.hint("transcoding (`name@format`) is not supported yet"),
+                (Some('@'), _) if what == "a dataset" => problem.hint("a name has one `@` at most: `name@format`"),
                 _ => problem.hint("names are made of letters, digits, `_`, `-` and `.`"),
             }
         });

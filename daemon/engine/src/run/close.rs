@@ -141,7 +141,13 @@ mod tests {
     /// R9: planning rules it out, so the run is spoilt by hand: a node waits for one input too many.
     #[test]
     fn parity_r9_a_run_that_is_stuck_says_what_it_saw() {
-        let port = |name: &str| Port { name: name.to_owned(), kind: PortKind::Any, optional: true, parameter: false };
+        let port = |name: &str| Port {
+            name: name.to_owned(),
+            kind: PortKind::Any,
+            optional: true,
+            parameter: false,
+            schema: None,
+        };
         let node = NodeSignature { name: "n".to_owned(), inputs: vec![port("in")], outputs: vec![port("out")] };
         let plugin = PluginSignature { name: "p".to_owned(), nodes: vec![node], ..PluginSignature::default() };
         let text = "[[node]]\nname = \"a\"\ncall = \"p::n\"\noutputs = [\"x\"]\n\

@@ -11,13 +11,13 @@ fn unknown_keys() {
                 "pipeline.toml",
                 r###"nam = "x"
 colour = "blue"
-include = []
+include = 3
 
 [[node]]
 call = "t::source"
 output = ["a"]
 outputs = ["a"]
-namespace = "n"
+namespace = "n."
 "###,
             ),
             (
@@ -37,17 +37,18 @@ error[unknown-key]: a pipeline has no key `nam`
 
 error[unknown-key]: a pipeline has no key `colour`
   --> pipeline.toml:2:1
-   = hint: its keys are `name`, `node`, `catalog`, `parameters`, `timeout_seconds`, `retries`, `retry_backoff_seconds` and `on_failure`
+   = hint: its keys are `name`, `description`, `node`, `include`, `tags`, `catalog`, `parameters`, `timeout_seconds`, `retries`, `retry_backoff_seconds` and `on_failure`
 
-error[not-supported]: `include` in a pipeline is not supported yet
-  --> pipeline.toml:3:1
+error[wrong-type]: `include` of a pipeline must be a list of tables: write `[[include]]` before each, not an integer
+  --> pipeline.toml:3:11
 
 error[unknown-key]: a node has no key `output`
   --> pipeline.toml:7:1
    = hint: did you mean `outputs`?
 
-error[not-supported]: `namespace` in a node is not supported yet
-  --> pipeline.toml:9:1
+error[bad-name]: `n.` cannot be a namespace
+  --> pipeline.toml:9:13
+   = hint: a namespace is made of letters, digits, `_` and `-`, with a dot between it and one inside of it
 
 error[unknown-key]: a catalog entry has no key `filepath`
   --> catalog.toml:3:1

@@ -46,12 +46,6 @@ error[bad-call]: `copy` is no call: it must be written `plugin::node`
   --> pipeline.toml:14:8
    = hint: did you mean `t::copy`?
 
-error[duplicate-node]: two nodes are named `forecast`
-  --> pipeline.toml:17:1
-   = the first is at pipeline.toml:9:1
-   = a node without a name is called after the function it calls
-   = hint: give one of them a name
-
 error[unknown-node]: plugin `flights` has no node `forecast`
   --> pipeline.toml:18:8
    = hint: its nodes are `clean_flights`, `clean_weather`, `clean_planes`, `build_features`, `split`, `train`, `evaluate`, `carrier_delays` and `delay_chart`
@@ -70,7 +64,8 @@ call = "t::source"
 outputs = ["a"]
 
 [[node]]
-call = "t::source"
+call = "t::copy"
+inputs = ["a"]
 outputs = ["b"]
 
 [[node]]
@@ -87,18 +82,12 @@ outputs = ["m_{n}"]
         )],
         r###"
 error[duplicate-node]: two nodes are named `source`
-  --> pipeline.toml:5:1
-   = the first is at pipeline.toml:1:1
-   = a node without a name is called after the function it calls
-   = hint: give one of them a name
-
-error[duplicate-node]: two nodes are named `source`
-  --> pipeline.toml:10:8
+  --> pipeline.toml:11:8
    = the first is at pipeline.toml:1:1
    = hint: give one of them another name
 
 error[duplicate-node]: two nodes are named `same`
-  --> pipeline.toml:15:8
+  --> pipeline.toml:16:8
    = both come from this node's matrix
    = hint: put `{n}` into its name
 "###,
@@ -119,7 +108,7 @@ outputs = ["a/b"]
 [[node]]
 name = ""
 call = "t::source"
-outputs = ["data@pandas"]
+outputs = ["data@pandas@csv"]
 
 [[node]]
 name = "city_{city}"
@@ -141,9 +130,9 @@ error[bad-name]: the name of a node is empty
   --> pipeline.toml:7:8
    = hint: names are made of letters, digits, `_`, `-` and `.`
 
-error[bad-name]: `data@pandas` cannot name a dataset: it holds '@'
+error[bad-name]: `data@pandas@csv` cannot name a dataset: it holds '@'
   --> pipeline.toml:9:12
-   = hint: transcoding (`name@format`) is not supported yet
+   = hint: a name has one `@` at most: `name@format`
 
 error[bad-name]: `city_New York` cannot name a node: it holds ' '
   --> pipeline.toml:12:8

@@ -138,6 +138,7 @@ pub fn manifest() -> Manifest {
         kind: PortKind::Any,
         optional: false,
         parameter: false,
+        schema: None,
     };
     let nodes = (0..=PORTS_MAX).flat_map(|inputs| (0..=PORTS_MAX).map(move |outputs| (inputs, outputs)));
     let nodes = nodes.map(|(inputs, outputs)| NodeSignature {

@@ -56,6 +56,7 @@ fn ports(text: &str) -> Vec<Port> {
             kind: PortKind::parse(kind.trim_start_matches("params ")),
             optional: name.ends_with('?'),
             parameter: kind.starts_with("params "),
+            schema: None,
         }
     })
     .collect()
@@ -85,12 +86,21 @@ pub const PLUGINS: &str = "
     type formats::sqlite loads table saves table single
 ";
 
-/// Snippets under their file names: `pipeline.toml`, `catalog.toml`, `parameters.toml` (or `.json`).
+/// Snippets under their file names: `pipeline.toml`, `catalog.toml`, `parameters.toml` (or `.json`); `inc/…` are there to be
+/// included, and of several in `pipelines/` the sum is planned.
 pub fn sources(files: &[(&str, &str)]) -> Sources {
     let mut sources = Sources { base_directory: "/project".to_owned(), ..Sources::default() };
     sources.environment.insert("HOME_DATA".to_owned(), "/home/me/data".to_owned());
     for &(name, text) in files {
         let source = Source::new(name, text);
+        match name.split_once('/').map(|(folder, _)| folder) {
+            Some("inc") => sources.includes.push(source.clone()),
+            Some("pipelines") if !sources.pipeline.name.is_empty() => sources.summed.push(source.clone()),
+            _ => {}
+        }
+        if name.starts_with("inc/") || sources.summed.contains(&source) {
+            continue;
+        }
         match name.split(['.', '-']).next() {
             Some("catalog") => sources.catalogs.push(source),
             Some("parameters") => sources.parameters.push(source),

@@ -49,7 +49,8 @@ pub fn graph(plan: &Plan) -> Graph {
             name: dataset.name.to_owned(),
             storage: storage_name(dataset.storage),
             path: path_of(dataset.storage),
-            producer: dataset.producer.map(|node| node_name(plan, node)),
+            // Of a format that is loaded after another was saved, whoever made that.
+            producer: plan.maker(dataset.id).map(|node| node_name(plan, node)),
             consumers: readers(plan, dataset.id),
             is_output: dataset.is_output,
             description: notes.description,

@@ -45,6 +45,8 @@ pub fn sources(submission: &Submission) -> Sources {
     };
     Sources {
         pipeline: source(&submission.pipeline),
+        summed: submission.summed.iter().map(source).collect(),
+        includes: submission.includes.iter().map(source).collect(),
         catalogs: submission.catalogs.iter().map(source).collect(),
         default_patterns: submission.default_patterns.iter().map(source).collect(),
         credentials: submission.credentials.files.iter().map(source).collect(),

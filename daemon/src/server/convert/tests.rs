@@ -36,7 +36,8 @@ outputs = ["end"]
 "#;
 
 fn manifest() -> Manifest {
-    let port = |name: &str, kind, parameter| Port { name: name.to_owned(), kind, optional: false, parameter };
+    let port =
+        |name: &str, kind, parameter| Port { name: name.to_owned(), kind, optional: false, parameter, schema: None };
     let node = |name: &str, inputs| NodeSignature {
         name: name.to_owned(),
         inputs,

@@ -73,7 +73,8 @@ mod tests {
     use crate::server::store::{Location, NewRun};
 
     fn plugins(all: &[(&str, &[&str])]) -> Manifest {
-        let output = || Port { name: "o".to_owned(), kind: PortKind::Json, optional: false, parameter: false };
+        let output =
+            || Port { name: "o".to_owned(), kind: PortKind::Json, optional: false, parameter: false, schema: None };
         let node = |name: &&str| NodeSignature {
             name: (*name).to_owned(),
             outputs: vec![output()],

@@ -35,6 +35,8 @@ fn port(port: &from::PortDescription) -> to::Port {
         kind: to::PortKind::parse(&port.kind),
         optional: port.optional,
         parameter: port.parameter,
+        // What is no JSON says nothing: then the parameter is checked when the node runs.
+        schema: serde_json::from_str(&port.schema).ok(),
     }
 }
 

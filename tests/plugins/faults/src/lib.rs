@@ -42,6 +42,7 @@ plugin! {
         plain::noop,
         plain::add,
         plain::constant,
+        plain::between,
         plain::text,
         plain::shout,
         plain::worker_pid,

@@ -23,6 +23,21 @@ pub fn constant(value: Params<i64>) -> i64 {
     *value
 }
 
+/// What [`between`] takes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(crate = "plugin_api::serde", deny_unknown_fields)]
+#[schemars(crate = "plugin_api::schemars")]
+pub struct Limits {
+    low: i64,
+    high: Option<i64>,
+}
+
+/// The middle of two limits, whose type is known before it runs.
+#[node(outputs = ["value"])]
+pub fn between(limits: Params<Limits>) -> i64 {
+    i64::midpoint(limits.low, limits.high.unwrap_or(limits.low))
+}
+
 /// A text from the parameters.
 #[node(outputs = ["text"])]
 pub fn text(text: Params<String>) -> Text {

@@ -158,6 +158,7 @@ fn the_schemas_are_those_of_the_types() {
     let submission = json!({
         "pipeline": { "name": "p", "text": "", "syntax": "toml" }, "catalogs": [{ "name": "c", "text": "" }],
         "parameters": [], "overrides": [["a.b", "1"]], "base_directory": "/", "inputs": { "a": { "value": 1 } }, "outputs": ["m"], "environment": { "A": "b" }, "run_id": "r",
+        "summed": [{ "name": "q", "text": "" }], "includes": [{ "name": "i", "text": "" }],
         "filter": {
             "tags": ["t"], "from_nodes": ["a"], "to_nodes": ["b"], "nodes": ["c"], "from_inputs": ["d"], "to_outputs": ["e"],
             "namespaces": ["n"],

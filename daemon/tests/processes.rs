@@ -122,7 +122,13 @@ fn read(mut file: File) -> String {
 }
 
 fn task(token: u64) -> TaskRequest {
-    let operation = TaskOperation::Call { node: 0, inputs: vec![Input::Json("1".to_owned())], outputs: 0 };
+    let operation = TaskOperation::Call {
+        node: 0,
+        inputs: vec![Input::Json("1".to_owned())],
+        outputs: 0,
+        chunks: Vec::new(),
+        partitions: Vec::new(),
+    };
     TaskRequest { token, plugin: 0, argument: "{}".to_owned(), operation }
 }
 
@@ -134,7 +140,7 @@ fn a_worker_serves_and_leaves_when_told() {
         let (child, channel) = zygote.worker(1);
         channel.send_task(&task(5)).unwrap();
         match channel.receive_within(PATIENCE).unwrap().unwrap() {
-            WorkerEvent::Failed { token: 5, failure } => {
+            WorkerEvent::Failed { token: 5, failure, .. } => {
                 assert_eq!(failure.kind, "protocol");
                 assert!(failure.message.contains("plugin number 0 was asked for, this process has 0"));
             }

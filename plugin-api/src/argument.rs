@@ -23,6 +23,8 @@ pub struct NodeArgument {
     pub parameters: Value,
     /// The names of the input ports in order.
     pub ports: Vec<String>,
+    /// The output ports whose chunks are saved as they come.
+    pub chunked: Vec<u32>,
 }
 
 /// The argument of an operation on a dataset.
@@ -39,4 +41,6 @@ pub struct DatasetArgument {
     pub options: Value,
     /// The kind that its readers want, or empty.
     pub kind: String,
+    /// Which chunks belong together: for `APPEND`, `FINISH` and `ABANDON`, unique in its process.
+    pub session: String,
 }

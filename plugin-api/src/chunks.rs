@@ -3,11 +3,16 @@
 use crate::{
     Error, Result,
     abi::format,
-    output::{Output, OutputPort},
+    output::{Output, OutputPort, OutputWriter, Steps},
     value::{Bytes, Text},
 };
 
 /// An output given chunk by chunk by an iterator: only one chunk is in the node's own memory at a time.
+///
+/// Bound to a dataset that the catalog keeps, each chunk is saved as it comes and its memory is free before the iterator is
+/// asked for the next, so the whole may be larger than memory. The file takes its place when the node has ended well; a
+/// failure on the way leaves the old one. Bound to memory, the chunks become one block. Several such outputs of a node take
+/// turns, a chunk each.
 ///
 /// Items are tables, record batches, bytes or text, or results of them; an error among them fails the node.
 ///
@@ -30,21 +35,68 @@ where
     I: IntoIterator,
     I::Item: IntoChunk,
 {
-    const KIND: &'static str = <<I::Item as IntoChunk>::Chunk as Chunk>::KIND;
+    const KIND: &'static str = <<I::Item as IntoChunk>::Chunk as Output>::KIND;
+    const CHUNKS: bool = true;
 
     fn write(self, port: &OutputPort<'_>) -> Result<()> {
-        let chunks = self.0.into_iter().map(IntoChunk::into_chunk);
-        <I::Item as IntoChunk>::Chunk::write_all(chunks, port)
+        let mut writing = Writing::new(self.0, port.clone());
+        while writing.step()? {}
+        Ok(())
+    }
+
+    fn steps<'a>(self, port: OutputPort<'a>) -> Box<dyn Steps + 'a>
+    where
+        Self: 'a,
+    {
+        Box::new(Writing::new(self.0, port))
+    }
+}
+
+/// Chunks on their way: each saved as it comes, or all gathered in one block.
+struct Writing<'a, I: Iterator<Item: IntoChunk>> {
+    chunks: I,
+    port: OutputPort<'a>,
+    gathered: Option<Gathered<'a, I>>,
+}
+
+type Gathered<'a, I> = <<<I as Iterator>::Item as IntoChunk>::Chunk as Chunk>::Gathered<'a>;
+
+impl<'a, I: Iterator<Item: IntoChunk>> Writing<'a, I> {
+    fn new(chunks: impl IntoIterator<IntoIter = I>, port: OutputPort<'a>) -> Self {
+        let gathered = (!port.saves_chunks()).then(Gathered::<I>::default);
+        Writing { chunks: chunks.into_iter(), port, gathered }
+    }
+}
+
+impl<I: Iterator<Item: IntoChunk>> Steps for Writing<'_, I> {
+    fn step(&mut self) -> Result<bool> {
+        match (self.chunks.next(), &mut self.gathered) {
+            (Some(chunk), Some(gathered)) => chunk.into_chunk()?.gather(gathered, &self.port)?,
+            (Some(chunk), None) => {
+                chunk.into_chunk()?.write(&self.port)?;
+                self.port.give_chunk()?;
+            }
+            (None, gathered) => {
+                if let Some(gathered) = gathered.take() {
+                    <I::Item as IntoChunk>::Chunk::finish(gathered, &self.port)?;
+                }
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
 /// One piece of a [`Chunks`] output.
-pub trait Chunk: Sized {
-    /// The kind of the port that such pieces make together.
-    const KIND: &'static str;
+pub trait Chunk: Output {
+    /// What chunks that stay in memory gather in.
+    type Gathered<'a>: Default;
 
-    /// Writes all pieces into one block.
-    fn write_all(chunks: impl Iterator<Item = Result<Self>>, port: &OutputPort<'_>) -> Result<()>;
+    /// Adds the chunk to those before it.
+    fn gather<'a>(self, gathered: &mut Self::Gathered<'a>, port: &OutputPort<'a>) -> Result<()>;
+
+    /// Makes what was gathered the output.
+    fn finish<'a>(gathered: Self::Gathered<'a>, port: &OutputPort<'a>) -> Result<()>;
 }
 
 /// A [`Chunk`] or a result of one.
@@ -78,39 +130,39 @@ impl<T: Chunk, E: Into<Error>> IntoChunk for std::result::Result<T, E> {
 }
 
 impl Chunk for Bytes {
-    const KIND: &'static str = "bytes";
+    type Gathered<'a> = Option<OutputWriter<'a>>;
 
-    fn write_all(chunks: impl Iterator<Item = Result<Self>>, port: &OutputPort<'_>) -> Result<()> {
-        write_bytes(chunks, port, format::BYTES)
+    fn gather<'a>(self, gathered: &mut Self::Gathered<'a>, port: &OutputPort<'a>) -> Result<()> {
+        gather_bytes(&self, gathered, port)
+    }
+
+    fn finish<'a>(gathered: Self::Gathered<'a>, port: &OutputPort<'a>) -> Result<()> {
+        finish_bytes(gathered, port, format::BYTES)
     }
 }
 
 impl Chunk for Text {
-    const KIND: &'static str = "text";
+    type Gathered<'a> = Option<OutputWriter<'a>>;
 
-    fn write_all(chunks: impl Iterator<Item = Result<Self>>, port: &OutputPort<'_>) -> Result<()> {
-        write_bytes(chunks.map(|chunk| chunk.map(TextBytes)), port, format::TEXT)
+    fn gather<'a>(self, gathered: &mut Self::Gathered<'a>, port: &OutputPort<'a>) -> Result<()> {
+        gather_bytes(self.as_bytes(), gathered, port)
+    }
+
+    fn finish<'a>(gathered: Self::Gathered<'a>, port: &OutputPort<'a>) -> Result<()> {
+        finish_bytes(gathered, port, format::TEXT)
     }
 }
 
-struct TextBytes(Text);
-
-impl AsRef<[u8]> for TextBytes {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
+fn gather_bytes<'a>(bytes: &[u8], gathered: &mut Option<OutputWriter<'a>>, port: &OutputPort<'a>) -> Result<()> {
+    let writer = match gathered {
+        Some(writer) => writer,
+        none => none.insert(port.writer(1 << 16)?),
+    };
+    std::io::Write::write_all(writer, bytes).map_err(Error::from)
 }
 
-fn write_bytes<T: AsRef<[u8]>>(
-    chunks: impl Iterator<Item = Result<T>>,
-    port: &OutputPort<'_>,
-    format: &str,
-) -> Result<()> {
-    let mut writer = port.writer(1 << 16)?;
-    for chunk in chunks {
-        std::io::Write::write_all(&mut writer, chunk?.as_ref()).map_err(Error::from)?;
-    }
-    writer.finish(format, "")
+fn finish_bytes<'a>(gathered: Option<OutputWriter<'a>>, port: &OutputPort<'a>, format: &str) -> Result<()> {
+    gathered.map_or_else(|| port.writer(0), Ok)?.finish(format, "")
 }
 
 #[cfg(feature = "arrow")]
@@ -125,25 +177,31 @@ mod tables {
     };
 
     impl Chunk for Table {
-        const KIND: &'static str = "table";
+        /// Nothing until the first chunk, which knows the columns.
+        type Gathered<'a> = Option<TableWriter<'a>>;
 
-        fn write_all(mut chunks: impl Iterator<Item = Result<Self>>, port: &OutputPort<'_>) -> Result<()> {
-            let first = chunks.next().ok_or_else(no_chunks)??;
-            let mut writer = TableWriter::new(first.schema().clone(), port)?;
-            for table in std::iter::once(Ok(first)).chain(chunks) {
-                for batch in table?.batches() {
-                    writer.write(batch)?;
-                }
-            }
-            writer.finish()
+        fn gather<'a>(self, gathered: &mut Self::Gathered<'a>, port: &OutputPort<'a>) -> Result<()> {
+            let writer = match gathered {
+                Some(writer) => writer,
+                none => none.insert(TableWriter::new(self.schema().clone(), port)?),
+            };
+            self.batches().iter().try_for_each(|batch| writer.write(batch))
+        }
+
+        fn finish<'a>(gathered: Self::Gathered<'a>, _port: &OutputPort<'a>) -> Result<()> {
+            gathered.ok_or_else(no_chunks)?.finish()
         }
     }
 
     impl Chunk for RecordBatch {
-        const KIND: &'static str = "table";
+        type Gathered<'a> = Option<TableWriter<'a>>;
 
-        fn write_all(chunks: impl Iterator<Item = Result<Self>>, port: &OutputPort<'_>) -> Result<()> {
-            Table::write_all(chunks.map(|batch| batch.map(Table::from)), port)
+        fn gather<'a>(self, gathered: &mut Self::Gathered<'a>, port: &OutputPort<'a>) -> Result<()> {
+            Table::from(self).gather(gathered, port)
+        }
+
+        fn finish<'a>(gathered: Self::Gathered<'a>, port: &OutputPort<'a>) -> Result<()> {
+            Table::finish(gathered, port)
         }
     }
 

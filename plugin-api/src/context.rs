@@ -49,6 +49,15 @@ impl Context {
         Context { call, argument: OnceLock::new(), outputs: &[] }
     }
 
+    pub(crate) fn call(&self) -> &Call<'static> {
+        &self.call
+    }
+
+    /// The output ports whose chunks are saved as they come.
+    pub(crate) fn chunked(&self) -> &[u32] {
+        &self.argument().chunked
+    }
+
     fn argument(&self) -> &NodeArgument {
         // Read only when a node asks: most calls never pay for it. The host writes it, so it is well-formed.
         self.argument.get_or_init(|| serde_json::from_str(self.call.argument()).unwrap_or_default())
@@ -169,7 +178,7 @@ impl Context {
     }
 
     pub(crate) fn output<'a>(&'a self, index: u32, name: &str) -> OutputPort<'a> {
-        OutputPort::new(&self.call, index, name)
+        OutputPort::new(self, index, name)
     }
 
     pub(crate) fn input(&self, port: u32) -> Result<Option<InputBlock>> {

@@ -1,9 +1,13 @@
 //! Dataset types: how a persisted dataset is loaded and saved.
 
 use std::{
+    collections::HashMap,
     ops::Deref,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde::de::DeserializeOwned;
@@ -68,6 +72,9 @@ pub trait Dataset: Default + Send + Sync + 'static {
     const SAVES: &'static [&'static str];
     /// Whether only one process may use a dataset of this type at a time.
     const SINGLE_PROCESS: bool = false;
+    /// Whether it can save chunk by chunk: then it must have [`begin`](Dataset::begin). A node whose output comes in
+    /// [`Chunks`](crate::Chunks) can be bound to no type that cannot.
+    const APPENDS: bool = false;
 
     /// Whether [`release`](Dataset::release) is to be called when a run needs a dataset no more. Only a type that keeps
     /// something in memory between operations wants that.
@@ -84,6 +91,12 @@ pub trait Dataset: Default + Send + Sync + 'static {
     /// Writes the data: [`SaveRequest::take`]. A reader should never see half of it, and a failed save should leave the
     /// old data.
     fn save(&self, request: &SaveRequest) -> Result<()>;
+
+    /// Begins a save that comes chunk by chunk. What is there stays until [`ChunkSession::finish`].
+    fn begin(&self, request: &DatasetRequest) -> Result<Box<dyn ChunkSession>> {
+        let _ = request;
+        Err(Error::output(format!("the dataset type `{}` cannot save chunk by chunk", Self::NAME)))
+    }
 
     /// Whether the data is there. By default: whether the path exists.
     fn exists(&self, request: &DatasetRequest) -> Result<bool> {
@@ -103,6 +116,21 @@ pub trait Dataset: Default + Send + Sync + 'static {
         Ok(serde_json::json!({ "type": Self::NAME, "path": request.argument.path }))
     }
 }
+
+/// A save that comes chunk by chunk: each is written before the next one is made.
+///
+/// Dropped without `finish`, it has failed: what was there before must stand, and nothing of the session may be left. The
+/// process may be killed at any time, so what it writes to should have no name before `finish`.
+pub trait ChunkSession: Send {
+    /// Writes the next chunk: [`SaveRequest::take`].
+    fn append(&mut self, request: &SaveRequest) -> Result<()>;
+
+    /// Puts what was written in the place of what was there. There may have been no chunk.
+    fn finish(self: Box<Self>, request: &DatasetRequest) -> Result<()>;
+}
+
+/// The chunk sessions that are open in this process, by their names.
+pub(crate) type Sessions = Mutex<HashMap<String, Box<dyn ChunkSession>>>;
 
 /// Which dataset an operation is about.
 pub struct DatasetRequest {
@@ -222,17 +250,19 @@ pub(crate) fn manifest<D: Dataset>() -> DatasetManifest {
         saves: strings(D::SAVES),
         single_process: D::SINGLE_PROCESS,
         releases: D::RELEASES,
+        appends: D::APPENDS,
         options: D::options(),
     }
 }
 
 /// Performs an operation and gives its JSON answer; an error names dataset, type and path.
-pub(crate) fn perform<D: Dataset>(dataset: &D, number: u32, call: Call<'_>) -> Result<String> {
+pub(crate) fn perform<D: Dataset>(dataset: &D, sessions: &Sessions, number: u32, call: Call<'_>) -> Result<String> {
     let argument: DatasetArgument = serde_json::from_str(call.argument())
         .map_err(|error| Error::input("the argument of the dataset operation cannot be read").because(error))?;
     let doing = match number {
         operation::LOAD => "loading",
-        operation::SAVE => "saving",
+        operation::SAVE | operation::APPEND | operation::FINISH => "saving",
+        operation::ABANDON => "giving up saving",
         operation::EXISTS => "looking for",
         operation::RELEASE => "releasing",
         operation::DESCRIBE => "describing",
@@ -243,7 +273,46 @@ pub(crate) fn perform<D: Dataset>(dataset: &D, number: u32, call: Call<'_>) -> R
         path => format!(" at `{}`", PathBuf::from(path).display()),
     };
     let trying = format!("{doing} the dataset `{}` ({}){place}", argument.dataset, D::NAME);
-    operate(dataset, number, call, argument).map_err(|error| error.context(trying))
+    let operated = match number {
+        operation::APPEND | operation::FINISH | operation::ABANDON => {
+            in_session(dataset, sessions, number, call, argument)
+        }
+        _ => operate(dataset, number, call, argument),
+    };
+    operated.map_err(|error| error.context(trying))
+}
+
+/// One step of a chunk session. A session whose step fails or panics is gone, and with it what it wrote.
+fn in_session<D: Dataset>(
+    dataset: &D,
+    sessions: &Sessions,
+    number: u32,
+    call: Call<'_>,
+    argument: DatasetArgument,
+) -> Result<String> {
+    let all = || sessions.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = argument.session.clone();
+    // Out of the list meanwhile: other sessions need not wait for this one's disk.
+    let open = all().remove(&name);
+    let begun = |request: &DatasetRequest| open.map_or_else(|| dataset.begin(request), Ok);
+    let request = |call| DatasetRequest::over(call, argument);
+    match number {
+        operation::APPEND => call.scope(
+            |call| SaveRequest { request: request(call) },
+            |request| {
+                let mut session = begun(request)?;
+                session.append(request)?;
+                all().insert(name, session);
+                Ok(())
+            },
+        ),
+        operation::FINISH => call.scope(request, |request| begun(request)?.finish(request)),
+        _ => {
+            drop(begun);
+            Ok(())
+        }
+    }
+    .map(|()| "null".to_owned())
 }
 
 fn operate<D: Dataset>(dataset: &D, number: u32, call: Call<'_>, argument: DatasetArgument) -> Result<String> {

@@ -9,7 +9,7 @@ use crate::{
     Error, Result,
     abi::{Call, Failure, Host, PluginModule, PluginModuleRef},
     context::Context,
-    dataset::{self, Dataset},
+    dataset::{self, Dataset, Sessions},
     hook::{self, Hook, HookSlot},
     logging,
     manifest::{DatasetManifest, HookManifest, NodeManifest, PluginManifest},
@@ -59,13 +59,14 @@ pub trait DatasetEntry: Sync {
 /// Holds the one instance of a dataset type in its process.
 pub struct DatasetSlot<D> {
     dataset: OnceLock<D>,
+    sessions: OnceLock<Sessions>,
 }
 
 impl<D: Dataset> DatasetSlot<D> {
     /// An empty one.
     #[expect(clippy::new_without_default, reason = "made in a const context only")]
     pub const fn new() -> Self {
-        DatasetSlot { dataset: OnceLock::new() }
+        DatasetSlot { dataset: OnceLock::new(), sessions: OnceLock::new() }
     }
 }
 
@@ -75,7 +76,8 @@ impl<D: Dataset> DatasetEntry for DatasetSlot<D> {
     }
 
     fn call(&self, operation: u32, call: Call<'_>) -> Result<String> {
-        dataset::perform(self.dataset.get_or_init(D::default), operation, call)
+        let sessions = self.sessions.get_or_init(Sessions::default);
+        dataset::perform(self.dataset.get_or_init(D::default), sessions, operation, call)
     }
 }
 

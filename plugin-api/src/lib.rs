@@ -62,6 +62,7 @@ pub mod manifest;
 pub mod node;
 mod output;
 mod panics;
+mod partitions;
 pub mod prelude;
 #[doc(hidden)]
 pub mod schema;
@@ -86,11 +87,12 @@ pub use self::{
     array::{Array, ArrayBuilder},
     chunks::{Chunk, Chunks, IntoChunk},
     context::Context,
-    dataset::Dataset,
+    dataset::{ChunkSession, Dataset},
     error::{Error, Result},
     hook::Hook,
     node::{Input, Node, Outputs},
     output::{Output, OutputPort, OutputWriter, Written},
+    partitions::{IntoPartition, Partition, Partitioned, Partitions},
     value::{Block, Bytes, Text},
 };
 

@@ -60,6 +60,8 @@ pub struct PortManifest {
     /// The JSON schema of the type behind `Params<…>`, as text; empty where it has none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub schema: String,
+    /// Whether what it gives comes chunk by chunk (`Chunks<…>`).
+    pub chunks: bool,
     /// The type as the author wrote it.
     pub rust_type: String,
     /// What the author says about it.
@@ -83,6 +85,8 @@ pub struct DatasetManifest {
     /// Whether it wants to be told when a run needs a dataset no more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub releases: bool,
+    /// Whether it can save chunk by chunk.
+    pub appends: bool,
     /// The options that a catalog entry may give.
     pub options: Vec<OptionManifest>,
 }

@@ -5,7 +5,7 @@ use crate::{
     abi::InputBlock,
     context::Context,
     manifest::{NodeManifest, PortManifest},
-    output::Output,
+    output::{Output, OutputPort, Steps},
 };
 
 /// A type that a node may take as an input.
@@ -79,6 +79,8 @@ impl<T: Input> Input for Option<T> {
 pub trait Outputs {
     /// The kinds of the outputs, in order.
     const KINDS: &'static [&'static str];
+    /// Which of the outputs come in chunks, in order.
+    const CHUNKS: &'static [bool];
 
     /// Writes each to its port; `names` are the ports' names.
     fn write(self, ctx: &Context, names: &[&str]) -> Result<()>;
@@ -86,14 +88,16 @@ pub trait Outputs {
 
 impl<T: Output> Outputs for T {
     const KINDS: &'static [&'static str] = &[T::KIND];
+    const CHUNKS: &'static [bool] = &[T::CHUNKS];
 
     fn write(self, ctx: &Context, names: &[&str]) -> Result<()> {
-        write_one(self, ctx, 0, names)
+        self.write(&port(ctx, 0, names))
     }
 }
 
 impl Outputs for () {
     const KINDS: &'static [&'static str] = &[];
+    const CHUNKS: &'static [bool] = &[];
 
     fn write(self, _ctx: &Context, _names: &[&str]) -> Result<()> {
         Ok(())
@@ -102,6 +106,7 @@ impl Outputs for () {
 
 impl<T: Outputs, E: Into<Error>> Outputs for std::result::Result<T, E> {
     const KINDS: &'static [&'static str] = T::KINDS;
+    const CHUNKS: &'static [bool] = T::CHUNKS;
 
     fn write(self, ctx: &Context, names: &[&str]) -> Result<()> {
         self.map_err(Into::into)?.write(ctx, names)
@@ -112,10 +117,14 @@ macro_rules! tuples {
     ($($type:ident $value:ident $index:literal),+) => {
         impl<$($type: Output),+> Outputs for ($($type,)+) {
             const KINDS: &'static [&'static str] = &[$($type::KIND),+];
+            const CHUNKS: &'static [bool] = &[$($type::CHUNKS),+];
 
             fn write(self, ctx: &Context, names: &[&str]) -> Result<()> {
                 let ($($value,)+) = self;
-                $(write_one($value, ctx, $index, names)?;)+
+                if [$($type::CHUNKS),+].contains(&true) {
+                    return take_turns(vec![$($value.steps(port(ctx, $index, names))),+]);
+                }
+                $($value.write(&port(ctx, $index, names))?;)+
                 Ok(())
             }
         }
@@ -131,8 +140,22 @@ tuples!(A a 0, B b 1, C c 2, D d 3, E e 4, F f 5);
 tuples!(A a 0, B b 1, C c 2, D d 3, E e 4, F f 5, G g 6);
 tuples!(A a 0, B b 1, C c 2, D d 3, E e 4, F f 5, G g 6, H h 7);
 
-fn write_one<T: Output>(value: T, ctx: &Context, index: u32, names: &[&str]) -> Result<()> {
-    value.write(&ctx.output(index, names.get(index as usize).copied().unwrap_or("?")))
+fn port<'a>(ctx: &'a Context, index: u32, names: &[&str]) -> OutputPort<'a> {
+    ctx.output(index, names.get(index as usize).copied().unwrap_or("?"))
+}
+
+/// Writes several outputs round by round, a step of each: iterators that share what they give from need not keep it.
+fn take_turns(mut outputs: Vec<Box<dyn Steps + '_>>) -> Result<()> {
+    while !outputs.is_empty() {
+        let mut going = Vec::with_capacity(outputs.len());
+        for mut output in outputs {
+            if output.step()? {
+                going.push(output);
+            }
+        }
+        outputs = going;
+    }
+    Ok(())
 }
 
 /// A node of a plugin. Implemented by `#[node]` on a hidden type of the function's name; the same path names both.
@@ -237,6 +260,7 @@ pub mod generated {
             parameter: T::PARAMETER,
             rust_type: rust_type.to_owned(),
             doc: doc(doc_lines),
+            ..PortManifest::default()
         }
     }
 
@@ -246,6 +270,7 @@ pub mod generated {
         let describe = |(index, name): (usize, &&str)| PortManifest {
             name: (*name).to_owned(),
             kind: R::KINDS.get(index).copied().unwrap_or("any").to_owned(),
+            chunks: R::CHUNKS.get(index).copied().unwrap_or_default(),
             rust_type: rust_types.get(index).copied().unwrap_or_default().to_owned(),
             ..PortManifest::default()
         };

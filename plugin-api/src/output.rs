@@ -6,6 +6,7 @@ use crate::{
     Error, Result,
     abi::{self, Call, format},
     array::{Array, Number},
+    context::Context,
     value::{Bytes, Text},
 };
 
@@ -21,21 +22,61 @@ use crate::{
 pub trait Output {
     /// The kind of the port (`table`, `json`, …).
     const KIND: &'static str;
+    /// Whether the value comes in chunks, which a dataset type can save as they come.
+    const CHUNKS: bool = false;
 
     /// Writes the value as the output `port`.
     fn write(self, port: &OutputPort<'_>) -> Result<()>;
+
+    /// Writes the value step by step, so that several outputs can take turns. What is whole takes one step.
+    fn steps<'a>(self, port: OutputPort<'a>) -> Box<dyn Steps + 'a>
+    where
+        Self: Sized + 'a,
+    {
+        Box::new(OneStep { value: Some(self), port })
+    }
+}
+
+/// An output that is being written, step by step.
+pub trait Steps {
+    /// Takes the next step; says whether there are more.
+    fn step(&mut self) -> Result<bool>;
+}
+
+struct OneStep<'a, T> {
+    value: Option<T>,
+    port: OutputPort<'a>,
+}
+
+impl<T: Output> Steps for OneStep<'_, T> {
+    fn step(&mut self) -> Result<bool> {
+        self.value.take().map_or(Ok(()), |value| value.write(&self.port))?;
+        Ok(false)
+    }
 }
 
 /// One output of a call.
+#[derive(Clone)]
 pub struct OutputPort<'a> {
-    call: &'a Call<'static>,
+    context: &'a Context,
     index: u32,
     name: String,
 }
 
 impl<'a> OutputPort<'a> {
-    pub(crate) fn new(call: &'a Call<'static>, index: u32, name: &str) -> Self {
-        OutputPort { call, index, name: name.to_owned() }
+    pub(crate) fn new(context: &'a Context, index: u32, name: &str) -> Self {
+        OutputPort { context, index, name: name.to_owned() }
+    }
+
+    /// Whether what is written to it is to be given chunk by chunk, to be saved as it comes: [`OutputPort::give_chunk`].
+    pub fn saves_chunks(&self) -> bool {
+        self.context.chunked().contains(&self.index)
+    }
+
+    /// Has what was written be saved as the next chunk, and frees the port for the one after it. When this returns, the chunk
+    /// is saved and its memory free.
+    pub fn give_chunk(&self) -> Result<()> {
+        self.context.call().give_chunk(self.index, "").map_err(|failure| self.explain(failure))
     }
 
     /// Its number.
@@ -50,14 +91,9 @@ impl<'a> OutputPort<'a> {
 
     /// New memory for it.
     pub fn writer(&self, capacity: usize) -> Result<OutputWriter<'a>> {
-        let buffer = self.call.allocate(self.index, capacity as u64).map_err(|failure| self.explain(failure))?;
-        Ok(OutputWriter {
-            call: self.call,
-            index: self.index,
-            name: self.name.clone(),
-            buffer: Some(buffer),
-            length: 0,
-        })
+        let call = self.context.call();
+        let buffer = call.allocate(self.index, capacity as u64).map_err(|failure| self.explain(failure))?;
+        Ok(OutputWriter { call, index: self.index, name: self.name.clone(), buffer: Some(buffer), length: 0 })
     }
 
     /// Writes all of it at once.
@@ -67,6 +103,12 @@ impl<'a> OutputPort<'a> {
         let mut writer = self.writer(bytes.len())?;
         io::Write::write_all(&mut writer, bytes).map_err(|error| self.explain(error))?;
         writer.finish(format, metadata)
+    }
+
+    /// Has what was written be saved as the partition of this name, and frees the port for the next one.
+    pub fn give_partition(&self, name: &str) -> Result<()> {
+        let given = self.context.call().give_chunk(self.index, name);
+        given.map_err(|failure| self.explain(failure).context(format!("giving the partition `{name}`")))
     }
 
     fn explain(&self, error: impl Into<Error>) -> Error {

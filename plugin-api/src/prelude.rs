@@ -2,9 +2,9 @@
 
 #[doc(no_inline)]
 pub use crate::{
-    Array, Block, Bytes, Chunks, Context, Dataset, Error, Hook, Input, Output, OutputPort, Outputs, Result, Text,
-    Written, bail,
-    dataset::{DatasetRequest, LoadRequest, SaveRequest},
+    Array, Block, Bytes, Chunks, Context, Dataset, Error, Hook, Input, Output, OutputPort, Outputs, Partitioned,
+    Partitions, Result, Text, Written, bail,
+    dataset::{ChunkSession, DatasetRequest, LoadRequest, SaveRequest},
     ensure,
     error::ResultExt as _,
     hook::{

@@ -60,7 +60,7 @@ fn one_that_is_no_plugin() {
 
 #[test]
 fn one_of_another_abi_version() {
-    check_plugin("wrong_abi_version", &["expected 1.0.0", "found 0.7.0"]);
+    check_plugin("wrong_abi_version", &["expected 1.1.0", "found 0.7.0"]);
 }
 
 #[test]

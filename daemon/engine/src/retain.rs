@@ -2,7 +2,8 @@
 //!
 //! A dataset's readers are the nodes that consume it and its own save. A reader is done when it has read, and also when it
 //! will never read. The block goes when it exists and the last reader is done, whichever comes later; it goes once. An
-//! output of the pipeline never goes: the caller keeps it until someone fetches it.
+//! output of the pipeline never goes: the caller keeps it until someone fetches it. What a call saves chunk by chunk never
+//! comes to exist.
 
 use crate::id::{DatasetId, IdVec};
 use crate::plan::Plan;
@@ -25,7 +26,7 @@ impl Readers {
     /// Counts the readers of a plan's datasets.
     pub fn new(plan: &Plan) -> Self {
         let states = plan.datasets().map(|dataset| {
-            let saved = dataset.producer.is_some() && dataset.storage.is_some();
+            let saved = dataset.producer.is_some() && plan.task_of(dataset.id).is_some();
             let left = dataset.consumers.len() + usize::from(saved);
             State {
                 left: u32::try_from(left).unwrap_or(u32::MAX),

@@ -46,6 +46,8 @@ pub struct Port {
     pub parameter: bool,
     /// The JSON schema of the parameters it takes, where the plugin announces one.
     pub schema: Option<serde_json::Value>,
+    /// Whether what it gives comes chunk by chunk (`Chunks<I>`), so that a dataset type can save it as it comes.
+    pub chunks: bool,
 }
 
 /// One dataset type of a plugin.
@@ -61,6 +63,8 @@ pub struct DatasetTypeSignature {
     pub single_process: bool,
     /// Whether it is to be told when a run needs a dataset no more.
     pub releases: bool,
+    /// Whether it can save chunk by chunk.
+    pub appends: bool,
 }
 
 /// What passes through a port.

@@ -221,6 +221,8 @@ pub struct EntrySpec<'a> {
     pub layer: Option<Word<'a>>,
     /// How programs that draw the pipeline may show it: anything.
     pub preview: Option<Value<'a>>,
+    /// Whether the path is a directory, and every file in it a partition.
+    pub partitioned: Option<Partitioned<'a>>,
     /// Keys that are known but not built yet.
     pub unsupported: Vec<Word<'a>>,
 }
@@ -234,6 +236,15 @@ pub struct SchemaSpec<'a> {
     pub columns: Vec<(Word<'a>, Word<'a>)>,
     /// Whether data that does not fit is only warned of.
     pub warns: bool,
+}
+
+/// What is said of a dataset of many files.
+#[derive(Clone, Debug)]
+pub struct Partitioned<'a> {
+    /// Where it is said.
+    pub site: Site,
+    /// What the names of the files end in, and the names of the partitions do not.
+    pub suffix: Option<Word<'a>>,
 }
 
 impl PolicySpec {

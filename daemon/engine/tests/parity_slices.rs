@@ -147,6 +147,7 @@ fn manifest() -> Manifest {
                 optional: false,
                 parameter: false,
                 schema: None,
+                chunks: false,
             })
             .collect()
     };

@@ -83,7 +83,15 @@ fn answer(
     let name = abi::entry(found, "hook", &found.description.hooks, hook)?.name.clone();
     // A hook may replace any of the inputs it is shown, and need not.
     let expected = Expected::any_of(format!("hook `{name}`"), inputs.len());
-    let setting = Setting { argument: &argument, token, page, reserve: &Granted };
+    let setting = Setting {
+        argument: &argument,
+        token,
+        page,
+        reserve: &Granted,
+        chunks: None,
+        partitions: None,
+        is_inner: false,
+    };
     let state = CallState::new(setting, inputs, descriptors, expected)?;
     let answer = found.module.call_hook()(hook, Call::new(&state)).into_result()?;
     Ok((answer.into(), state.finish()?))

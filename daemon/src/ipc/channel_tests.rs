@@ -18,7 +18,7 @@ fn task(argument: String) -> ToWorker {
         place: BlockPlace::Memfd { descriptor: 0, size: 4096 },
     };
     let inputs = vec![InputValue::Absent, InputValue::Json("[1]".to_owned()), InputValue::Block(block)];
-    let operation = Operation::Call { node: 1, inputs, outputs: 2 };
+    let operation = Operation::Call { node: 1, inputs, outputs: 2, chunks: Vec::new(), partitions: Vec::new() };
     ToWorker::Task(Task { token: u64::MAX, plugin: 0, argument, operation })
 }
 
@@ -77,7 +77,7 @@ fn what_a_plugin_may_send_is_bounded() {
         let text = "ä".repeat(length / 2);
         let (kind, place, hint) = (text.clone(), text.clone(), text.clone());
         let failure = TaskFailure { kind, place, hint, message: text.clone(), causes: vec![text; causes] };
-        FromWorker::Failed { token: 1, failure }
+        FromWorker::Failed { token: 1, failure, saving: None }
     };
     worker.send(&failed(200_000, 40), &[]).unwrap();
     let WorkerEvent::Failed { failure, .. } = server.receive().unwrap() else { panic!("a failure") };
@@ -145,7 +145,7 @@ fn a_claim_names_a_descriptor_that_is_there_and_only_once() {
     ] {
         let (server, worker) = WorkerChannel::pair().unwrap();
         let worker = Channel::from_socket(worker);
-        let done = FromWorker::Done { token: 1, outputs: claims, answer: String::new() };
+        let done = FromWorker::Done { token: 1, outputs: claims, answer: String::new(), chunks: Vec::new() };
         worker.send(&done, &[file.as_fd(), file.as_fd()]).unwrap();
         let event = server.receive();
         assert_eq!(matches!(event, Ok(WorkerEvent::Done { .. })), fine, "{event:?}");

@@ -17,9 +17,9 @@ use std::time::Duration;
 use super::channel::{Channel, ChannelError, Received};
 use super::manifest::GenerationManifest;
 use super::message::{
-    BlockClaim, BlockPlace, DESCRIPTORS_MAX, DatasetOperation, Ending, FromHookHost, FromWorker, FromZygote,
-    InputValue, LibraryCopy, Limits, LogRecord, Operation, PLUGIN_BODY_MAX, Role, StartMethod, Task, TaskFailure,
-    ToHookHost, ToWorker, ToZygote,
+    BlockClaim, BlockPlace, ChunkPort, DESCRIPTORS_MAX, DatasetOperation, Ending, FromHookHost, FromWorker, FromZygote,
+    InputValue, LibraryCopy, Limits, LogRecord, Operation, PLUGIN_BODY_MAX, PartitionSource, Role, SavedChunks,
+    StartMethod, Task, TaskFailure, ToHookHost, ToWorker, ToZygote,
 };
 use crate::block::Block;
 use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
@@ -204,6 +204,19 @@ pub enum TaskOperation {
         inputs: Vec<Input>,
         /// How many output ports there are.
         outputs: u32,
+        /// Those whose chunks are saved as they come.
+        chunks: Vec<ChunkPort>,
+        /// What the partitions of its inputs are loaded by.
+        partitions: Vec<PartitionSource>,
+    },
+    /// List the partitions in a directory.
+    ListPartitions {
+        /// The dataset's name.
+        dataset: String,
+        /// The directory.
+        directory: String,
+        /// What the files' names end in.
+        suffix: String,
     },
     /// Call a dataset type.
     Dataset {
@@ -243,6 +256,20 @@ pub enum WorkerEvent {
         outputs: Vec<ClaimedBlock>,
         /// A dataset operation's answer, JSON, or empty.
         answer: String,
+        /// What it says of the chunks it saved.
+        chunks: Vec<SavedChunks>,
+    },
+    /// A chunk is about to be saved; the worker waits for [`WorkerChannel::proceed`].
+    Chunk {
+        /// The task.
+        token: u64,
+        /// The chunk; to be checked.
+        chunk: ClaimedBlock,
+    },
+    /// The chunk was saved; the worker waits for [`WorkerChannel::proceed`].
+    ChunkSaved {
+        /// The task.
+        token: u64,
     },
     /// The task failed.
     Failed {
@@ -250,6 +277,8 @@ pub enum WorkerEvent {
         token: u64,
         /// Why.
         failure: TaskFailure,
+        /// The output port whose chunks could not be saved, if that is why.
+        saving: Option<u32>,
     },
 }
 
@@ -264,9 +293,15 @@ impl WorkerChannel {
     pub fn send_task(&self, request: &TaskRequest) -> Result<(), ChannelError> {
         let mut descriptors = Vec::new();
         let operation = match &request.operation {
-            TaskOperation::Call { node, inputs, outputs } => {
+            TaskOperation::ListPartitions { dataset, directory, suffix } => Operation::ListPartitions {
+                dataset: dataset.clone(),
+                directory: directory.clone(),
+                suffix: suffix.clone(),
+            },
+            TaskOperation::Call { node, inputs, outputs, chunks, partitions } => {
                 let inputs = inputs.iter().map(|input| input.value(&mut descriptors)).collect();
-                Operation::Call { node: *node, inputs, outputs: *outputs }
+                let (chunks, partitions) = (chunks.clone(), partitions.clone());
+                Operation::Call { node: *node, inputs, outputs: *outputs, chunks, partitions }
             }
             TaskOperation::Dataset { dataset_type, operation, input, file } => Operation::Dataset {
                 dataset_type: *dataset_type,
@@ -293,6 +328,11 @@ impl WorkerChannel {
         self.0.try_send(&ToWorker::Reserved { token, granted: Err(reason) }, &[])
     }
 
+    /// Lets a task that told of a chunk go on, or makes it fail for this reason.
+    pub fn proceed(&self, token: u64, go: Result<(), String>) -> Result<(), ChannelError> {
+        self.0.try_send(&ToWorker::Proceed { token, go }, &[])
+    }
+
     /// Asks it to leave.
     pub fn quit(&self) -> Result<(), ChannelError> {
         self.0.try_send(&ToWorker::Quit, &[])
@@ -315,10 +355,16 @@ fn worker_event(received: Received<FromWorker>) -> Result<WorkerEvent, ChannelEr
         FromWorker::Ready { pid } => WorkerEvent::Ready { pid },
         FromWorker::Log(record) => WorkerEvent::Log(record.cut()),
         FromWorker::Reserve { token, bytes } => WorkerEvent::Reserve { token, bytes },
-        FromWorker::Done { token, outputs, answer } => {
-            WorkerEvent::Done { token, outputs: resolve(outputs, descriptors)?, answer }
+        FromWorker::Done { token, outputs, answer, chunks } => {
+            WorkerEvent::Done { token, outputs: resolve(outputs, descriptors)?, answer, chunks }
         }
-        FromWorker::Failed { token, failure } => WorkerEvent::Failed { token, failure: failure.cut() },
+        FromWorker::Chunk { token, claim } => {
+            let chunk = resolve(vec![claim], descriptors)?.pop();
+            let chunk = chunk.ok_or_else(|| ChannelError::Protocol("a chunk without a block came".to_owned()))?;
+            WorkerEvent::Chunk { token, chunk }
+        }
+        FromWorker::ChunkSaved { token } => WorkerEvent::ChunkSaved { token },
+        FromWorker::Failed { token, failure, saving } => WorkerEvent::Failed { token, failure: failure.cut(), saving },
     })
 }
 

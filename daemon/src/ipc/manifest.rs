@@ -71,6 +71,8 @@ pub struct PortDescription {
     pub parameter: bool,
     /// The JSON schema of the parameters it takes, as text, or empty.
     pub schema: String,
+    /// Whether what it gives comes chunk by chunk.
+    pub chunks: bool,
     /// The type as the author wrote it.
     pub rust_type: String,
     /// Its documentation.
@@ -93,6 +95,8 @@ pub struct DatasetDescription {
     pub single_process: bool,
     /// Whether it is to be told when a run needs a dataset no more.
     pub releases: bool,
+    /// Whether it can save chunk by chunk.
+    pub appends: bool,
     /// The options it understands.
     pub options: Vec<OptionDescription>,
 }

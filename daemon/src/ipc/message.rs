@@ -149,6 +149,13 @@ pub enum ToWorker {
         /// Whether it may, or why not.
         granted: Result<(), String>,
     },
+    /// The answer to [`FromWorker::Chunk`] and [`FromWorker::ChunkSaved`].
+    Proceed {
+        /// The task that asked.
+        token: u64,
+        /// Whether it may go on, or why not.
+        go: Result<(), String>,
+    },
     /// Leave, with exit code 0.
     Quit,
 }
@@ -175,8 +182,21 @@ pub enum Operation {
         node: u32,
         /// One value for each input port, in order.
         inputs: Vec<InputValue>,
-        /// How many output ports the server expects to be filled.
+        /// How many output ports there are.
         outputs: u32,
+        /// Those of them whose chunks are saved as they come. The server expects all others to be filled.
+        chunks: Vec<ChunkPort>,
+        /// What the partitions of its inputs are loaded by.
+        partitions: Vec<PartitionSource>,
+    },
+    /// Fill output port 0 with the names of the partitions in a directory.
+    ListPartitions {
+        /// The dataset's name.
+        dataset: String,
+        /// The directory.
+        directory: String,
+        /// What the files' names end in.
+        suffix: String,
     },
     /// Call a dataset type.
     Dataset {
@@ -189,6 +209,50 @@ pub enum Operation {
         /// The descriptor of a sealed file to load from, instead of the path, which is then its name for people.
         file: Option<u32>,
     },
+}
+
+/// An output port whose chunks are saved as they come, by the worker that runs the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkPort {
+    /// The output port.
+    pub port: u32,
+    /// Index into [`GenerationManifest::plugins`].
+    pub plugin: u32,
+    /// Index into [`super::manifest::PluginDescription::datasets`].
+    pub dataset_type: u32,
+    /// The argument of the dataset type's operations, JSON; names the session that the chunks belong to.
+    pub argument: String,
+    /// Whether the server wants to see each chunk before it is saved, and to hear when it was.
+    pub announced: bool,
+    /// Whether each chunk is a partition, a file of its own in the directory that is the argument's `path`; what their names
+    /// end in.
+    pub suffix: Option<String>,
+}
+
+/// What the partitions of an input are loaded by, by the worker that runs the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionSource {
+    /// The dataset's name.
+    pub dataset: String,
+    /// Index into [`GenerationManifest::plugins`].
+    pub plugin: u32,
+    /// Index into [`super::manifest::PluginDescription::datasets`].
+    pub dataset_type: u32,
+    /// The argument of a load, JSON; its `path` is the directory.
+    pub argument: String,
+    /// What the files' names end in.
+    pub suffix: String,
+}
+
+/// What became of a port whose chunks were saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedChunks {
+    /// The output port.
+    pub port: u32,
+    /// How many there were.
+    pub chunks: u64,
+    /// Their bytes as blocks, all together.
+    pub bytes: u64,
 }
 
 /// What a dataset type can be asked.
@@ -269,6 +333,20 @@ pub enum FromWorker {
         outputs: Vec<BlockClaim>,
         /// A dataset operation's answer, JSON, or empty.
         answer: String,
+        /// What a call saved chunk by chunk.
+        chunks: Vec<SavedChunks>,
+    },
+    /// A chunk is about to be saved; the task waits for [`ToWorker::Proceed`]. Descriptors: that which the claim names.
+    Chunk {
+        /// The task.
+        token: u64,
+        /// The chunk.
+        claim: BlockClaim,
+    },
+    /// The chunk was saved; the task waits for [`ToWorker::Proceed`].
+    ChunkSaved {
+        /// The task.
+        token: u64,
     },
     /// The task failed; the worker lives on.
     Failed {
@@ -276,6 +354,8 @@ pub enum FromWorker {
         token: u64,
         /// Why.
         failure: TaskFailure,
+        /// The output port whose chunks could not be saved, if that is why a call failed.
+        saving: Option<u32>,
     },
 }
 

@@ -165,7 +165,7 @@ fn hear(worker: &Worker, subject: &Subject, charge: &mut Charge) -> Option<End> 
             None
         }
         WorkerEvent::Done { token: TOKEN, outputs, .. } => Some(End::Answered(Ok(outputs))),
-        WorkerEvent::Failed { token: TOKEN, failure } => Some(End::Answered(Err(subject.reported(failure)))),
+        WorkerEvent::Failed { token: TOKEN, failure, .. } => Some(End::Answered(Err(subject.reported(failure)))),
         WorkerEvent::Reserve { token: TOKEN, bytes } => {
             let answered = match charge.grow(bytes) {
                 Ok(()) => worker.channel.grant(TOKEN),

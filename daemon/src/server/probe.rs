@@ -211,7 +211,7 @@ fn hear(worker: &Worker, token: u64, question: &Question) -> Option<End> {
             "false" => End::Answered(Ok(false)),
             other => End::Answered(Err(subject.protocol(format!("it answered {other:?}, expected true or false")))),
         }),
-        WorkerEvent::Failed { token: found, failure } if found == token => {
+        WorkerEvent::Failed { token: found, failure, .. } if found == token => {
             Some(End::Answered(Err(subject.reported(failure))))
         }
         WorkerEvent::Reserve { token: found, .. } if found == token => {

@@ -40,22 +40,32 @@ impl Link {
     }
 }
 
-impl Reserve for Link {
-    /// Asks the server and waits. What else arrives meanwhile is kept for later. The lock is held all the while: should
-    /// a node allocate from several threads, each gets the answer to its own question.
-    fn reserve(&self, token: u64, bytes: u64) -> Result<(), String> {
-        let lost = |problem: ChannelError| format!("the server did not answer a request for memory: {problem}");
+impl Link {
+    /// Asks the server and waits for the answer. What else arrives meanwhile is kept for later. The lock is held all the while:
+    /// should a node ask from several threads, each gets the answer to its own question.
+    pub(super) fn ask(&self, token: u64, question: &FromWorker, descriptors: &[BorrowedFd<'_>]) -> Result<(), String> {
+        let lost = |problem: ChannelError| format!("the server did not answer: {problem}");
         let mut early = self.early();
-        self.channel.send(&FromWorker::Reserve { token, bytes }, &[]).map_err(lost)?;
+        self.channel.send(question, descriptors).map_err(lost)?;
         loop {
             let received = self.channel.receive::<ToWorker>().map_err(lost)?;
             match received.message {
-                ToWorker::Reserved { token: answered, granted } if answered == token => return granted,
-                // An answer to a question of an earlier task.
-                ToWorker::Reserved { .. } => {}
+                ToWorker::Reserved { token: answered, granted: answer }
+                | ToWorker::Proceed { token: answered, go: answer } => {
+                    // Else an answer to a question of an earlier task.
+                    if answered == token {
+                        return answer;
+                    }
+                }
                 ToWorker::Task(_) | ToWorker::Quit => early.push_back(received),
             }
         }
+    }
+}
+
+impl Reserve for Link {
+    fn reserve(&self, token: u64, bytes: u64) -> Result<(), String> {
+        self.ask(token, &FromWorker::Reserve { token, bytes }, &[])
     }
 }
 

@@ -6,9 +6,11 @@
 #![allow(clippy::result_large_err, reason = "a Failure crosses the plugin boundary as it is, and is rare")]
 
 pub mod abi;
+mod chunks;
 pub mod journal;
 mod lent;
 mod link;
+mod partitions;
 mod perform;
 pub mod start;
 
@@ -44,7 +46,7 @@ pub fn serve(channel: Channel, page: &WorkerPage, plugins: &Plugins) -> Result<(
             }
             ToWorker::Quit => return Ok(()),
             // An answer that came after its task had ended.
-            ToWorker::Reserved { .. } => {}
+            ToWorker::Reserved { .. } | ToWorker::Proceed { .. } => {}
         }
     }
 }

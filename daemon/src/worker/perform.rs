@@ -6,14 +6,17 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use plugin_api::abi::{Call, Failure, failure_kind, operation};
 
 use super::abi::{self, CallState, Claims, Expected, Setting};
+use super::chunks::ChunkSavers;
 use super::journal;
 use super::lent::Lent;
 use super::link::Link;
+use super::partitions::{self, PartitionLoaders};
+use crate::block::layout::Format;
 use crate::ipc::channel::ChannelError;
-use crate::ipc::message::{DatasetOperation, FromWorker, Operation, Task};
+use crate::ipc::message::{DatasetOperation, FromWorker, Operation, SavedChunks, Task};
 use crate::ipc::page::WorkerPage;
 use crate::sys::map::Guard;
-use crate::zygote::{Plugin, Plugins};
+use crate::zygote::Plugins;
 
 /// Addresses of blocks that were written lately, kept out of use: a plugin that goes on writing to one, in whatever task,
 /// faults instead of changing what is mapped there next. Costs address space and nothing else.
@@ -47,27 +50,39 @@ pub(super) fn perform(
     journal::set_token(0);
     page.begin(0);
     match outcome {
-        Ok((answer, Claims { claims, files, guards })) => {
+        Ok((answer, Claims { claims, files, guards }, chunks)) => {
             let borrowed: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
             let outputs = claims.len();
-            match link.send(&FromWorker::Done { token, outputs: claims, answer }, &borrowed) {
+            match link.send(&FromWorker::Done { token, outputs: claims, answer, chunks }, &borrowed) {
                 Err(ChannelError::TooLarge { size, descriptors, .. }) => {
                     let message = format!(
                         "the task's {outputs} outputs do not fit into one message ({size} bytes, {descriptors} large blocks)"
                     );
-                    fail(link, token, Failure::new(failure_kind::OUTPUT, message))?;
+                    fail(link, token, Failure::new(failure_kind::OUTPUT, message).into())?;
                 }
                 result => result?,
             }
             quarantine.take(guards);
             Ok(())
         }
-        Err(failure) => fail(link, token, failure),
+        Err(failed) => fail(link, token, failed),
     }
 }
 
-fn fail(link: &Link, token: u64, failure: Failure) -> Result<(), ChannelError> {
-    link.send(&FromWorker::Failed { token, failure: abi::task_failure(failure) }, &[])
+/// Why a task failed, and the output port whose chunks could not be saved if that is why.
+struct Failed {
+    failure: Failure,
+    saving: Option<u32>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Failed {
+        Failed { failure, saving: None }
+    }
+}
+
+fn fail(link: &Link, token: u64, Failed { failure, saving }: Failed) -> Result<(), ChannelError> {
+    link.send(&FromWorker::Failed { token, failure: abi::task_failure(failure), saving }, &[])
 }
 
 fn run(
@@ -76,16 +91,15 @@ fn run(
     plugins: &Plugins,
     task: Task,
     mut descriptors: Vec<OwnedFd>,
-) -> Result<(String, Claims), Failure> {
-    let plugin = abi::plugin(plugins, task.plugin)?;
+) -> Result<(String, Claims, Vec<SavedChunks>), Failed> {
     let lent = match &task.operation {
         Operation::Dataset { file: Some(number), .. } => Some(Lent::take(&mut descriptors, *number, &task.argument)?),
         _ => None,
     };
-    let argument = lent.as_ref().map_or(&task.argument, |lent| &lent.argument);
-    let outcome = call(link, page, plugin, &task, argument, descriptors);
+    let argument = lent.as_ref().map_or_else(|| task.argument.clone(), |lent| lent.argument.clone());
+    let outcome = call(link, page, plugins, task, &argument, descriptors);
     match lent {
-        Some(lent) => outcome.map_err(|failure| lent.named(failure)),
+        Some(lent) => outcome.map_err(|failed| Failed { failure: lent.named(failed.failure), ..failed }),
         None => outcome,
     }
 }
@@ -93,23 +107,47 @@ fn run(
 fn call(
     link: &Link,
     page: &WorkerPage,
-    plugin: &Plugin,
-    task: &Task,
+    plugins: &Plugins,
+    task: Task,
     argument: &str,
     descriptors: Vec<OwnedFd>,
-) -> Result<(String, Claims), Failure> {
-    let setting = Setting { argument, token: task.token, page, reserve: link };
-    match task.operation.clone() {
-        Operation::Call { node, inputs, outputs } => {
+) -> Result<(String, Claims, Vec<SavedChunks>), Failed> {
+    let plugin = abi::plugin(plugins, task.plugin)?;
+    let setting = Setting {
+        argument,
+        token: task.token,
+        page,
+        reserve: link,
+        chunks: None,
+        partitions: None,
+        is_inner: false,
+    };
+    match task.operation {
+        Operation::ListPartitions { dataset, directory, suffix } => {
+            let expected = Expected::all_of(format!("the list of partitions of `{dataset}`"), vec!["data".to_owned()]);
+            let state = CallState::new(setting, Vec::new(), descriptors, expected)?;
+            let (listing, metadata) = partitions::listing(&dataset, &directory, &suffix)?;
+            state.put(0, listing.as_bytes(), Format::Json, &metadata)?;
+            Ok((String::new(), state.finish()?, Vec::new()))
+        }
+        Operation::Call { node, inputs, outputs, chunks, partitions: sources } => {
             let found = abi::entry(plugin, "node", &plugin.description.nodes, node)?;
             let expected = Expected::all_of(
                 format!("node `{}::{}`", plugin.description.name, found.name),
                 found.outputs.iter().map(|port| port.name.clone()).collect(),
-            );
+            )
+            .with_chunks(chunks.iter().map(|chunk| chunk.port));
             abi::agree(&expected, outputs)?;
+            let savers = ChunkSavers::new(link, page, plugins, task.token, chunks)?;
+            let loaders = PartitionLoaders::new(link, page, plugins, task.token, sources)?;
+            let setting = Setting { chunks: Some(&savers), partitions: Some(&loaders), ..setting };
             let state = CallState::new(setting, inputs, descriptors, expected)?;
-            plugin.module.call_node()(node, Call::new(&state)).into_result()?;
-            Ok((String::new(), state.finish()?))
+            let called = plugin.module.call_node()(node, Call::new(&state)).into_result();
+            let made = called.and_then(|()| state.finish()).and_then(|claims| Ok((claims, savers.finish()?)));
+            match made {
+                Ok((claims, saved)) => Ok((String::new(), claims, saved)),
+                Err(failure) => Err(Failed { failure, saving: savers.abandon() }),
+            }
         }
         Operation::Dataset { dataset_type, operation, input, file: _ } => {
             let found = abi::entry(plugin, "dataset type", &plugin.description.datasets, dataset_type)?;
@@ -122,7 +160,7 @@ fn call(
             let state = CallState::new(setting, input.into_iter().collect(), descriptors, expected)?;
             let call = Call::new(&state);
             let answer = plugin.module.call_dataset()(dataset_type, number(operation), call).into_result()?;
-            Ok((answer.into(), state.finish()?))
+            Ok((answer.into(), state.finish()?, Vec::new()))
         }
     }
 }

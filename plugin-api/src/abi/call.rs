@@ -36,6 +36,16 @@ pub trait CallHost: Sync {
     fn progress(&self, done: u64, total: u64);
     /// Whether the call should stop; from any thread, often, cheap.
     fn is_cancelled(&self) -> bool;
+    /// Saves what was committed to a port, one chunk of many, and frees the port for the next: for the ports that the argument
+    /// names in `chunked`. A `name` makes it a partition of that name rather than the next chunk of one file.
+    fn give_chunk(&self, port: u32, name: &str) -> Result<(), Failure> {
+        Err(Failure::new(failure_kind::OUTPUT, format!("chunk `{name}` of port {port}: this host saves no chunks")))
+    }
+    /// Loads one partition of a dataset that an input port lists. From any thread; several at once.
+    fn load_partition(&self, dataset: &str, name: &str) -> Result<InputBlock, Failure> {
+        let message = format!("partition `{name}` of `{dataset}`: this host loads no partitions");
+        Err(Failure::new(failure_kind::INPUT, message))
+    }
 }
 
 type State = *const c_void;
@@ -60,6 +70,10 @@ pub(super) struct CallFunctions {
     progress: unsafe extern "C" fn(state: State, done: u64, total: u64),
     #[sabi(last_prefix_field)]
     is_cancelled: unsafe extern "C" fn(state: State) -> bool,
+    // Since 1.1. Hosts of 1.0 do not have what follows.
+    give_chunk: unsafe extern "C" fn(state: State, port: u32, name: RStr<'_>) -> RResult<(), Failure>,
+    load_partition:
+        unsafe extern "C" fn(state: State, dataset: RStr<'_>, name: RStr<'_>) -> RResult<InputBlock, Failure>,
 }
 
 /// What a call may ask of its host, as it travels to the plugin.
@@ -149,6 +163,25 @@ impl<'a> Call<'a> {
         unsafe { self.functions.is_cancelled()(self.state) }
     }
 
+    /// See [`CallHost::give_chunk`].
+    pub(crate) fn give_chunk(&self, port: u32, name: &str) -> Result<(), Failure> {
+        let Some(give_chunk) = self.functions.give_chunk() else {
+            return Err(Failure::new(failure_kind::OUTPUT, "this daemon is older than the plugin and saves no chunks"));
+        };
+        // SAFETY: `state` is the `&H` that the table was made for.
+        unsafe { give_chunk(self.state, port, name.into()) }.into_result()
+    }
+
+    /// See [`CallHost::load_partition`].
+    pub(crate) fn load_partition(&self, dataset: &str, name: &str) -> Result<InputBlock, Failure> {
+        let Some(load_partition) = self.functions.load_partition() else {
+            let message = "this daemon is older than the plugin and loads no partitions";
+            return Err(Failure::new(failure_kind::INPUT, message));
+        };
+        // SAFETY: `state` is the `&H` that the table was made for.
+        unsafe { load_partition(self.state, dataset.into(), name.into()) }.into_result()
+    }
+
     /// Wraps the call without its lifetime and lends the wrapper, so that types over a call (`Context`, `LoadRequest`)
     /// need no lifetime parameter in an author's signature.
     ///
@@ -175,6 +208,8 @@ impl<H: CallHost> Thunks<H> {
             commit: Self::commit,
             progress: Self::progress,
             is_cancelled: Self::is_cancelled,
+            give_chunk: Self::give_chunk,
+            load_partition: Self::load_partition,
         });
     }
 
@@ -239,6 +274,22 @@ impl<H: CallHost> Thunks<H> {
         // SAFETY: by the contract of the thunks.
         let host = unsafe { Self::host(state) };
         catch_unwind(AssertUnwindSafe(|| host.is_cancelled())).unwrap_or(false)
+    }
+
+    unsafe extern "C" fn give_chunk(state: State, port: u32, name: RStr<'_>) -> RResult<(), Failure> {
+        // SAFETY: by the contract of the thunks.
+        let host = unsafe { Self::host(state) };
+        answer("give_chunk", || host.give_chunk(port, name.as_str()))
+    }
+
+    unsafe extern "C" fn load_partition(
+        state: State,
+        dataset: RStr<'_>,
+        name: RStr<'_>,
+    ) -> RResult<InputBlock, Failure> {
+        // SAFETY: by the contract of the thunks.
+        let host = unsafe { Self::host(state) };
+        answer("load_partition", || host.load_partition(dataset.as_str(), name.as_str()))
     }
 }
 

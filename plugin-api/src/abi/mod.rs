@@ -43,7 +43,7 @@ pub use self::{
 pub use abi_stable::library::AbiHeaderRef;
 
 /// The version of this boundary, checked before anything of a library is called. Not the version of the crate.
-pub const ABI_VERSION: &str = "1.0.0";
+pub const ABI_VERSION: &str = "1.1.0";
 
 /// The symbol under which a plugin's library exports its header, with the final NUL that `dlsym` wants.
 ///
@@ -62,6 +62,12 @@ pub mod operation {
     pub const RELEASE: u32 = 3;
     /// Answer an object that describes the dataset for people.
     pub const DESCRIBE: u32 = 4;
+    /// Add input 0, a chunk, to what the argument's `session` writes; the first chunk begins it. What was there stands.
+    pub const APPEND: u32 = 5;
+    /// Put what the session wrote in the place of what was there; a session without a chunk is begun for it.
+    pub const FINISH: u32 = 6;
+    /// Throw away what the session wrote; answer `null` if there is no such session, too.
+    pub const ABANDON: u32 = 7;
 }
 
 /// The root module of a plugin's library: all that the host ever calls.

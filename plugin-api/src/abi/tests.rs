@@ -89,7 +89,7 @@ fn another_version_is_refused_with_both_versions() {
     assert_eq!(module.name(), "old");
     let error = LibHeader::from_module(module).init_root_module::<PluginModuleRef>().err().unwrap();
     let refusal = super::open::refusal(error);
-    assert_eq!(refusal, OpenError::OtherVersion { expected: "1.0.0".to_owned(), found: "0.9.0".to_owned() });
+    assert_eq!(refusal, OpenError::OtherVersion { expected: super::ABI_VERSION.to_owned(), found: "0.9.0".to_owned() });
     assert!(refusal.hint().contains("build the plugin again"));
 }
 

@@ -62,7 +62,7 @@ impl Output for Vec<RecordBatch> {
 }
 
 /// Writes a table batch by batch, for [`Chunks`](crate::Chunks).
-pub(crate) struct TableWriter<'a> {
+pub struct TableWriter<'a> {
     schema: SchemaRef,
     encoder: StreamEncoder,
     writer: OutputWriter<'a>,

@@ -96,6 +96,22 @@ impl DatasetTest {
         (self.call)(operation::SAVE, Call::new(&self.host(Some(block)))).map(drop)
     }
 
+    /// Saves values chunk by chunk, as [`Chunks`](crate::Chunks) are; an error among them gives the save up.
+    pub fn save_chunks<T: Output>(&self, chunks: impl IntoIterator<Item = Result<T>>) -> Result<(), Failure> {
+        let mut argument = self.argument.clone();
+        "test".clone_into(&mut argument.session);
+        let argument = serde_json::to_string(&argument).unwrap_or_default();
+        let perform = |operation, input| {
+            let host = MemoryHost::new(argument.clone()).with_inputs(vec![input]);
+            (self.call)(operation, Call::new(&host)).map(drop)
+        };
+        let append = |chunk: Result<T>| perform(operation::APPEND, Some(block(chunk?)?));
+        match chunks.into_iter().try_for_each(append) {
+            Ok(()) => perform(operation::FINISH, None),
+            Err(failure) => perform(operation::ABANDON, None).and(Err(failure)),
+        }
+    }
+
     /// Whether it is there.
     pub fn exists(&self) -> Result<bool, Failure> {
         (self.call)(operation::EXISTS, Call::new(&self.host(None))).map(|answer| answer == "true")

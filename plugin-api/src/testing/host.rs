@@ -24,6 +24,8 @@ pub struct MemoryHost {
     inputs: Vec<Option<InputBlock>>,
     buffers: HeapBuffers,
     outputs: Mutex<BTreeMap<u32, InputBlock>>,
+    chunks: Mutex<Vec<(u32, InputBlock)>>,
+    partitions: BTreeMap<(String, String), InputBlock>,
     done: AtomicU64,
     total: AtomicU64,
     cancelled: AtomicBool,
@@ -39,6 +41,13 @@ impl MemoryHost {
     #[must_use]
     pub fn with_inputs(mut self, inputs: Vec<Option<InputBlock>>) -> Self {
         self.inputs = inputs;
+        self
+    }
+
+    /// The same with these partitions to load, by dataset and name.
+    #[must_use]
+    pub fn with_partitions(mut self, partitions: BTreeMap<(String, String), InputBlock>) -> Self {
+        self.partitions = partitions;
         self
     }
 
@@ -60,6 +69,11 @@ impl MemoryHost {
     /// Takes all that was committed, by port.
     pub fn take_outputs(&self) -> BTreeMap<u32, InputBlock> {
         std::mem::take(&mut *self.outputs())
+    }
+
+    /// Takes the chunks that were given to be saved as they come, with their ports, in their order.
+    pub fn take_chunks(&self) -> Vec<(u32, InputBlock)> {
+        std::mem::take(&mut *self.chunks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn outputs(&self) -> MutexGuard<'_, BTreeMap<u32, InputBlock>> {
@@ -101,5 +115,22 @@ impl CallHost for MemoryHost {
 
     fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn load_partition(&self, dataset: &str, name: &str) -> Result<InputBlock, Failure> {
+        self.partitions.get(&(dataset.to_owned(), name.to_owned())).cloned().ok_or_else(|| {
+            Failure::new(crate::abi::failure_kind::INPUT, format!("`{dataset}` has no partition `{name}`"))
+        })
+    }
+
+    fn give_chunk(&self, port: u32, _name: &str) -> Result<(), Failure> {
+        let chunk = self.take_output(port).ok_or_else(|| {
+            Failure::new(
+                crate::abi::failure_kind::OUTPUT,
+                format!("a chunk of port {port} was given before it was committed"),
+            )
+        })?;
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner).push((port, chunk));
+        Ok(())
     }
 }

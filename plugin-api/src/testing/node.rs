@@ -34,6 +34,7 @@ pub struct NodeTest {
     argument: NodeArgument,
     problem: Option<Failure>,
     cancelled: bool,
+    partitions: BTreeMap<(String, String), InputBlock>,
 }
 
 impl NodeTest {
@@ -55,6 +56,7 @@ impl NodeTest {
             argument,
             problem: None,
             cancelled: false,
+            partitions: BTreeMap::new(),
         }
     }
 
@@ -109,6 +111,41 @@ impl NodeTest {
         self
     }
 
+    /// Binds partitions to an input port.
+    #[must_use]
+    pub fn partitions<T: Output>(
+        mut self,
+        port: &str,
+        partitions: impl IntoIterator<Item = (&'static str, T)>,
+    ) -> Self {
+        let mut names = Vec::new();
+        for (name, value) in partitions {
+            match block(value) {
+                Ok(block) => drop(self.partitions.insert((port.to_owned(), name.to_owned()), block)),
+                Err(failure) => return self.with_problem(failure),
+            }
+            names.push(name);
+        }
+        let listing = json!({ "dataset": port, "partitions": names }).to_string();
+        self.parameter(port, &listing)
+    }
+
+    /// Has the chunks of an output be given one by one, as when they are saved as they come: [`NodeOutputs::chunks`].
+    #[must_use]
+    pub fn chunked(mut self, output: &str) -> Self {
+        match (0..).zip(&self.manifest.outputs).find(|(_, port)| port.name == output && port.chunks) {
+            Some((index, _)) => {
+                self.argument.chunked.push(index);
+                self
+            }
+            None => {
+                let message =
+                    format!("the node `{}` has no output `{output}` that comes in chunks", self.manifest.name);
+                self.with_problem(Failure::new(failure_kind::OUTPUT, message))
+            }
+        }
+    }
+
     /// Lets the call find that it is cancelled.
     #[must_use]
     pub fn cancelled(mut self) -> Self {
@@ -122,20 +159,26 @@ impl NodeTest {
             return Err(problem);
         }
         let argument = serde_json::to_string(&self.argument).unwrap_or_default();
-        let host = MemoryHost::new(argument).with_inputs(self.inputs);
+        let host = MemoryHost::new(argument).with_inputs(self.inputs).with_partitions(self.partitions);
         if self.cancelled {
             host.cancel();
         }
         (self.call)(Call::new(&host))?;
         let mut committed = host.take_outputs();
         let mut blocks = BTreeMap::new();
+        let name =
+            |index: u32| self.manifest.outputs.get(index as usize).map_or("", |port| port.name.as_str()).to_owned();
+        let chunks = host.take_chunks().into_iter().map(|(port, chunk)| (name(port), chunk)).collect();
         for (index, port) in self.manifest.outputs.iter().enumerate() {
+            if self.argument.chunked.contains(&(index as u32)) {
+                continue;
+            }
             let block = committed.remove(&(index as u32)).ok_or_else(|| {
                 Failure::new(failure_kind::OUTPUT, format!("the node gave no output `{}`", port.name))
             })?;
             blocks.insert(port.name.clone(), block);
         }
-        Ok(NodeOutputs { blocks, progress: host.progress() })
+        Ok(NodeOutputs { blocks, chunks, progress: host.progress() })
     }
 
     fn with_problem(mut self, failure: Failure) -> Self {
@@ -148,6 +191,7 @@ impl NodeTest {
 #[derive(Debug)]
 pub struct NodeOutputs {
     blocks: BTreeMap<String, InputBlock>,
+    chunks: Vec<(String, InputBlock)>,
     progress: (u64, u64),
 }
 
@@ -163,6 +207,11 @@ impl NodeOutputs {
             let outputs: Vec<&str> = self.blocks.keys().map(String::as_str).collect();
             crate::Error::output(format!("there is no output `{output}`; there are: {}", outputs.join(", ")))
         })
+    }
+
+    /// The chunks of all outputs that were given one by one, each with its output's name, in the order in which they came.
+    pub fn chunks(&self) -> &[(String, InputBlock)] {
+        &self.chunks
     }
 
     /// The last that the node said of its progress: done, total.

@@ -8,12 +8,13 @@ use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, SchemaRef};
 use plugin_api::Table;
-use plugin_api::dataset::{Dataset, LoadRequest, SaveRequest};
+use plugin_api::dataset::{ChunkSession, Dataset, DatasetRequest, LoadRequest, SaveRequest};
 use serde_json::Value;
 
-use crate::beside;
+use crate::beside::{self, Replacement};
 use crate::options::NoOptions;
 use crate::problem::{Problem, Result};
+use crate::session::{TableSession, TableWriter};
 use crate::source;
 
 /// A table in an Arrow IPC file; loads IPC streams too.
@@ -25,6 +26,7 @@ impl Dataset for ArrowFile {
     const DOC: &'static str = "A table in an Arrow IPC file; loads IPC streams too.";
     const LOADS: &'static [&'static str] = &["table"];
     const SAVES: &'static [&'static str] = &["table"];
+    const APPENDS: bool = true;
 
     fn load(&self, request: &LoadRequest) -> plugin_api::Result<()> {
         let (schema, batches) = load(request.path()?, &request.options()?).map_err(Problem::into_error)?;
@@ -35,6 +37,38 @@ impl Dataset for ArrowFile {
         let table: Table = request.take()?;
         save(request.path()?, &request.options()?, table.schema(), table.batches()).map_err(Problem::into_error)
     }
+
+    fn begin(&self, request: &DatasetRequest) -> plugin_api::Result<Box<dyn ChunkSession>> {
+        let NoOptions {} = request.options()?;
+        TableSession::begin(request, |schema, file| {
+            Ok(Box::new(Appending(FileWriter::try_new(file, schema).map_err(does_not_fit)?)))
+        })
+    }
+}
+
+/// A file that batches are added to.
+struct Appending(FileWriter<Replacement>);
+
+impl TableWriter for Appending {
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.0.write(batch).map_err(|error| {
+            let problem = does_not_fit(error);
+            match has_dictionary(&batch.schema()) {
+                true => problem.hint(
+                    "a column has one dictionary for the whole file: give every chunk the same, or save as parquet",
+                ),
+                false => problem,
+            }
+        })
+    }
+
+    fn finish(self: Box<Self>) -> Result<Replacement> {
+        self.0.into_inner().map_err(does_not_fit)
+    }
+}
+
+fn does_not_fit(error: ArrowError) -> Problem {
+    Problem::new("the table does not fit into an Arrow IPC file").cause(error)
 }
 
 /// Reads the file at `path`: its schema and its rows.
@@ -76,12 +110,11 @@ pub fn save(path: &Path, options: &Value, schema: &SchemaRef, batches: &[RecordB
         batches
     };
     beside::replace(path, |out| {
-        let failed = |error| Problem::new("the table does not fit into an Arrow IPC file").cause(error);
-        let mut writer = FileWriter::try_new(out, schema).map_err(failed)?;
+        let mut writer = FileWriter::try_new(out, schema).map_err(does_not_fit)?;
         for batch in batches {
-            writer.write(batch).map_err(failed)?;
+            writer.write(batch).map_err(does_not_fit)?;
         }
-        writer.finish().map_err(failed)
+        writer.finish().map_err(does_not_fit)
     })
 }
 

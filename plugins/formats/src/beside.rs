@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 
-use crate::compression::Compression;
+use crate::compression::{Compression, Packer};
 use crate::problem::{Problem, Result};
 
 /// Replaces the file at `path` by what `write` produces, packed as the path's suffix says. Missing directories are made.
@@ -21,41 +21,83 @@ use crate::problem::{Problem, Result};
 ///
 /// A link is followed, and what is no file (a pipe, a device) is written to, not replaced.
 pub fn replace(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let is_special = std::fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir());
-    let replaced = if is_special { fill(&target, write) } else { exchange(&target, write) };
-    replaced.map_err(|problem| problem.while_writing(path))
+    let mut new = Replacement::begin(path)?;
+    write(&mut new).map_err(|problem| problem.while_writing(path))?;
+    new.finish()
 }
 
-/// Writes into what stands at `path`.
-fn fill(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    content(&mut file, path, write)
+/// The same in pieces: what is written to it takes the place of the file at its path when it is finished. Dropped before, it
+/// has failed, and the old file stands.
+pub struct Replacement {
+    path: PathBuf,
+    /// The path with links followed.
+    target: PathBuf,
+    content: Packer<BufWriter<File>>,
+    /// Nothing where what stands at the path is written to and not replaced.
+    new: Option<NewFile>,
 }
 
-fn exchange(path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
-    let directory = match path.parent() {
+impl Replacement {
+    /// Begins to write what will stand at `path`.
+    pub fn begin(path: &Path) -> Result<Self> {
+        Self::open(path).map_err(|problem| problem.while_writing(path))
+    }
+
+    fn open(path: &Path) -> Result<Self> {
+        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let is_special = std::fs::metadata(&target).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        let (file, new) = if is_special {
+            (OpenOptions::new().write(true).open(&target)?, None)
+        } else {
+            let directory = directory_of(&target);
+            std::fs::create_dir_all(directory).map_err(|error| Problem::making_directory(&target, directory, error))?;
+            if target.is_dir() {
+                return Err(Problem::writing(&target, io::ErrorKind::IsADirectory.into()));
+            }
+            let new = NewFile::create(directory, &target)?;
+            (new.file.try_clone()?, Some(new))
+        };
+        let content = Compression::of(&target).writer(BufWriter::with_capacity(1 << 16, file))?;
+        Ok(Self { path: path.to_owned(), target, content, new })
+    }
+
+    /// The path that was asked for.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Brings what was written to the disk, and puts it in the place of what was there.
+    pub fn finish(self) -> Result<()> {
+        let Self { path, target, content, new } = self;
+        let finished = || -> Result<()> {
+            content.finish()?.flush()?;
+            let Some(mut new) = new else { return Ok(()) };
+            new.file.sync_all()?;
+            new.take_name(&target)?;
+            // The file is whole and has its name. That the name survives a loss of power as well is for the directory to
+            // say; a file system that cannot say it is no reason to call the save a failure.
+            let _ = File::open(directory_of(&target)).and_then(|directory| directory.sync_all());
+            Ok(())
+        };
+        finished().map_err(|problem| problem.while_writing(&path))
+    }
+}
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.content.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.content.flush()
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    std::fs::create_dir_all(directory).map_err(|error| Problem::making_directory(path, directory, error))?;
-    if path.is_dir() {
-        return Err(Problem::writing(path, io::ErrorKind::IsADirectory.into()));
     }
-    let mut new = NewFile::create(directory, path)?;
-    content(&mut new.file, path, write)?;
-    new.file.sync_all()?;
-    new.take_name(path)?;
-    // The file is whole and has its name. That the name survives a loss of power as well is for the directory to
-    // say; a file system that cannot say it is no reason to call the save a failure.
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
-    Ok(())
-}
-
-fn content(file: &mut File, path: &Path, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<()> {
-    let mut buffer = BufWriter::with_capacity(1 << 16, file);
-    Compression::of(path).write(&mut buffer, write)?;
-    Ok(buffer.flush()?)
 }
 
 /// A file that is not yet what it will be.

@@ -1,11 +1,12 @@
 //! Files as bytes.
 
-use plugin_api::dataset::{Dataset, LoadRequest, SaveRequest};
+use plugin_api::dataset::{ChunkSession, Dataset, DatasetRequest, LoadRequest, SaveRequest};
 use plugin_api::{Bytes, Result};
 
 use crate::beside;
 use crate::options::NoOptions;
 use crate::problem::Problem;
+use crate::session::ByteSession;
 use crate::source;
 
 /// Any bytes in a file; packed if the path ends in .gz or .zst.
@@ -17,6 +18,7 @@ impl Dataset for BytesFile {
     const DOC: &'static str = "Any bytes in a file; packed if the path ends in .gz or .zst.";
     const LOADS: &'static [&'static str] = &["bytes"];
     const SAVES: &'static [&'static str] = &["bytes", "text"];
+    const APPENDS: bool = true;
 
     fn load(&self, request: &LoadRequest) -> Result<()> {
         let NoOptions {} = request.options()?;
@@ -27,5 +29,10 @@ impl Dataset for BytesFile {
         let NoOptions {} = request.options()?;
         let block = request.block()?;
         beside::replace(request.path()?, |out| Ok(out.write_all(&block.bytes)?)).map_err(Problem::into_error)
+    }
+
+    fn begin(&self, request: &DatasetRequest) -> Result<Box<dyn ChunkSession>> {
+        let NoOptions {} = request.options()?;
+        ByteSession::begin(request)
     }
 }

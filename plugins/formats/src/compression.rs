@@ -48,26 +48,51 @@ impl Compression {
         })
     }
 
-    /// Lets `write` produce the content and packs it into `file`.
-    pub fn write<E: From<io::Error>>(
-        self,
-        file: &mut (dyn Write + Send),
-        write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Packs what is written into `file`.
+    pub fn writer<W: Write>(self, file: W) -> io::Result<Packer<W>> {
+        Ok(match self {
+            Self::Plain => Packer::Plain(file),
+            Self::Gzip => Packer::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default())),
+            Self::Zstandard => Packer::Zstandard(zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL)?),
+        })
+    }
+}
+
+/// Packs what is written to it.
+pub enum Packer<W: Write> {
+    /// As it is.
+    Plain(W),
+    /// gzip.
+    Gzip(flate2::write::GzEncoder<W>),
+    /// Zstandard.
+    Zstandard(zstd::Encoder<'static, W>),
+}
+
+impl<W: Write> Packer<W> {
+    /// Writes what is still held back and gives the file.
+    pub fn finish(self) -> io::Result<W> {
         match self {
-            Self::Plain => write(file),
-            Self::Gzip => {
-                let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::default());
-                write(&mut packed)?;
-                packed.finish()?;
-                Ok(())
-            }
-            Self::Zstandard => {
-                let mut packed = zstd::Encoder::new(file, zstd::DEFAULT_COMPRESSION_LEVEL)?;
-                write(&mut packed)?;
-                packed.finish()?;
-                Ok(())
-            }
+            Self::Plain(file) => Ok(file),
+            Self::Gzip(packed) => packed.finish(),
+            Self::Zstandard(packed) => packed.finish(),
         }
+    }
+
+    fn inner(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Plain(file) => file,
+            Self::Gzip(packed) => packed,
+            Self::Zstandard(packed) => packed,
+        }
+    }
+}
+
+impl<W: Write> Write for Packer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner().flush()
     }
 }

@@ -1,4 +1,4 @@
-//! dagd's built-in dataset types: `csv`, `parquet`, `json`, `ndjson`, `text`, `bytes` and `arrow`.
+//! dagd's built-in dataset types: `csv`, `parquet`, `json`, `ndjson`, `text`, `bytes`, `arrow` and `excel`.
 //!
 //! One file per format. Each comes in two halves: functions over a path, options and Arrow batches, which know nothing of
 //! dagd, and the dataset type in front of them. What they share: [`source`] reads and unpacks, [`beside`] writes so that no
@@ -13,11 +13,13 @@ mod beside;
 mod bytes;
 mod compression;
 mod csv;
+mod excel;
 mod json;
 mod ndjson;
 mod options;
 mod parquet;
 mod problem;
+mod session;
 mod source;
 #[cfg(test)]
 mod tables;
@@ -28,6 +30,7 @@ use plugin_api::plugin;
 use self::arrow_file::ArrowFile;
 use self::bytes::BytesFile;
 use self::csv::Csv;
+use self::excel::Excel;
 use self::json::JsonFile;
 use self::ndjson::Ndjson;
 use self::parquet::Parquet;
@@ -35,5 +38,5 @@ use self::text::TextFile;
 
 plugin! {
     nodes: [],
-    datasets: [Csv, Parquet, JsonFile, Ndjson, TextFile, BytesFile, ArrowFile],
+    datasets: [Csv, Parquet, JsonFile, Ndjson, TextFile, BytesFile, ArrowFile, Excel],
 }

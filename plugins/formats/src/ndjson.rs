@@ -1,6 +1,6 @@
 //! Newline-delimited JSON files as tables: one object a line.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,14 +9,15 @@ use arrow_json::reader::{ReaderBuilder, infer_json_schema};
 use arrow_json::writer::{LineDelimited, WriterBuilder};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use plugin_api::Table;
-use plugin_api::dataset::{Dataset, LoadRequest, SaveRequest};
+use plugin_api::dataset::{ChunkSession, Dataset, DatasetRequest, LoadRequest, SaveRequest};
 use plugin_api::manifest::OptionManifest;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::beside;
+use crate::beside::{self, Replacement};
 use crate::csv::Kind;
 use crate::problem::{Problem, Result};
+use crate::session::{TableSession, TableWriter};
 use crate::source;
 
 /// A table in a file of one JSON object a line; packed if the path ends in .gz or .zst.
@@ -28,6 +29,7 @@ impl Dataset for Ndjson {
     const DOC: &'static str = "A table in a file of one JSON object a line; packed if the path ends in .gz or .zst.";
     const LOADS: &'static [&'static str] = &["table"];
     const SAVES: &'static [&'static str] = &["table"];
+    const APPENDS: bool = true;
 
     fn options() -> Vec<OptionManifest> {
         vec![
@@ -44,6 +46,24 @@ impl Dataset for Ndjson {
     fn save(&self, request: &SaveRequest) -> plugin_api::Result<()> {
         let table: Table = request.take()?;
         save(request.path()?, &request.options()?, table.batches()).map_err(Problem::into_error)
+    }
+
+    fn begin(&self, request: &DatasetRequest) -> plugin_api::Result<Box<dyn ChunkSession>> {
+        let _: Options = crate::options::parse("ndjson", &request.options()?).map_err(Problem::into_error)?;
+        TableSession::begin(request, |_, file| Ok(Box::new(Appending(file))))
+    }
+}
+
+/// A file that lines are added to.
+struct Appending(Replacement);
+
+impl TableWriter for Appending {
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        write(std::slice::from_ref(batch), &mut self.0)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Replacement> {
+        Ok(self.0)
     }
 }
 
@@ -196,13 +216,15 @@ fn broken(content: &[u8], schema: Option<&SchemaRef>, error: arrow_schema::Arrow
 /// Replaces the file at `path` by a table.
 pub fn save(path: &Path, options: &Value, batches: &[RecordBatch]) -> Result<()> {
     let _: Options = crate::options::parse("ndjson", options)?;
-    beside::replace(path, |out| {
-        let failed = |error| Problem::new("the table does not fit into JSON").cause(error);
-        // Missing values are written, so that a column which begins with them keeps its place.
-        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out);
-        for batch in batches {
-            writer.write(batch).map_err(failed)?;
-        }
-        writer.finish().map_err(failed)
-    })
+    beside::replace(path, |out| write(batches, out))
+}
+
+fn write(batches: &[RecordBatch], out: &mut (dyn Write + Send)) -> Result<()> {
+    let failed = |error| Problem::new("the table does not fit into JSON").cause(error);
+    // Missing values are written, so that a column which begins with them keeps its place.
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out);
+    for batch in batches {
+        writer.write(batch).map_err(failed)?;
+    }
+    writer.finish().map_err(failed)
 }

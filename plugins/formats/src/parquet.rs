@@ -8,16 +8,18 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use plugin_api::Table;
-use plugin_api::dataset::{Dataset, LoadRequest, SaveRequest};
+use plugin_api::dataset::{ChunkSession, Dataset, DatasetRequest, LoadRequest, SaveRequest};
 use plugin_api::manifest::OptionManifest;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::beside;
+use crate::beside::{self, Replacement};
 use crate::problem::{Problem, Result};
+use crate::session::{TableSession, TableWriter};
 use crate::source;
 
 /// A table in a Parquet file.
@@ -29,6 +31,7 @@ impl Dataset for Parquet {
     const DOC: &'static str = "A table in a Parquet file.";
     const LOADS: &'static [&'static str] = &["table"];
     const SAVES: &'static [&'static str] = &["table"];
+    const APPENDS: bool = true;
 
     fn options() -> Vec<OptionManifest> {
         vec![
@@ -46,6 +49,48 @@ impl Dataset for Parquet {
         let table: Table = request.take()?;
         save(request.path()?, &request.options()?, table.schema(), table.batches()).map_err(Problem::into_error)
     }
+
+    fn begin(&self, request: &DatasetRequest) -> plugin_api::Result<Box<dyn ChunkSession>> {
+        let options: Options = crate::options::parse("parquet", &request.options()?).map_err(Problem::into_error)?;
+        TableSession::begin(request, move |schema, file| {
+            let properties = properties(schema, &options);
+            let writer =
+                ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties)).map_err(does_not_fit)?;
+            Ok(Box::new(Appending(writer)))
+        })
+    }
+}
+
+/// A file that row groups are added to.
+struct Appending(ArrowWriter<Replacement>);
+
+impl Appending {
+    /// A row group is held in memory until it is whole. Whole files have one of a million rows; where chunks come one by one
+    /// the point is to hold little, so theirs are cut at this size.
+    const GROUP_BYTES: usize = 8 << 20;
+    /// After so many rows a look is taken at how much is held.
+    const LOOK_ROWS: usize = 1 << 13;
+}
+
+impl TableWriter for Appending {
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        for start in (0..batch.num_rows()).step_by(Self::LOOK_ROWS) {
+            let rows = Self::LOOK_ROWS.min(batch.num_rows() - start);
+            self.0.write(&batch.slice(start, rows)).map_err(does_not_fit)?;
+            if self.0.memory_size() >= Self::GROUP_BYTES {
+                self.0.flush().map_err(does_not_fit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Replacement> {
+        self.0.into_inner().map_err(does_not_fit)
+    }
+}
+
+fn does_not_fit(error: ParquetError) -> Problem {
+    Problem::new("the table does not fit into Parquet").cause(error)
 }
 
 /// Rows given out as one batch, so that most files make one.
@@ -110,12 +155,11 @@ pub fn save(path: &Path, options: &Value, schema: &SchemaRef, batches: &[RecordB
     let options: Options = crate::options::parse("parquet", options)?;
     let properties = properties(schema, &options);
     beside::replace(path, |out| {
-        let failed = |error| Problem::new("the table does not fit into Parquet").cause(error);
-        let mut writer = ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map_err(failed)?;
+        let mut writer = ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map_err(does_not_fit)?;
         for batch in batches {
-            writer.write(batch).map_err(failed)?;
+            writer.write(batch).map_err(does_not_fit)?;
         }
-        writer.close().map_err(failed)?;
+        writer.close().map_err(does_not_fit)?;
         Ok(())
     })
 }

@@ -9,10 +9,12 @@ use arrow_schema::SchemaRef;
 use plugin_api::{Bytes, Json, Table, Text, testing};
 use serde_json::{Value, json};
 
+use crate::arrow_file::ArrowFile;
 use crate::bytes::BytesFile;
 use crate::csv::Csv;
 use crate::json::JsonFile;
 use crate::ndjson::Ndjson;
+use crate::parquet::Parquet;
 use crate::problem::Result;
 use crate::text::TextFile;
 use crate::{arrow_file, ndjson, parquet};
@@ -249,6 +251,59 @@ fn json_text_and_bytes_go_through_their_dataset_types() {
     assert!(format!("{failure}").contains("line 2 is not UTF-8"), "{failure}");
     let failure = text.options(json!({ "header": true })).load_block().expect_err("no options");
     assert!(format!("{failure}").contains("unknown field `header`"), "{failure}");
+}
+
+/// Saved chunk by chunk a table reads back as when it is saved whole; what fails on the way leaves the old file and nothing else.
+#[test]
+fn chunks_become_one_file() {
+    fn check<D: plugin_api::Dataset>(name: &str) {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join(name);
+        let dataset = testing::dataset::<D>().path(&path);
+        let batch = batch().project(&[0, 1, 2, 3]).expect("without the dictionary");
+        let part = |from: usize, rows: usize| Ok(Table::from(batch.slice(from, rows)));
+        let rest = batch.num_rows() - 1;
+        dataset.save_chunks([part(0, 1), part(1, 0), part(1, rest)]).expect(name);
+        // By name: what JSON is read into has its columns in an order of its own.
+        let expect_whole = || {
+            let loaded = dataset.load::<Table>().expect(name).concat().expect("rows");
+            for field in batch.schema().fields() {
+                assert_eq!(loaded.column_by_name(field.name()), batch.column_by_name(field.name()), "{name}");
+            }
+        };
+        expect_whole();
+
+        let failed = dataset.save_chunks([part(0, 1), Err(plugin_api::Error::new("enough"))]).expect_err(name);
+        assert!(failed.to_string().contains("enough"), "{failed}");
+        let narrow = || Ok(Table::from(batch.project(&[1]).expect("a column")));
+        let failed = dataset.save_chunks([part(0, 1), narrow()]).expect_err("other columns");
+        assert!(failed.to_string().contains(name) && failed.to_string().contains("other columns"), "{failed}");
+        let failed = dataset.save_chunks(Vec::<plugin_api::Result<Table>>::new()).expect_err("no columns");
+        assert!(failed.to_string().contains("no chunk was given"), "{failed}");
+        expect_whole();
+        assert_eq!(std::fs::read_dir(directory.path()).expect("directory").count(), 1);
+    }
+    for name in ["t.csv", "t.csv.gz", "t.csv.zst"] {
+        check::<Csv>(name);
+    }
+    check::<Parquet>("t.parquet");
+    check::<Ndjson>("t.ndjson");
+    check::<ArrowFile>("t.arrow");
+}
+
+#[test]
+fn chunks_of_text_and_bytes_follow_each_other() {
+    let directory = tempfile::tempdir().expect("directory");
+    for name in ["file.txt", "file.txt.gz"] {
+        let text = testing::dataset::<TextFile>().path(directory.path().join(name));
+        text.save_chunks(["a", "", "é\n"].map(|chunk| Ok(Text::from(chunk)))).expect("saved");
+        assert_eq!(&*text.load::<Text>().expect("loaded"), "aé\n");
+        text.save_chunks(Vec::<plugin_api::Result<Text>>::new()).expect("no chunk is an empty file");
+        assert_eq!(&*text.load::<Text>().expect("loaded"), "");
+    }
+    let bytes = testing::dataset::<BytesFile>().path(directory.path().join("file.bin"));
+    bytes.save_chunks([Ok(Bytes::from(vec![1, 2])), Ok(Bytes::from(vec![3]))]).expect("saved");
+    assert_eq!(&bytes.load::<Bytes>().expect("loaded")[..], [1, 2, 3]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Text files as text.
 
-use plugin_api::dataset::{Dataset, LoadRequest, SaveRequest};
+use plugin_api::dataset::{ChunkSession, Dataset, DatasetRequest, LoadRequest, SaveRequest};
 use plugin_api::{Result, Text};
 
 use crate::beside;
 use crate::options::NoOptions;
 use crate::problem::Problem;
+use crate::session::ByteSession;
 use crate::source;
 
 /// UTF-8 text in a file; packed if the path ends in .gz or .zst.
@@ -17,6 +18,7 @@ impl Dataset for TextFile {
     const DOC: &'static str = "UTF-8 text in a file; packed if the path ends in .gz or .zst.";
     const LOADS: &'static [&'static str] = &["text"];
     const SAVES: &'static [&'static str] = &["text"];
+    const APPENDS: bool = true;
 
     fn load(&self, request: &LoadRequest) -> Result<()> {
         let NoOptions {} = request.options()?;
@@ -37,5 +39,10 @@ impl Dataset for TextFile {
         let NoOptions {} = request.options()?;
         let text: Text = request.take()?;
         beside::replace(request.path()?, |out| Ok(out.write_all(text.as_bytes())?)).map_err(Problem::into_error)
+    }
+
+    fn begin(&self, request: &DatasetRequest) -> Result<Box<dyn ChunkSession>> {
+        let NoOptions {} = request.options()?;
+        ByteSession::begin(request)
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::fields::Fields;
 use crate::document::{Data, Entry, Value, Word};
 use crate::problem::{Problem, Problems};
-use crate::spec::{EntrySpec, SchemaSpec, Unread};
+use crate::spec::{EntrySpec, Partitioned, SchemaSpec, Unread};
 
 const ENTRY_KEYS: &[&str] = &[
     "type",
@@ -17,6 +17,7 @@ const ENTRY_KEYS: &[&str] = &[
     "schema_severity",
     "reread",
     "resident",
+    "partitioned",
     "description",
     "layer",
     "preview",
@@ -24,7 +25,7 @@ const ENTRY_KEYS: &[&str] = &[
     "cached",
 ];
 /// Keys with a meaning to come. They are refused where the entry is used, so that one catalog can serve several pipelines.
-const ENTRY_KEYS_LATER: &[&str] = &["partitioned", "incremental"];
+const ENTRY_KEYS_LATER: &[&str] = &["incremental"];
 
 /// Reads all entries of one file. Names that begin with `_` are no datasets: entries can name what they hold, as `${_name}`.
 pub(super) fn read<'a>(
@@ -64,6 +65,7 @@ fn entry<'a>(name: Word<'a>, entries: Vec<Entry<'a>>, mut fields: Fields<'_>) ->
         description: None,
         layer: None,
         preview: None,
+        partitioned: None,
         unsupported: Vec::new(),
     };
     let mut typed = false;
@@ -87,6 +89,7 @@ fn entry<'a>(name: Word<'a>, entries: Vec<Entry<'a>>, mut fields: Fields<'_>) ->
             "layer" => entry.layer = fields.text(&key, value),
             "preview" => entry.preview = Some(value),
             "cached" => check_cached(&key, &value, &mut fields),
+            "partitioned" => entry.partitioned = partitioned(&key, value, &mut fields),
             "filepath" => refuse_kedro(&key, "path", &mut fields),
             "load_args" | "save_args" => refuse_kedro(&key, "options", &mut fields),
             later if ENTRY_KEYS_LATER.contains(&later) => entry.unsupported.push(key),
@@ -164,6 +167,28 @@ fn check_cached(key: &Word<'_>, value: &Value<'_>, fields: &mut Fields<'_>) {
         }),
         _ => fields.wrong_type(key, value, "a boolean"),
     }
+}
+
+/// Reads `true` or `{ suffix = ".csv" }`.
+fn partitioned<'a>(key: &Word<'a>, value: Value<'a>, fields: &mut Fields<'_>) -> Option<Partitioned<'a>> {
+    let site = key.site;
+    let entries = match value {
+        Value { data: Data::Boolean(wanted), .. } => return wanted.then_some(Partitioned { site, suffix: None }),
+        Value { data: Data::Table(entries), .. } => entries,
+        other => {
+            fields.wrong_type(key, &other, "true, or a table `{ suffix = \".csv\" }`");
+            return None;
+        }
+    };
+    let mut partitioned = Partitioned { site, suffix: None };
+    let mut fields = Fields::new("`partitioned`", &["suffix"], &["overwrite"], fields.problems);
+    for Entry { key, value } in entries {
+        match &*key.text {
+            "suffix" => partitioned.suffix = fields.text(&key, value),
+            _ => fields.unknown(&key),
+        }
+    }
+    Some(partitioned)
 }
 
 fn refuse_kedro(key: &Word<'_>, ours: &str, fields: &mut Fields<'_>) {

@@ -5,7 +5,7 @@ use crate::signature::{DatasetTypeSignature, Manifest, NodeSignature, PluginSign
 
 /// The plugin that most catalogs need, and its dataset types.
 const FORMATS: &str = "formats";
-const FORMATS_TYPES: &[&str] = &["csv", "parquet", "json", "ndjson", "text", "bytes", "arrow"];
+const FORMATS_TYPES: &[&str] = &["csv", "parquet", "json", "ndjson", "text", "bytes", "arrow", "excel"];
 
 /// Finds the node that `plugin::node` names.
 ///

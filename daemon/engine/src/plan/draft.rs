@@ -155,6 +155,14 @@ impl<'s, 'a> Draft<'s, 'a> {
         self.signature(node)?.inputs.get(port).map(|port: &Port| &port.kind)
     }
 
+    /// Says whether a dataset is made chunk by chunk.
+    pub(super) fn comes_in_chunks(&self, dataset: DatasetId) -> bool {
+        let Some(producer) = self.producers.get(dataset) else { return false };
+        let port =
+            self.signature(NodeId(producer.node)).and_then(|signature| signature.outputs.get(producer.port as usize));
+        port.is_some_and(|port| port.chunks)
+    }
+
     /// Gives the kind of the port that makes a dataset, where it is known.
     pub(super) fn producer_kind(&self, dataset: DatasetId) -> Option<&'s PortKind> {
         let producer = self.producers.get(dataset)?;

@@ -68,11 +68,19 @@ pub(super) fn freeze(
         Storage::Persisted(position) => position,
         Storage::Memory | Storage::Value(_) | Storage::Broken => NONE,
     };
+    // What the call that makes it saves as it comes has no task of its own.
+    let mut tasks: Vec<DatasetId> = Vec::with_capacity(storages.persisted.len() + again.len());
+    let mut task_of = |dataset: DatasetId, has_one: bool| {
+        tasks.extend(has_one.then_some(dataset));
+        if has_one { number(tasks.len() - 1) } else { NONE }
+    };
     for (dataset, producer) in draft.producers.iter() {
+        let position = persisted(storages.of[dataset]);
         readers.push(if again.contains_key(&dataset) { Vec::new() } else { readers_of(dataset) });
         datasets.push(DatasetCore {
             producer: new_id.get(producer.node as usize).map_or(NONE, |node| node.0),
-            persisted: persisted(storages.of[dataset]),
+            persisted: position,
+            task: task_of(dataset, position != NONE && !storages.is_chunked(dataset)),
             origin: origins.get(&dataset).map_or(NONE, |origin| origin.0),
         });
     }
@@ -85,7 +93,12 @@ pub(super) fn freeze(
         if let Some((_, storage)) = storages.persisted.get(position as usize).cloned() {
             storages.persisted.push((loaded, storage));
         }
-        datasets.push(DatasetCore { producer: NONE, persisted: number(storages.persisted.len() - 1), origin: saved.0 });
+        datasets.push(DatasetCore {
+            producer: NONE,
+            persisted: number(storages.persisted.len() - 1),
+            task: task_of(loaded, true),
+            origin: saved.0,
+        });
     }
     let again = Lists::from_pairs(count, origins.iter().map(|(&loaded, &saved)| (saved, loaded)));
 
@@ -112,5 +125,6 @@ pub(super) fn freeze(
         values: storages.values,
         notes: storages.notes,
         load_versions: draft.spec.load_versions.to_vec(),
+        tasks,
     }
 }

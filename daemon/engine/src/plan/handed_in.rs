@@ -133,6 +133,7 @@ fn place_file<'s>(
     let (plugin, dataset_type, plugin_signature, signature) = found;
     storages.types.push(signature);
     storages.reread.push(false);
+    storages.chunked.push(false);
     storages.persisted.push((
         dataset,
         Persisted {
@@ -150,6 +151,7 @@ fn place_file<'s>(
             releases: signature.releases,
             resident: false,
             is_handed_in: true,
+            partition_suffix: None,
         },
     ));
     Storage::Persisted(number(storages.persisted.len() - 1))

@@ -60,13 +60,14 @@ pub struct Plan {
     consumers: Lists<DatasetId, NodeId>,
     /// For each dataset that is saved: those that are loaded from what was saved.
     again: Lists<DatasetId, DatasetId>,
-    /// The k-th persisted dataset has task number `nodes + k`: its load if nothing makes it, else its save.
     persisted: Vec<(DatasetId, Persisted)>,
     /// Datasets that exist from the start: values handed in with the run.
     values: Vec<(DatasetId, HandedInValue)>,
     /// In the order of their ids; most datasets have none.
     notes: Vec<(DatasetId, Notes)>,
     load_versions: Vec<(String, String)>,
+    /// The k-th of these datasets has task number `nodes + k`: its load if nothing makes it, else its save.
+    tasks: Vec<DatasetId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +84,8 @@ struct DatasetCore {
     producer: u32,
     /// A position in `Plan::persisted`, or [`NONE`].
     persisted: u32,
+    /// A position in `Plan::tasks`, or [`NONE`].
+    task: u32,
     /// A `DatasetId`, or [`NONE`].
     origin: u32,
 }
@@ -156,6 +159,9 @@ pub struct Dataset<'a> {
     pub name: &'a str,
     /// Where it lives beyond memory; nothing for shared memory only.
     pub storage: Option<&'a Persisted>,
+    /// Whether the call that makes it saves it chunk by chunk: it has no save task and never a block, and whoever reads it
+    /// reads it again.
+    pub chunked: bool,
     /// The node that makes its block; nothing when that is loaded: an input of the pipeline, or what has an `origin`.
     pub producer: Option<NodeId>,
     /// The dataset whose save the load of this one waits for, as it is read again from there. Of one that is `reread` the
@@ -207,6 +213,8 @@ pub struct Persisted {
     pub resident: bool,
     /// Whether its bytes were handed in with the run; then the path is their name, for people only.
     pub is_handed_in: bool,
+    /// What the partitions' file names end in, where the path is a directory of partitions.
+    pub partition_suffix: Option<String>,
 }
 
 /// What a catalog entry says about a dataset beyond how it is kept: for people and other programs.
@@ -260,7 +268,7 @@ impl Plan {
 
     /// Counts the tasks: loads, calls, saves.
     pub fn task_count(&self) -> usize {
-        self.nodes.len() + self.persisted.len()
+        self.nodes.len() + self.tasks.len()
     }
 
     /// Counts the layers: the nodes on the longest path.
@@ -304,7 +312,7 @@ impl Plan {
         let Some(position) = id.index().checked_sub(self.nodes.len()) else {
             return Some(TaskKind::Call(NodeId(id.0)));
         };
-        let &(dataset, _) = self.persisted.get(position)?;
+        let &dataset = self.tasks.get(position)?;
         let made = self.datasets.get(dataset)?.producer != NONE;
         Some(if made { TaskKind::Save(dataset) } else { TaskKind::Load(dataset) })
     }
@@ -314,9 +322,9 @@ impl Plan {
         self.nodes.get(node).map(|_| TaskId(node.0))
     }
 
-    /// Gives the task that loads or saves a dataset; nothing where it lives in memory only.
+    /// Gives the task that loads or saves a dataset; nothing where it lives in memory only, or is saved by the call that makes it.
     pub fn task_of(&self, dataset: DatasetId) -> Option<TaskId> {
-        let position = self.datasets.get(dataset)?.persisted;
+        let position = self.datasets.get(dataset)?.task;
         (position != NONE).then(|| TaskId::from_index(self.nodes.len() + position as usize))
     }
 
@@ -362,6 +370,11 @@ impl Plan {
     pub fn notes(&self, dataset: DatasetId) -> Option<&Notes> {
         let position = self.notes.binary_search_by_key(&dataset, |(dataset, _)| *dataset).ok()?;
         self.notes.get(position).map(|(_, notes)| notes)
+    }
+
+    /// Says whether the call that makes a dataset saves it, chunk by chunk.
+    pub fn is_chunked(&self, dataset: DatasetId) -> bool {
+        self.datasets.get(dataset).is_some_and(|core| core.persisted != NONE && core.task == NONE)
     }
 
     /// Gives the nodes that read a dataset, each once.
@@ -463,6 +476,7 @@ impl Plan {
             id,
             name: self.dataset_names.get(id),
             storage: self.persisted.get(core.persisted as usize).map(|(_, persisted)| persisted),
+            chunked: self.is_chunked(id),
             producer: self.producer(id),
             origin: self.origin(id),
             consumers,

@@ -5,6 +5,7 @@
 
 use crate::graph;
 use crate::id::{DatasetId, Id, IdVec, Lists, Names, NodeId};
+use crate::plan::draft::number;
 use crate::plan::{DatasetCore, InputBinding, NONE, Plan};
 
 impl Plan {
@@ -61,6 +62,7 @@ impl Plan {
             again: Lists::new(),
             persisted: Vec::new(),
             values: Vec::new(),
+            tasks: Vec::new(),
             ..self.clone()
         };
         for &position in &order {
@@ -90,9 +92,14 @@ impl Plan {
                 part.persisted.push((new_dataset[dataset.index()], persisted));
                 part.persisted.len() - 1
             });
+            let task = (core.task != NONE).then(|| {
+                part.tasks.push(new_dataset[dataset.index()]);
+                part.tasks.len() - 1
+            });
             part.datasets.push(DatasetCore {
                 producer: new_node.get(core.producer as usize).copied().unwrap_or(NONE),
-                persisted: position.map_or(NONE, |position| NodeId::from_index(position).0),
+                persisted: position.map_or(NONE, number),
+                task: task.map_or(NONE, number),
                 // Where what it is loaded from is not made here, it is loaded like any other.
                 origin: new_dataset.get(core.origin as usize).map_or(NONE, |origin| origin.0),
             });

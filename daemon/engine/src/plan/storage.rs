@@ -11,7 +11,7 @@ use crate::interpolate::Scope;
 use crate::plan::draft::{Draft, number};
 use crate::plan::{HandedInValue, NONE, Notes, Persisted, PlanOptions, calls, handed_in, keeping, outside};
 use crate::problem::{Problem, list, nearest};
-use crate::signature::DatasetTypeSignature;
+use crate::signature::{DatasetTypeSignature, PortKind};
 use crate::source::Site;
 
 /// Where datasets live.
@@ -27,13 +27,46 @@ pub(super) struct Storages<'s> {
     pub(super) values: Vec<(DatasetId, HandedInValue)>,
     /// In the order of their ids.
     pub(super) notes: Vec<(DatasetId, Notes)>,
+    /// Whether `persisted` is saved by the call that makes it, chunk by chunk, side by side.
+    pub(super) chunked: Vec<bool>,
 }
 
 impl Storages<'_> {
     /// Says whether readers of a dataset that is made are to load it after its save.
     pub(super) fn rereads(&self, dataset: DatasetId) -> bool {
+        self.is_chunked(dataset) || self.has(&self.reread, dataset)
+    }
+
+    /// Says whether the call that makes a dataset saves it, chunk by chunk, so that it is never whole in memory.
+    pub(super) fn is_chunked(&self, dataset: DatasetId) -> bool {
+        self.has(&self.chunked, dataset)
+    }
+
+    /// Gives what a load of a persisted dataset may give.
+    pub(super) fn loads(&self, position: usize) -> Vec<PortKind> {
+        self.types.get(position).map_or_else(Vec::new, |signature| self.kinds(position, &signature.loads))
+    }
+
+    /// Gives what a save to a persisted dataset accepts.
+    pub(super) fn saves(&self, position: usize) -> Vec<PortKind> {
+        self.types.get(position).map_or_else(Vec::new, |signature| self.kinds(position, &signature.saves))
+    }
+
+    fn kinds(&self, position: usize, kinds: &[PortKind]) -> Vec<PortKind> {
+        match self.is_partitioned(position) {
+            true => kinds.iter().map(|kind| PortKind::parse(&format!("partitions<{kind}>"))).collect(),
+            false => kinds.to_vec(),
+        }
+    }
+
+    /// Says whether a persisted dataset is a directory of partitions.
+    pub(super) fn is_partitioned(&self, position: usize) -> bool {
+        self.persisted.get(position).is_some_and(|(_, persisted)| persisted.partition_suffix.is_some())
+    }
+
+    fn has(&self, flags: &[bool], dataset: DatasetId) -> bool {
         match self.of[dataset] {
-            Storage::Persisted(position) => self.reread.get(position as usize).copied().unwrap_or_default(),
+            Storage::Persisted(position) => flags.get(position as usize).copied().unwrap_or_default(),
             Storage::Memory | Storage::Value(_) | Storage::Broken => false,
         }
     }
@@ -140,6 +173,13 @@ pub(super) fn store<'s>(
     let (plugin, dataset_type, plugin_signature, signature) = match calls::find_type(draft.manifest, &type_name) {
         Ok(Some(found)) => found,
         Ok(None) if broken => return Storage::Broken,
+        Ok(None) if let Some(partitioned) = &entry.partitioned => {
+            draft.problems.add("partitions-in-memory", Some(partitioned.site), || {
+                Problem::new("partitions-in-memory", format!("dataset `{name}` is partitioned, but lives in memory"))
+                    .hint("give it the type of one partition, such as csv, and a path")
+            });
+            return Storage::Broken;
+        }
         Ok(None) if let Some(site) = entry.reread => {
             draft.problems.add("reread-memory", Some(site), || {
                 let message =
@@ -172,8 +212,20 @@ pub(super) fn store<'s>(
     if !keeping::check_versioned(draft.problems, entry, &name, &path) {
         return Storage::Broken;
     }
+    if let Some(partitioned) = entry.partitioned.as_ref().filter(|_| path.is_empty()) {
+        draft.problems.add("missing-key", Some(partitioned.site), || {
+            Problem::new("missing-key", format!("partitioned dataset `{name}` has no path"))
+                .hint("add `path`: the directory that its files are in")
+        });
+        return Storage::Broken;
+    }
+    let suffix = |partitioned: &crate::spec::Partitioned<'_>| {
+        partitioned.suffix.as_ref().map_or_else(String::new, |word| word.text.to_string())
+    };
+    let partition_suffix = entry.partitioned.as_ref().map(suffix);
     storages.types.push(signature);
     storages.reread.push(entry.reread.is_some());
+    storages.chunked.push(draft.comes_in_chunks(dataset));
     storages.persisted.push((
         dataset,
         Persisted {
@@ -191,6 +243,7 @@ pub(super) fn store<'s>(
             credentials,
             schema: keeping::schema(entry),
             releases: signature.releases,
+            partition_suffix,
         },
     ));
     Storage::Persisted(number(storages.persisted.len() - 1))

@@ -147,6 +147,7 @@ mod tests {
             optional: true,
             parameter: false,
             schema: None,
+            chunks: false,
         };
         let node = NodeSignature { name: "n".to_owned(), inputs: vec![port("in")], outputs: vec![port("out")] };
         let plugin = PluginSignature { name: "p".to_owned(), nodes: vec![node], ..PluginSignature::default() };

@@ -146,7 +146,12 @@ impl Run {
         self.done_reading(node, step);
         // The save is one of the readers, so nothing that is still to be saved goes here.
         for dataset in plan.makes(node) {
-            self.appear(dataset, step);
+            if plan.is_chunked(dataset) {
+                self.datasets.saved += 1;
+                step.emit(Happening::DatasetSaved { dataset, node, worker, duration_us });
+            } else {
+                self.appear(dataset, step);
+            }
         }
         if saves == 0 {
             self.node_finished(node, step);
@@ -170,6 +175,9 @@ impl Run {
         if self.policy.asynchronous_saves {
             for dataset in plan.makes(node) {
                 self.feed(dataset, step);
+                if plan.is_chunked(dataset) {
+                    self.feed_again(dataset, step);
+                }
             }
         }
     }

@@ -309,6 +309,44 @@ error[wrong-type]: `reread` of a catalog entry must be true or false, not a text
     );
 }
 
+/// A generator's chunks are saved as they come, or the plan says who cannot.
+#[test]
+fn parity_r18_a_type_that_cannot_append() {
+    check(
+        "a_type_that_cannot_append",
+        &[
+            (
+                "pipeline.toml",
+                r###"[[node]]
+call = "t::generate"
+inputs = ["params:count"]
+outputs = ["rows", "notes"]
+
+[parameters]
+count = 3
+"###,
+            ),
+            (
+                "catalog.toml",
+                r###"[rows]
+type = "csv"
+path = "rows.csv"
+
+[notes]
+type = "text"
+path = "notes.txt"
+"###,
+            ),
+        ],
+        r###"
+error[saves-whole]: `generate` makes `notes` chunk by chunk, but dataset type `text` can only save it whole
+  --> pipeline.toml:4:20
+   = hint: give `notes` a type that can append in the catalog, such as csv, parquet or ndjson
+   = hint: or leave it in memory, where its chunks become one block, and let another node copy it to where it belongs
+"###,
+    );
+}
+
 #[test]
 fn catalog_entry_without_type() {
     check(

@@ -130,6 +130,50 @@ fn what_is_reread_waits_for_its_save_with_asynchronous_saves() {
     );
 }
 
+/// R18: what is saved chunk by chunk has no save task and no block of its own; who reads it loads it when the call is over.
+#[test]
+fn parity_r18_chunks_are_saved_by_the_call() {
+    check(
+        r#"
+        parameters = { count = 3 }
+        [[node]]
+        name = "generate"
+        call = "t::generate"
+        inputs = ["params:count"]
+        outputs = ["c_rows", "notes"]
+        [[node]]
+        name = "rows"
+        call = "flights::clean_flights"
+        inputs = ["c_rows"]
+        outputs = ["table"]
+        [[node]]
+        name = "notes"
+        call = "t::text_sink"
+        inputs = ["notes"]
+        "#,
+        STOP,
+        "
+        start
+        begin generate
+        end generate
+        end notes
+        end load c_rows
+        end rows
+        ",
+        "
+        start => run started, DISPATCH generate#1
+        begin generate => generate started
+        end generate => c_rows saved, generate finished, DISPATCH load c_rows#1, DISPATCH notes#1
+        end notes => notes started, RELEASE notes, released, notes finished
+        end load c_rows => load of c_rows started, c_rows loaded, DISPATCH rows#1
+        end rows => rows started, RELEASE c_rows, released, rows finished, run finished, CLOSE Succeeded
+        generate: Finished after 1
+        notes: Finished after 1
+        rows: Finished after 1
+        ",
+    );
+}
+
 #[test]
 fn one_task_at_a_time_follows_the_order_of_the_plan() {
     check(

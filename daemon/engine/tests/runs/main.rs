@@ -30,6 +30,7 @@ struct Stage {
 fn check(pipeline: &str, policy: RunPolicy, script: &str, expected: &str) {
     let catalog = r#"
         "s_{x}" = { type = "json", path = "{x}" }
+        "c_{x}" = { type = "csv", path = "{x}" }
         "r_{x}" = { type = "json", path = "{x}", reread = true }
     "#;
     let files = [("pipeline.toml", pipeline), ("catalog.toml", catalog)];

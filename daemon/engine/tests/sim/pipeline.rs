@@ -17,6 +17,8 @@ pub struct NodeDraft {
     pub outputs: Vec<Kept>,
     pub retries: Option<u8>,
     pub times_out: bool,
+    /// Whether it makes its outputs chunk by chunk, so that what is kept is saved by the call itself.
+    pub generates: bool,
     /// `stop` (false) or `continue` (true).
     pub on_failure: Option<bool>,
 }
@@ -63,12 +65,14 @@ pub fn drafts(nodes: usize) -> impl Strategy<Value = Draft> {
         prop::option::weighted(0.3, 0u8..3),
         prop::bool::weighted(0.3),
         prop::option::weighted(0.2, any::<bool>()),
+        prop::bool::weighted(0.2),
     )
-        .prop_map(|(inputs, outputs, retries, times_out, on_failure)| NodeDraft {
+        .prop_map(|(inputs, outputs, retries, times_out, on_failure, generates)| NodeDraft {
             inputs,
             outputs,
             retries,
             times_out,
+            generates,
             on_failure,
         });
     (prop::collection::vec(node, 1..nodes), 1u8..4, 0u8..2).prop_map(|(nodes, given, default_retries)| Draft {
@@ -98,8 +102,9 @@ impl Draft {
             if inputs.is_empty() && outputs.is_empty() {
                 outputs.push(format!("d{number}_0"));
             }
-            write!(pipeline, "[[node]]\nname = \"n{number}\"\ncall = \"p::n{}_{}\"\n", inputs.len(), outputs.len())
-                .expect("a string");
+            let letter = if node.generates { 'g' } else { 'n' };
+            let call = format!("p::{letter}{}_{}", inputs.len(), outputs.len());
+            write!(pipeline, "[[node]]\nname = \"n{number}\"\ncall = \"{call}\"\n").expect("a string");
             write!(pipeline, "inputs = {inputs:?}\noutputs = {outputs:?}\n").expect("a string");
             if let Some(retries) = node.retries {
                 writeln!(pipeline, "retries = {retries}").expect("a string");
@@ -131,7 +136,7 @@ impl Draft {
     }
 }
 
-/// A plugin with a node for each number of inputs and outputs, which take and give anything.
+/// A plugin with a node for each number of inputs and outputs, which take and give anything, whole (`n`) or in chunks (`g`).
 pub fn manifest() -> Manifest {
     let port = |side: &str, number: usize| Port {
         name: format!("{side}{number}"),
@@ -139,12 +144,14 @@ pub fn manifest() -> Manifest {
         optional: false,
         parameter: false,
         schema: None,
+        chunks: side == "chunk",
     };
-    let nodes = (0..=PORTS_MAX).flat_map(|inputs| (0..=PORTS_MAX).map(move |outputs| (inputs, outputs)));
-    let nodes = nodes.map(|(inputs, outputs)| NodeSignature {
-        name: format!("n{inputs}_{outputs}"),
+    let sizes = (0..=PORTS_MAX).flat_map(|inputs| (0..=PORTS_MAX).map(move |outputs| (inputs, outputs)));
+    let nodes = sizes.flat_map(|size| [("n", "out", size), ("g", "chunk", size)]);
+    let nodes = nodes.map(|(letter, out, (inputs, outputs))| NodeSignature {
+        name: format!("{letter}{inputs}_{outputs}"),
         inputs: (0..inputs).map(|number| port("in", number)).collect(),
-        outputs: (0..outputs).map(|number| port("out", number)).collect(),
+        outputs: (0..outputs).map(|number| port(out, number)).collect(),
     });
     let any = DatasetTypeSignature {
         name: "any".to_owned(),
@@ -152,6 +159,7 @@ pub fn manifest() -> Manifest {
         saves: vec![PortKind::Any],
         single_process: false,
         releases: false,
+        appends: true,
     };
     let plugin = PluginSignature {
         name: "p".to_owned(),

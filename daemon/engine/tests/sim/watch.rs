@@ -71,7 +71,9 @@ impl Watch {
                 self.done.insert(task);
                 match self.plan.task(task) {
                     Some(TaskKind::Load(dataset)) => drop(self.exists.insert(dataset)),
-                    Some(TaskKind::Call(node)) => self.exists.extend(self.plan.makes(node)),
+                    Some(TaskKind::Call(node)) => {
+                        self.exists.extend(self.plan.makes(node).filter(|&made| !self.plan.is_chunked(made)));
+                    }
                     _ => {}
                 }
             }
@@ -132,7 +134,8 @@ impl Watch {
                 assert!(!self.exists.contains(&dataset), "{dataset:?} is loaded twice");
                 assert!(!self.stopped, "a load starts after the run was stopped");
                 if let Some(origin) = self.plan.origin(dataset) {
-                    let save = self.plan.task_of(origin).expect("what is read again is saved");
+                    let save = self.plan.task_of(origin).or_else(|| self.plan.call_of(self.plan.producer(origin)?));
+                    let save = save.expect("what is read again is saved, if by the call that makes it");
                     assert!(self.done.contains(&save), "{dataset:?} is read again before it is saved");
                     let maker = self.plan.maker(dataset).expect("someone made it");
                     let saved = self.saves_of(maker).all(|save| self.done.contains(&save));

@@ -25,6 +25,7 @@ pub fn manifest(text: &str) -> Manifest {
                 saves: after("saves"),
                 single_process: words.contains(&"single"),
                 releases: false,
+                appends: words.contains(&"appends"),
             });
         } else {
             let (label, rest) = line.split_once('(').expect("(inputs)");
@@ -53,10 +54,11 @@ fn ports(text: &str) -> Vec<Port> {
         let kind = kind.trim();
         Port {
             name: name.trim_end_matches('?').to_owned(),
-            kind: PortKind::parse(kind.trim_start_matches("params ")),
+            kind: PortKind::parse(kind.trim_start_matches("params ").trim_start_matches("chunks ")),
             optional: name.ends_with('?'),
             parameter: kind.starts_with("params "),
             schema: None,
+            chunks: kind.starts_with("chunks "),
         }
     })
     .collect()
@@ -79,7 +81,9 @@ pub const PLUGINS: &str = "
     t::sink(value: json) -> ()
     t::scale(table: table, factor: params number, times: integer) -> (out: table)
     t::nothing() -> ()
-    type formats::csv loads table saves table
+    t::text_sink(text: text) -> ()
+    t::generate(count: integer) -> (rows: chunks table, notes: chunks text)
+    type formats::csv loads table saves table appends
     type formats::parquet loads table saves table
     type formats::json loads json saves json
     type formats::text loads text saves text

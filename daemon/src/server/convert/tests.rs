@@ -37,7 +37,7 @@ outputs = ["end"]
 
 fn manifest() -> Manifest {
     let port =
-        |name: &str, kind, parameter| Port { name: name.to_owned(), kind, optional: false, parameter, schema: None };
+        |name: &str, kind, parameter| Port { name: name.to_owned(), kind, optional: false, parameter, schema: None, chunks: false };
     let node = |name: &str, inputs| NodeSignature {
         name: name.to_owned(),
         inputs,
@@ -49,6 +49,7 @@ fn manifest() -> Manifest {
         saves: vec![PortKind::Table],
         single_process: false,
         releases: false,
+        appends: false,
     };
     let first = vec![port("table", PortKind::Table, false), port("alpha", PortKind::Number, true)];
     let second = vec![port("table", PortKind::Table, false)];

@@ -74,7 +74,7 @@ mod tests {
 
     fn plugins(all: &[(&str, &[&str])]) -> Manifest {
         let output =
-            || Port { name: "o".to_owned(), kind: PortKind::Json, optional: false, parameter: false, schema: None };
+            || Port { name: "o".to_owned(), kind: PortKind::Json, optional: false, parameter: false, schema: None, chunks: false };
         let node = |name: &&str| NodeSignature {
             name: (*name).to_owned(),
             outputs: vec![output()],

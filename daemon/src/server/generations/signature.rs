@@ -37,6 +37,7 @@ fn port(port: &from::PortDescription) -> to::Port {
         parameter: port.parameter,
         // What is no JSON says nothing: then the parameter is checked when the node runs.
         schema: serde_json::from_str(&port.schema).ok(),
+        chunks: port.chunks,
     }
 }
 
@@ -47,6 +48,7 @@ fn dataset_type(dataset: &from::DatasetDescription) -> to::DatasetTypeSignature 
         saves: dataset.saves.iter().map(|kind| to::PortKind::parse(kind)).collect(),
         single_process: dataset.single_process,
         releases: dataset.releases,
+        appends: dataset.appends,
     }
 }
 

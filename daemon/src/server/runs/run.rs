@@ -385,6 +385,14 @@ impl Run {
         Ok(())
     }
 
+    /// Takes note of a dataset that was saved chunk by chunk and never was whole.
+    pub fn note_chunks(&self, dataset: DatasetId, chunks: u64, bytes: u64) {
+        self.note(dataset, |facts| {
+            facts.bytes = Some(bytes);
+            facts.metadata_json = format!("{{\"chunks\":{chunks}}}");
+        });
+    }
+
     /// Lets go of a dataset's block; its memory is free when its last reader has closed it.
     pub fn release(self: &Arc<Run>, dataset: DatasetId) {
         let Some((held, keepers)) =

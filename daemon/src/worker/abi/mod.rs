@@ -8,12 +8,13 @@ mod outputs;
 
 use std::os::fd::OwnedFd;
 
-use plugin_api::abi::{CallHost, Failure, InputBlock, OutputBuffer};
+use plugin_api::abi::{CallHost, Failure, InputBlock, OutputBuffer, failure_kind};
 
-pub use self::outputs::{Claims, Expected};
+pub use self::outputs::{Chunk, Claims, Expected};
 
 use self::inputs::Inputs;
 use self::outputs::Outputs;
+use crate::block::layout::Format;
 use crate::ipc::message::{InputValue, TaskFailure};
 use crate::ipc::page::WorkerPage;
 use crate::zygote::{Plugin, Plugins};
@@ -36,6 +37,18 @@ impl Reserve for Granted {
     }
 }
 
+/// Saves what a call makes chunk by chunk.
+pub trait SaveChunk: Sync {
+    /// Saves the next chunk of a port, or the partition of this name.
+    fn save(&self, port: u32, name: &str, chunk: Chunk) -> Result<(), Failure>;
+}
+
+/// Loads the partitions of a call's inputs.
+pub trait LoadPartition: Sync {
+    /// Loads one partition of a dataset.
+    fn load(&self, dataset: &str, name: &str) -> Result<InputBlock, Failure>;
+}
+
 /// Around a call: what it is told and where its signs go.
 #[derive(Clone, Copy)]
 pub struct Setting<'a> {
@@ -47,6 +60,12 @@ pub struct Setting<'a> {
     pub page: &'a WorkerPage,
     /// Who grants memory.
     pub reserve: &'a dyn Reserve,
+    /// Who saves chunks, if any port has some.
+    pub chunks: Option<&'a dyn SaveChunk>,
+    /// Who loads partitions, if any input has some.
+    pub partitions: Option<&'a dyn LoadPartition>,
+    /// Whether it is within another call, whose progress is the one to be told.
+    pub is_inner: bool,
 }
 
 /// One call, while it lasts. Its mappings go with it, but for what the plugin keeps.
@@ -66,6 +85,18 @@ impl<'a> CallState<'a> {
     ) -> Result<CallState<'a>, Failure> {
         let inputs = Inputs::new(inputs, descriptors)?;
         Ok(CallState { inputs, outputs: Outputs::new(expected, setting.token, setting.reserve), setting })
+    }
+
+    /// Takes what was committed to a port that is given in chunks, as the input of another call.
+    pub fn take_input(&self, port: u32) -> Result<InputBlock, Failure> {
+        let (value, files) = self.outputs.take(port)?.into_input();
+        let block = Inputs::new(vec![value], files)?.get(0)?;
+        block.ok_or_else(|| Failure::new(PROTOCOL, "a block that was just made is not there"))
+    }
+
+    /// Fills a port with a few bytes of our own.
+    pub fn put(&self, port: u32, bytes: &[u8], format: Format, metadata: &str) -> Result<(), Failure> {
+        self.outputs.put(port, bytes, format, metadata)
     }
 
     /// What the call has made; a failure if that is not what was expected of it.
@@ -100,11 +131,35 @@ impl CallHost for CallState<'_> {
     }
 
     fn progress(&self, done: u64, total: u64) {
-        self.setting.page.set_progress(done, total);
+        if !self.setting.is_inner {
+            self.setting.page.set_progress(done, total);
+        }
     }
 
     fn is_cancelled(&self) -> bool {
         self.setting.page.is_cancelled(self.setting.token)
+    }
+
+    fn load_partition(&self, dataset: &str, name: &str) -> Result<InputBlock, Failure> {
+        let loader = self.setting.partitions.ok_or_else(|| {
+            Failure::new(failure_kind::INPUT, format!("the node has no input with partitions, so no `{dataset}`"))
+        })?;
+        loader.load(dataset, name)
+    }
+
+    fn give_chunk(&self, port: u32, name: &str) -> Result<(), Failure> {
+        // A generator that never asks stops here: between two chunks is where it costs nothing.
+        if self.is_cancelled() {
+            return Err(Failure::new(failure_kind::ERROR, "the call was told to stop"));
+        }
+        let saver = self.setting.chunks.ok_or_else(|| {
+            Failure::new(failure_kind::OUTPUT, format!("a chunk of output port {port} came, and none is to be saved"))
+        })?;
+        let chunk = self.outputs.take(port)?;
+        let charged = chunk.charged();
+        let saved = saver.save(port, name, chunk);
+        self.outputs.give_back(charged);
+        saved
     }
 }
 

@@ -13,7 +13,7 @@ use plugin_api::abi::{Failure, OutputBuffer, failure_kind};
 use super::Reserve;
 use crate::block::build::{Builder, Finished};
 use crate::block::layout::{Format, INLINE_BELOW};
-use crate::ipc::message::{BlockClaim, BlockPlace};
+use crate::ipc::message::{BlockClaim, BlockPlace, BlockReference, InputValue};
 use crate::sys::map::Guard;
 
 /// From this size on the server is asked before memory is taken.
@@ -27,17 +27,27 @@ pub struct Expected {
     of: String,
     ports: Vec<String>,
     all: bool,
+    /// Ports that are given chunk by chunk, and left with nothing at the end.
+    in_chunks: Vec<u32>,
 }
 
 impl Expected {
     /// One output for each of these ports, by `of` (a node `a::b`, say).
     pub fn all_of(of: String, ports: Vec<String>) -> Expected {
-        Expected { of, ports, all: true }
+        Expected { of, ports, all: true, in_chunks: Vec::new() }
     }
 
     /// Any of so many ports.
     pub fn any_of(of: String, count: usize) -> Expected {
-        Expected { of, ports: (0..count).map(|index| index.to_string()).collect(), all: false }
+        let ports = (0..count).map(|index| index.to_string()).collect();
+        Expected { of, ports, all: false, in_chunks: Vec::new() }
+    }
+
+    /// The same, but these ports are given chunk by chunk.
+    #[must_use]
+    pub fn with_chunks(mut self, ports: impl IntoIterator<Item = u32>) -> Expected {
+        self.in_chunks.extend(ports);
+        self
     }
 
     /// Who makes it.
@@ -131,11 +141,60 @@ impl Heap {
 struct Committed {
     format: Format,
     bytes: CommittedBytes,
+    /// As it was given; a file has it, too.
+    metadata: String,
+    /// How many of its bytes were granted by the server.
+    charged: u64,
 }
 
 enum CommittedBytes {
     Inline { payload: Vec<u8>, metadata: String },
     File { file: OwnedFd, size: u64 },
+}
+
+/// One of many pieces of an output, taken from its port.
+pub struct Chunk(Committed);
+
+impl Chunk {
+    /// How many of its bytes were granted by the server.
+    pub fn charged(&self) -> u64 {
+        self.0.charged
+    }
+
+    /// How large it is as a block.
+    pub fn size(&self) -> u64 {
+        match &self.0.bytes {
+            CommittedBytes::Inline { payload, .. } => payload.len() as u64,
+            CommittedBytes::File { size, .. } => *size,
+        }
+    }
+
+    /// What the server is told of it, and the file that the claim names, if it names one.
+    pub fn claim(&self, port: u32) -> (BlockClaim, Option<&OwnedFd>) {
+        let format = self.0.format.to_string();
+        match &self.0.bytes {
+            CommittedBytes::Inline { payload, metadata } => {
+                let place = BlockPlace::Inline(payload.clone());
+                (BlockClaim { port, format, metadata: metadata.clone(), place }, None)
+            }
+            CommittedBytes::File { file, size } => {
+                let place = BlockPlace::Memfd { descriptor: 0, size: *size };
+                (BlockClaim { port, format, metadata: String::new(), place }, Some(file))
+            }
+        }
+    }
+
+    /// The chunk as the input of another call, and the file that it names, if it names one.
+    pub fn into_input(self) -> (InputValue, Vec<OwnedFd>) {
+        let format = self.0.format.to_string();
+        let (metadata, place, files) = match self.0.bytes {
+            CommittedBytes::Inline { payload, metadata } => (metadata, BlockPlace::Inline(payload), Vec::new()),
+            CommittedBytes::File { file, size } => {
+                (self.0.metadata, BlockPlace::Memfd { descriptor: 0, size }, vec![file])
+            }
+        };
+        (InputValue::Block(BlockReference { id: 0, format, metadata, place }), files)
+    }
 }
 
 impl<'a> Outputs<'a> {
@@ -214,6 +273,7 @@ impl<'a> Outputs<'a> {
             }
         };
         let capacity = buffer.capacity();
+        let charged = buffer.granted.min(length);
         let Some(length_here) = usize::try_from(length).ok().filter(|_| length <= capacity) else {
             state.retire(buffer);
             return Err(self.expected.failure(format_args!(
@@ -242,8 +302,51 @@ impl<'a> Outputs<'a> {
             state.guards.push(guard);
             CommittedBytes::File { file, size }
         };
-        state.committed.insert(port, Committed { format, bytes });
+        state.committed.insert(port, Committed { format, bytes, metadata: metadata.to_owned(), charged });
         Ok(())
+    }
+
+    /// Fills a port with bytes of this program.
+    pub(super) fn put(&self, port: u32, bytes: &[u8], format: Format, metadata: &str) -> Result<(), Failure> {
+        let mut state = self.state();
+        let name = self.expected.name(port).unwrap_or("?");
+        let metadata = metadata.to_owned();
+        let (kept, charged) = if bytes.len() < INLINE_BELOW {
+            (CommittedBytes::Inline { payload: bytes.to_vec(), metadata: metadata.clone() }, 0)
+        } else {
+            let length = bytes.len() as u64;
+            let granted = self.grant(&mut state, name, 0, length)?;
+            let builder = Builder::new(length).map_err(|problem| self.no_memory(name, length, &problem))?;
+            builder.write(0, bytes);
+            let Finished { file, size, guard } = builder
+                .finish(length, format, &metadata)
+                .map_err(|problem| self.expected.failure(format_args!("output port `{name}`: {problem}")))?;
+            state.guards.push(guard);
+            (CommittedBytes::File { file, size }, granted)
+        };
+        state.committed.insert(port, Committed { format, bytes: kept, metadata, charged });
+        Ok(())
+    }
+
+    /// Takes what was committed to a port that is given in chunks; the port is free for the next one.
+    pub(super) fn take(&self, port: u32) -> Result<Chunk, Failure> {
+        let name = self.expected.name(port).unwrap_or("?");
+        if !self.expected.in_chunks.contains(&port) {
+            let text = format_args!("output port `{name}` was given in chunks, and is to be given whole");
+            return Err(self.expected.failure(text));
+        }
+        let mut state = self.state();
+        let chunk = state.committed.remove(&port).ok_or_else(|| {
+            self.expected.failure(format_args!("a chunk of output port `{name}` was given before it was committed"))
+        })?;
+        state.forget_old();
+        Ok(Chunk(chunk))
+    }
+
+    /// Notes that memory which the server granted for a chunk is free again.
+    pub(super) fn give_back(&self, bytes: u64) {
+        let mut state = self.state();
+        state.spare = state.spare.saturating_add(bytes);
     }
 
     /// The reckoning: every output that was expected must be there.
@@ -252,7 +355,7 @@ impl<'a> Outputs<'a> {
         if self.expected.all {
             let missing: Vec<_> = (0..)
                 .zip(&self.expected.ports)
-                .filter(|(port, _)| !state.committed.contains_key(port))
+                .filter(|(port, _)| !state.committed.contains_key(port) && !self.expected.in_chunks.contains(port))
                 .map(|(_, name)| format!("`{name}`"))
                 .collect();
             if !missing.is_empty() {
@@ -266,8 +369,13 @@ impl<'a> Outputs<'a> {
                     .with_hint("every output port must be filled, by a value that is returned or by a buffer that is committed"));
             }
         }
+        if let Some(port) = self.expected.in_chunks.iter().find(|port| state.committed.contains_key(port)) {
+            let name = self.expected.name(*port).unwrap_or("?");
+            let text = format_args!("output port `{name}` was given whole, and is to be given in chunks");
+            return Err(self.expected.failure(text));
+        }
         let mut made = Claims { guards: state.guards, ..Claims::default() };
-        for (port, Committed { format, bytes }) in state.committed {
+        for (port, Committed { format, bytes, .. }) in state.committed {
             let (metadata, place) = match bytes {
                 CommittedBytes::Inline { payload, metadata } => (metadata, BlockPlace::Inline(payload)),
                 CommittedBytes::File { file, size } => {
@@ -333,6 +441,15 @@ impl<'a> Outputs<'a> {
 }
 
 impl State {
+    /// As many buffers of the past as are kept out of use where there may be any number: a late writer is quick or never.
+    const KEPT_MAX: usize = 64;
+
+    /// Lets go of the oldest of what is kept out of use.
+    fn forget_old(&mut self) {
+        self.guards.drain(..self.guards.len().saturating_sub(State::KEPT_MAX));
+        self.retired.drain(..self.retired.len().saturating_sub(State::KEPT_MAX));
+    }
+
     /// Keeps the addresses of a buffer out of use until the call is over; its memory goes, unless it is little.
     fn retire(&mut self, buffer: Buffer) {
         self.spare = self.spare.saturating_add(buffer.granted);

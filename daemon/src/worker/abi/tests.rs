@@ -35,7 +35,15 @@ fn with_call<R>(
     page.begin(7);
     let bank = Bank { limit, asked: Mutex::default() };
     let expected = Expected::all_of("node `p::n`".to_owned(), vec!["left".to_owned(), "right".to_owned()]);
-    let setting = Setting { argument: "{}", token: 7, page: &page, reserve: &bank };
+    let setting = Setting {
+        argument: "{}",
+        token: 7,
+        page: &page,
+        reserve: &bank,
+        chunks: None,
+        partitions: None,
+        is_inner: false,
+    };
     let result = body(CallState::new(setting, inputs, files, expected).unwrap());
     (result, bank.asked.into_inner().unwrap())
 }
@@ -224,7 +232,15 @@ fn cancelling_and_progress_go_through_the_page() {
     let (page, file) = WorkerPage::create().unwrap();
     let server = WorkerPage::open(&file).unwrap();
     page.begin(7);
-    let setting = Setting { argument: "{}", token: 7, page: &page, reserve: &Granted };
+    let setting = Setting {
+        argument: "{}",
+        token: 7,
+        page: &page,
+        reserve: &Granted,
+        chunks: None,
+        partitions: None,
+        is_inner: false,
+    };
     let state = CallState::new(setting, Vec::new(), Vec::new(), Expected::any_of(String::new(), 0)).unwrap();
     state.progress(1, 4);
     assert_eq!(server.progress(), Some((1, 4)));

@@ -17,11 +17,13 @@ use arrow_schema::Schema;
 use plugin_api::prelude::*;
 use serde_json::Value;
 
+pub use self::column::column;
 pub use self::kind::Kind;
 use self::options::Options;
 use self::read::Batches;
-use crate::beside;
+use crate::beside::{self, Replacement};
 use crate::problem::{self, Problem};
+use crate::session::{TableSession, TableWriter};
 use crate::source::Pieces;
 
 /// CSV files, plain or packed.
@@ -33,6 +35,7 @@ impl Dataset for Csv {
     const DOC: &'static str = "A table in a CSV file; packed if the path ends in .gz or .zst.";
     const LOADS: &'static [&'static str] = &["table"];
     const SAVES: &'static [&'static str] = &["table"];
+    const APPENDS: bool = true;
 
     fn options() -> Vec<OptionManifest> {
         options::manifest()
@@ -52,6 +55,30 @@ impl Dataset for Csv {
     fn save(&self, request: &SaveRequest) -> Result<()> {
         let table: Table = request.take()?;
         save(request.path()?, &request.options()?, table.schema(), table.batches()).map_err(Problem::into_error)
+    }
+
+    fn begin(&self, request: &DatasetRequest) -> Result<Box<dyn ChunkSession>> {
+        let options = Options::parse(&request.options()?).map_err(Problem::into_error)?;
+        TableSession::begin(request, |schema, mut file| {
+            write::header(schema, &options, &mut file)?;
+            Ok(Box::new(Appending { options, file }))
+        })
+    }
+}
+
+/// A file that rows are added to.
+struct Appending {
+    options: Options,
+    file: Replacement,
+}
+
+impl TableWriter for Appending {
+    fn write(&mut self, batch: &RecordBatch) -> problem::Result<()> {
+        write::rows(&batch.schema(), std::slice::from_ref(batch), &self.options, &mut self.file)
+    }
+
+    fn finish(self: Box<Self>) -> problem::Result<Replacement> {
+        Ok(self.file)
     }
 }
 

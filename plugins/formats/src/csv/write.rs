@@ -11,10 +11,13 @@ use crate::problem::{Problem, Result};
 
 /// Writes a table as CSV.
 pub fn write(schema: &Schema, batches: &[RecordBatch], options: &Options, out: &mut dyn Write) -> Result<()> {
-    let is_lone = schema.fields().len() == 1;
-    let missing = missing(is_lone, options);
-    let mut text = Vec::with_capacity(1 << 16);
-    let mut cell = String::new();
+    header(schema, options, out)?;
+    rows(schema, batches, options, out)
+}
+
+/// Writes the header line, if there is to be one.
+pub fn header(schema: &Schema, options: &Options, out: &mut dyn Write) -> Result<()> {
+    let mut text = Vec::new();
     if options.has_header {
         for (index, field) in schema.fields().iter().enumerate() {
             separate(&mut text, index, options);
@@ -23,6 +26,15 @@ pub fn write(schema: &Schema, batches: &[RecordBatch], options: &Options, out: &
         }
         text.push(b'\n');
     }
+    Ok(out.write_all(&text)?)
+}
+
+/// Writes rows.
+pub fn rows(schema: &Schema, batches: &[RecordBatch], options: &Options, out: &mut dyn Write) -> Result<()> {
+    let is_lone = schema.fields().len() == 1;
+    let missing = missing(is_lone, options);
+    let mut text = Vec::with_capacity(1 << 16);
+    let mut cell = String::new();
     let format = FormatOptions::default();
     for batch in batches {
         let columns = batch

@@ -4,6 +4,7 @@
 
 use plugin_api::prelude::*;
 
+mod chunks;
 mod counted;
 mod deaths;
 mod gated;
@@ -11,6 +12,7 @@ mod hangs;
 mod late_write;
 mod memory;
 mod pages;
+mod partitions;
 mod plain;
 mod results;
 mod steps;
@@ -18,6 +20,11 @@ mod tables;
 
 plugin! {
     nodes: [
+        chunks::tables,
+        chunks::numbers,
+        chunks::turns,
+        chunks::ends,
+        chunks::endless,
         deaths::panics,
         deaths::segfaults,
         deaths::aborts,
@@ -39,6 +46,9 @@ plugin! {
         pages::consumer,
         pages::meeting_consumer,
         pages::holds,
+        partitions::part,
+        partitions::rows_of_all,
+        partitions::summary,
         plain::noop,
         plain::add,
         plain::constant,

@@ -1,6 +1,7 @@
 //! One job, top to bottom: may it begin, hooks, message, conversation, adoption, hooks, and the engine is told.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use engine::event::Event;
@@ -8,6 +9,7 @@ use engine::failure::{Failure, FailureKind};
 use engine::id::DatasetId;
 use engine::plan::TaskKind;
 
+use super::chunks::ChunkDesk;
 use super::conversation::Topic;
 use super::failure::Subject;
 use super::request::Work;
@@ -16,6 +18,7 @@ use crate::block::Block;
 use crate::block::adopt::ClaimedBlock;
 use crate::ipc::channel::ChannelError;
 use crate::ipc::client::{Input, TaskRequest};
+use crate::ipc::message::SavedChunks;
 use crate::server::budget::{Allowance, Charge};
 use crate::server::hooks::HookEventName;
 use crate::server::json::JsonObject;
@@ -40,6 +43,10 @@ pub struct Shown {
     pub inputs: Vec<(usize, Block)>,
     /// When it started and finished, in microseconds since 1970.
     pub times_us: (i64, i64),
+    /// The output whose chunks could not be saved, if that is why a call failed.
+    pub unsaved: Option<DatasetId>,
+    /// What a call saved chunk by chunk: how many chunks, of how many bytes.
+    pub saved: Vec<(DatasetId, SavedChunks)>,
 }
 
 impl Driver {
@@ -86,7 +93,7 @@ impl Driver {
         };
         let subject = work.subject(self.number);
         let hooks = &run.generation.hooks;
-        let [_, after, error] = work.events();
+        let [_, after, _] = work.events();
         let mut shown = Shown::default();
         shown.times_us.0 = self.shared.services.clock.unix_us_now();
         let mut share = share;
@@ -109,10 +116,17 @@ impl Driver {
                     };
                     run.hold(dataset, block, keep);
                 }
+                for (dataset, SavedChunks { chunks, bytes, .. }) in shown.saved {
+                    run.note_chunks(dataset, chunks, bytes);
+                }
                 Ok(())
             }
             Err(failure) => {
                 let failure = run.redacted(failure);
+                // A save within a call is told as one.
+                let save = shown.unsaved.and_then(|dataset| Work::of(run, TaskKind::Save(dataset)));
+                let work = save.as_ref().unwrap_or(&work);
+                let [_, _, error] = work.events();
                 // A hook that refused the task has spoken already, and a task that was told to stop did not err.
                 if hooks.wants(error) && !matches!(failure.kind, FailureKind::Hook | FailureKind::Cancelled) {
                     let describe =
@@ -161,11 +175,18 @@ impl Driver {
         }
         self.last_token += 1;
         let token = self.last_token;
+        let desk = ChunkDesk::of(run, work);
+        let in_chunks: Vec<u32> = desk.ports().collect();
         let request = TaskRequest {
             token,
             plugin: work.plugin(),
             argument: work.argument(run, job.attempt, self.number),
-            operation: work.operation(run, inputs),
+            operation: work.operation(
+                run,
+                inputs,
+                desk.describe(run, token, job.attempt, self.number),
+                work.partitions(run, job.attempt, self.number),
+            ),
         };
         self.send(&request, subject)?;
         if let (Work::Load(dataset, storage) | Work::Save(dataset, storage), Some(worker)) = (work, &self.worker)
@@ -181,9 +202,21 @@ impl Driver {
             subject,
             origin: Origin { node: Some(work.name()), plugin: &subject.plugin, worker: Some(self.number) },
             node: work.node(),
+            chunks: RefCell::new(desk),
         };
-        let claims = self.converse(&topic, allowance)?;
-        let outputs = self.adopt(&work.outputs(), claims, subject, allowance)?;
+        let claims = self.converse(&topic, allowance);
+        let mut desk = topic.chunks.into_inner();
+        let claims = claims.map_err(|failure| {
+            shown.unsaved = desk.failed.and_then(|port| desk.dataset(port));
+            match desk.refused.take() {
+                // The worker only passes on what a hook said.
+                Some(refused) if failure.kind == FailureKind::Error => refused,
+                _ => failure,
+            }
+        })?;
+        let saved = desk.saved.iter().filter_map(|saved| Some((desk.dataset(saved.port)?, *saved)));
+        shown.saved = saved.collect();
+        let outputs = self.adopt(&work.outputs(), &in_chunks, claims, subject, allowance)?;
         if let Work::Load(..) = work {
             outputs.iter().try_for_each(|output| work.check_schema(run, &output.block, subject))?;
         }
@@ -220,6 +253,7 @@ impl Driver {
     fn adopt(
         &mut self,
         expected: &[Option<DatasetId>],
+        in_chunks: &[u32],
         claims: Vec<ClaimedBlock>,
         subject: &Subject,
         allowance: &mut Allowance,
@@ -230,6 +264,9 @@ impl Driver {
         for claim in claims {
             let port = usize::try_from(claim.port).unwrap_or(usize::MAX);
             match outputs.get_mut(port) {
+                Some(_) if in_chunks.contains(&claim.port) => {
+                    lie = Some(format!("output {port} was handed in whole, and is saved in chunks"));
+                }
                 Some(place @ None) => match claim.adopt(&services.accounts) {
                     Ok(block) => {
                         let charge = allowance.settle_block(block.size());
@@ -241,7 +278,7 @@ impl Driver {
                 None => lie = Some(format!("output {port} was handed in, the task has {}", expected.len())),
             }
         }
-        let made = outputs.iter().flatten().count();
+        let made = outputs.iter().flatten().count() + in_chunks.len();
         if lie.is_none() && made < expected.len() {
             lie = Some(format!("{made} outputs were handed in, expected {}", expected.len()));
         }

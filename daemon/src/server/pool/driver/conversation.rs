@@ -1,6 +1,7 @@
 //! The part of an attempt in which the worker is at work: everything it may say, and everything that may come between.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use engine::id::NodeId;
 use nix::sys::signal::Signal;
 use protocol::{LogSource, Progress};
 
+use super::chunks::ChunkDesk;
 use super::failure::Subject;
 use super::ladder::{Ladder, Push};
 use super::worker::Worker;
@@ -40,10 +42,12 @@ pub struct Topic<'a> {
     pub origin: Origin<'a>,
     /// The node whose progress is told, for a call.
     pub node: Option<NodeId>,
+    /// The outputs of a call that are saved chunk by chunk.
+    pub chunks: RefCell<ChunkDesk<'a>>,
 }
 
 /// How a conversation ended, for the worker.
-enum End {
+pub enum End {
     /// The worker is ready for the next task.
     Idle(Result<Vec<ClaimedBlock>, Failure>),
     /// The worker must not be used again.
@@ -188,8 +192,14 @@ impl Driver {
                 };
                 sent.err().map(|error| channel_end(error, topic))
             }),
-            WorkerEvent::Done { token, outputs, .. } => stale(token).or(Some(End::Idle(Ok(outputs)))),
-            WorkerEvent::Failed { token, failure } => stale(token).or_else(|| {
+            WorkerEvent::Done { token, outputs, chunks, .. } => stale(token).or_else(|| {
+                topic.chunks.borrow_mut().saved = chunks;
+                Some(End::Idle(Ok(outputs)))
+            }),
+            WorkerEvent::Chunk { token, chunk } => stale(token).or_else(|| self.chunk_came(worker, topic, chunk)),
+            WorkerEvent::ChunkSaved { token } => stale(token).or_else(|| self.chunk_was_saved(worker, topic)),
+            WorkerEvent::Failed { token, failure, saving } => stale(token).or_else(|| {
+                topic.chunks.borrow_mut().failed = saving;
                 let mut failure = topic.subject.reported(failure);
                 // The plugin got our refusal as an error and passed it on in words of its own.
                 if allowance.was_refused() {
@@ -212,7 +222,7 @@ fn answer_reservation(worker: &Worker, topic: &Topic<'_>, allowance: &mut Allowa
     }
 }
 
-fn channel_end(error: ChannelError, topic: &Topic<'_>) -> End {
+pub fn channel_end(error: ChannelError, topic: &Topic<'_>) -> End {
     match error {
         ChannelError::Closed => End::Gone,
         ChannelError::TooManyOpenFiles => {

@@ -121,7 +121,7 @@ fn release(worker: &mut Worker, token: u64, run: &Run, dataset: &Dataset<'_>, st
                     run.log_line(&origin, LogSource::Log, "info", record.target, record.message);
                 }
                 Ok(WorkerEvent::Done { token: found, .. }) if found == token => return End::Done,
-                Ok(WorkerEvent::Failed { token: found, failure }) if found == token => {
+                Ok(WorkerEvent::Failed { token: found, failure, .. }) if found == token => {
                     return End::Failed(subject.reported(failure).message);
                 }
                 Ok(_) => return End::Lost("the worker spoke out of turn".to_owned()),

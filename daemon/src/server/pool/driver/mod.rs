@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod chunks;
 mod conversation;
 mod describe;
 mod errand;

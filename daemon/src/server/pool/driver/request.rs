@@ -9,8 +9,8 @@ use engine::plan::{Dataset, InputBinding, Node, Persisted, TaskKind};
 
 use super::failure::Subject;
 use crate::ipc::client::{Input, TaskOperation};
-use crate::ipc::message::DatasetOperation;
-use crate::server::json::{JsonObject, list};
+use crate::ipc::message::{ChunkPort, DatasetOperation, PartitionSource};
+use crate::server::json::{JsonObject, array, list};
 use crate::server::runs::Run;
 
 /// A task with everything that is known of it before it runs.
@@ -120,13 +120,28 @@ impl<'a> Work<'a> {
     }
 
     /// The operation, with these inputs.
-    pub fn operation(&self, run: &Run, inputs: Vec<Input>) -> TaskOperation {
+    pub fn operation(
+        &self,
+        run: &Run,
+        inputs: Vec<Input>,
+        chunks: Vec<ChunkPort>,
+        partitions: Vec<PartitionSource>,
+    ) -> TaskOperation {
         match self {
             Work::Call(node) => TaskOperation::Call {
                 node: node.call.node,
                 inputs,
                 outputs: u32::try_from(node.outputs.len()).unwrap_or(u32::MAX),
+                chunks,
+                partitions,
             },
+            Work::Load(dataset, Persisted { path, partition_suffix: Some(suffix), .. }) => {
+                TaskOperation::ListPartitions {
+                    dataset: dataset.name.to_owned(),
+                    directory: path.clone(),
+                    suffix: suffix.clone(),
+                }
+            }
             Work::Load(dataset, storage) => TaskOperation::Dataset {
                 dataset_type: storage.dataset_type,
                 operation: DatasetOperation::Load,
@@ -142,8 +157,31 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// What the partitions of a call's inputs are loaded by.
+    pub fn partitions(&self, run: &Run, attempt: Attempt, worker: u32) -> Vec<PartitionSource> {
+        let Work::Call(node) = self else { return Vec::new() };
+        let source = |input: &Option<InputBinding>| {
+            let Some(InputBinding::Dataset(id)) = input else { return None };
+            let dataset = run.plan.dataset(*id)?;
+            let storage = dataset.storage?;
+            Some(PartitionSource {
+                dataset: dataset.name.to_owned(),
+                plugin: storage.plugin,
+                dataset_type: storage.dataset_type,
+                argument: Work::Load(dataset, storage).argument(run, attempt, worker),
+                suffix: storage.partition_suffix.clone()?,
+            })
+        };
+        node.inputs.iter().filter_map(source).collect()
+    }
+
     /// The call's argument, JSON. Written by hand: values are JSON text already and need not be parsed first.
     pub fn argument(&self, run: &Run, attempt: Attempt, worker: u32) -> String {
+        self.argument_in(run, attempt, worker, None)
+    }
+
+    /// The same, with the name of the session that the chunks of a save belong to.
+    pub fn argument_in(&self, run: &Run, attempt: Attempt, worker: u32, session: Option<&str>) -> String {
         let mut json = JsonObject::new();
         json.text("run", &run.id);
         match self {
@@ -155,6 +193,12 @@ impl<'a> Work<'a> {
                 json.raw("worker", &worker.to_string());
                 json.raw("parameters", run.plan.parameters_json());
                 json.raw("ports", &list(node.call.inputs.iter().map(String::as_str)));
+                let chunked =
+                    (0..).zip(node.outputs).filter(|(_, made)| made.is_some_and(|made| run.plan.is_chunked(made)));
+                let chunked: Vec<String> = chunked.map(|(port, _): (u32, _)| port.to_string()).collect();
+                if !chunked.is_empty() {
+                    json.raw("chunked", &array(chunked.into_iter()));
+                }
             }
             Work::Load(dataset, storage) | Work::Save(dataset, storage) => {
                 describe_storage(&mut json, dataset.name, storage);
@@ -162,6 +206,9 @@ impl<'a> Work<'a> {
                 json.raw("worker", &worker.to_string());
                 if let (Work::Save(..), Some(producer)) = (self, dataset.producer.and_then(|id| run.plan.node(id))) {
                     json.text("node", producer.name);
+                }
+                if let Some(session) = session {
+                    json.text("session", session);
                 }
             }
         }

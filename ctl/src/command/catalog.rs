@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use protocol::{CatalogList, CatalogRequest, ExistsList, VersionList, exit, path};
+use protocol::{CatalogList, CatalogRequest, ExistsList, Filter, VersionList, exit, path};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -63,6 +63,10 @@ impl Question<'_> {
 
     async fn answer<T: DeserializeOwned>(&self, socket: Option<&Path>) -> Result<T, Error> {
         let submission = source::submission(self.pipeline, &RunArgs::default())?;
+        if submission.filter != Filter::default() {
+            return Err(Error::usage("`ctl catalog` looks at the whole pipeline, whichever nodes run")
+                .hint("leave the filters out, and name the datasets that are of interest"));
+        }
         let request = CatalogRequest { submission, datasets: self.names.to_vec() };
         let session = Session::open(socket, self.daemon)?;
         let answer = session.client.post::<T>(self.path, &request).await;

@@ -291,7 +291,7 @@ fn parity_c9_a_schema_is_checked_where_both_sides_are_known() {
         ),
         (
             "a = { type = \"json\", path = \"a\" }\nb = { type = \"csv\", path = \"b\", schema = { x = \"integer\" } }",
-            "dataset `b` has a `schema`, but is no table: `t::copy` makes it as json",
+            "dataset `b` has a `schema`, but is no table: `copy` makes it as json",
         ),
         ("a = { type = \"json\", path = \"a\", schema = { x = \"interger\" } }", "`interger` is no type of a column"),
         (

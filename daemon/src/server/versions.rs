@@ -246,7 +246,7 @@ fn make(path: &Path, folder: &Path) -> io::Result<()> {
         match made {
             Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES_MAX => {}
             // That `path` is a file is told as "exists", too.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && !folder.exists() => {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && !path.is_dir() => {
                 return Err(io::Error::new(ErrorKind::NotADirectory, format!("{} is no folder", path.display())));
             }
             result => return result,

@@ -113,15 +113,8 @@ fn call(
     descriptors: Vec<OwnedFd>,
 ) -> Result<(String, Claims, Vec<SavedChunks>), Failed> {
     let plugin = abi::plugin(plugins, task.plugin)?;
-    let setting = Setting {
-        argument,
-        token: task.token,
-        page,
-        reserve: link,
-        chunks: None,
-        partitions: None,
-        is_inner: false,
-    };
+    let setting =
+        Setting { argument, token: task.token, page, reserve: link, chunks: None, partitions: None, is_inner: false };
     match task.operation {
         Operation::ListPartitions { dataset, directory, suffix } => {
             let expected = Expected::all_of(format!("the list of partitions of `{dataset}`"), vec!["data".to_owned()]);

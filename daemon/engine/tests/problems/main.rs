@@ -5,6 +5,7 @@ mod datasets;
 mod keys;
 mod nodes;
 mod ports;
+mod saving;
 #[path = "../support/mod.rs"]
 mod support;
 mod syntax;

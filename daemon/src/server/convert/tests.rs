@@ -36,8 +36,14 @@ outputs = ["end"]
 "#;
 
 fn manifest() -> Manifest {
-    let port =
-        |name: &str, kind, parameter| Port { name: name.to_owned(), kind, optional: false, parameter, schema: None, chunks: false };
+    let port = |name: &str, kind, parameter| Port {
+        name: name.to_owned(),
+        kind,
+        optional: false,
+        parameter,
+        schema: None,
+        chunks: false,
+    };
     let node = |name: &str, inputs| NodeSignature {
         name: name.to_owned(),
         inputs,

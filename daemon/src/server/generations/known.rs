@@ -73,8 +73,14 @@ mod tests {
     use crate::server::store::{Location, NewRun};
 
     fn plugins(all: &[(&str, &[&str])]) -> Manifest {
-        let output =
-            || Port { name: "o".to_owned(), kind: PortKind::Json, optional: false, parameter: false, schema: None, chunks: false };
+        let output = || Port {
+            name: "o".to_owned(),
+            kind: PortKind::Json,
+            optional: false,
+            parameter: false,
+            schema: None,
+            chunks: false,
+        };
         let node = |name: &&str| NodeSignature {
             name: (*name).to_owned(),
             outputs: vec![output()],

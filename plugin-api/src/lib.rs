@@ -119,7 +119,7 @@ pub(crate) fn short_type_name<T>() -> String {
 }
 
 /// The examples that people copy are compiled as they stand.
-#[cfg(all(doctest, feature = "arrow", feature = "json"))]
+#[cfg(all(doctest, feature = "arrow", feature = "schema"))]
 mod documents {
     #[doc = include_str!("../../README.md")]
     struct Tour;

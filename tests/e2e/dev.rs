@@ -44,7 +44,8 @@ fn each_save_is_built_loaded_and_run() {
     let running = tests::command::Running::start(&mut dev(&scene, &["crate/pipeline.toml", "--workers", "1"]));
     let says = |version: &str| {
         let report = fs::read_to_string(scene.work("report")).unwrap_or_default();
-        report.lines().filter(|line| *line == version).count() == 4
+        // More where a second look at what was written cut a run short.
+        report.lines().filter(|line| *line == version).count() >= 4
     };
     wait::until_true("the first version to run", || says("1.000"));
     // What does not compile is said and changes nothing; the next save is built again.

@@ -149,7 +149,7 @@ fn resident_data_and_outputs_asked_for_outlive_the_daemon() {
     };
     let mut manager = Manager::new(&scene);
     let mut daemon = manager.start_ready();
-    let id = run(&daemon);
+    let mut id = run(&daemon);
     wait::until_true("both to be kept, each with what is known of it", || manager.stored().len() == 4);
     let resident = manager.stored().into_iter().find(|name| name.starts_with("dagd-resident-")).unwrap();
     let bytes = manager.stored_bytes(&resident.trim_end_matches(".about"));
@@ -162,8 +162,14 @@ fn resident_data_and_outputs_asked_for_outlive_the_daemon() {
         daemon = manager.start_ready();
         let loud = daemon.get(&format!("/v1/runs/{id}/outputs/loud?as=text")).expect(200);
         assert_eq!(String::from_utf8_lossy(&loud.body), text.to_uppercase());
-        run(&daemon);
+        // It was kept until it was fetched; the next one is kept in its turn.
+        let before = manager.stored();
+        id = run(&daemon);
         assert_eq!(loads(), 1, "it was loaded again after {ends_by}");
+        wait::until_true("the next output to be kept", || {
+            let now = manager.stored();
+            now.len() == 4 && now.iter().any(|name| !before.contains(name))
+        });
         let same = manager.stored_bytes(resident.trim_end_matches(".about"));
         assert!(same == bytes, "the bytes changed");
     }

@@ -116,7 +116,7 @@ fn one_bad_library_refuses_the_whole_generation() {
     versions_of_a_run(&scene, &daemon);
     for (how, says) in [
         (Broken::Truncated, "cut short"),
-        (Broken::WrongAbi, "expected 1.0.0"),
+        (Broken::WrongAbi, "expected 1.1.0"),
         (Broken::CrashOnLoad, "SIGSEGV"),
         (Broken::MissingNode, "reports_last"),
         (Broken::HangOnLoad, "5000 ms"),

@@ -1,6 +1,7 @@
 //! Arguments of `ctl catalog`.
 
 use clap::Subcommand;
+use clap::builder::Resettable;
 
 use super::{DaemonArgs, PipelineArgs};
 
@@ -21,7 +22,7 @@ pub enum CatalogCommand {
     #[command(visible_alias = "ls")]
     List(ListCommand),
     /// Tell which catalog entry names resolve to, and why
-    #[command(after_help = RESOLVE_EXAMPLES)]
+    #[command(after_help = RESOLVE_EXAMPLES, mut_arg("path", |path| path.required(true).default_value(Resettable::Reset).index(1)))]
     Resolve(ResolveCommand),
     /// Ask the dataset types whether the data is there; exit code 6 when some is not
     Exists(DatasetsCommand),
@@ -48,7 +49,7 @@ pub struct ResolveCommand {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
     /// Names of datasets; the pipeline need not have them
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", required = true, index = 2)]
     pub names: Vec<String>,
     /// The daemon that knows the plugins.
     #[command(flatten)]

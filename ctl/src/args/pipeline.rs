@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+
 use super::blocks::{self, HandedIn};
 use super::{FilterArgs, values};
 use protocol::OnFailure;
@@ -43,7 +45,8 @@ pub struct PipelineArgs {
     ///
     /// catalog.toml, parameters.toml and credentials.toml beside it belong to it, and those of one environment (--env). Without
     /// it: the folder you are in.
-    #[arg(value_name = "PIPELINE", default_value = "", hide_default_value = true)]
+    // The usual parser of paths takes no empty one, which here stands for none.
+    #[arg(value_name = "PIPELINE", default_value = "", hide_default_value = true, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub path: PathBuf,
     /// Which pipelines of the folder `pipelines`, with commas between: their sum runs
     ///

@@ -41,7 +41,7 @@ fn reason(plan: &Plan, node: NodeId, exists: &impl Fn(DatasetId) -> bool, why: &
     }
     let mut is_read = None;
     for dataset in made {
-        if plan.task_of(dataset).is_some() {
+        if plan.is_persisted(dataset) {
             if !exists(dataset) {
                 return Some(Why::IsMissing(dataset));
             }

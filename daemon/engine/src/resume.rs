@@ -34,7 +34,7 @@ pub fn resume(plan: &Plan, finished: impl Fn(NodeId) -> bool) -> Option<Resume> 
     }
     found.iter().for_each(|node| is_chosen[node.index()] = true);
     while let Some(node) = found.pop() {
-        let gone = plan.reads(node).iter().filter(|&&dataset| plan.task_of(dataset).is_none());
+        let gone = plan.reads(node).iter().filter(|&&dataset| !plan.is_persisted(dataset));
         let makers = gone.filter_map(|&dataset| plan.producer(dataset));
         for next in makers.chain(plan.readers(node)) {
             if !std::mem::replace(&mut is_chosen[next.index()], true) {

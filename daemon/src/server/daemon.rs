@@ -5,15 +5,13 @@
 #![forbid(unsafe_code)]
 
 mod data;
+mod planning;
+mod resume;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use engine::id::NodeId;
-use engine::plan::{Plan, PlanOptions};
-use engine::policy::{RunPolicy, workers_for_run};
 use protocol::{EventKind, LogSource, RunSummary, Submission};
 
 use crate::block::Accounts;
@@ -23,7 +21,7 @@ use crate::server::config::Config;
 use crate::server::feed::{Feed, Subscription};
 use crate::server::generations::{Generation, Generations, ReloadCause, ReloadError};
 use crate::server::handed_in;
-use crate::server::missing::{self, Rest};
+use crate::server::missing::Rest;
 use crate::server::offers;
 use crate::server::outputs::Outputs;
 use crate::server::residents::Residents;
@@ -32,11 +30,8 @@ use crate::server::services::Services;
 use crate::server::store::{Location, NewRun, Retention, Store, StoreError};
 use crate::server::uploads::Uploads;
 use crate::server::usher::{self, Usher};
-use crate::server::{catalog, convert, credentials, versions, wanted};
+use crate::server::{convert, versions, wanted};
 
-/// How many tasks a run may have in the pool for each worker: enough that no worker waits for the engine, few enough that
-/// another run's tasks are not far behind.
-const TASKS_PER_WORKER: u32 = 4;
 /// Descriptors the server needs for everything but blocks: channels, connections, the store.
 const FILES_RESERVED: u64 = 512;
 /// How long the scheduler may take to show that it works.
@@ -199,7 +194,8 @@ impl Daemon {
         let wanted_outputs = wanted::outputs(&submission.outputs, &plan).map_err(SubmitError::Problems)?;
         let submitted_us = self.services.clock.unix_us_now();
         let save_version = submission.save_version.as_deref();
-        let versions = versions::assign(Arc::make_mut(&mut plan), save_version, submitted_us).map_err(refused)?;
+        let versions =
+            versions::assign(Arc::make_mut(&mut plan), save_version, submitted_us).map_err(planning::refused)?;
         let versions = versions.map(Arc::new);
         let base = submission.run_id.clone().unwrap_or_else(|| id::of_time(submitted_us));
         for n in 1.. {
@@ -246,65 +242,6 @@ impl Daemon {
         Err(SubmitError::IdTaken(base))
     }
 
-    /// Plans what will really run, and says what is told of that. What was asked is written into the submission as nodes, so
-    /// that the run can be resumed for what it was.
-    fn plan_to_run(&self, submission: &mut Submission, generation: &Generation) -> Result<Rest, SubmitError> {
-        let plan = self.plan(submission, generation)?;
-        if !submission.only_missing_outputs {
-            return Ok(Rest { plan, lines: Vec::new() });
-        }
-        let rest = missing::rest(&plan, generation)
-            .map_err(|problem| SubmitError::Problems(vec![convert::problem(problem)]))?;
-        if (1..plan.node_count()).contains(&rest.plan.node_count()) {
-            submission.only_missing_outputs = false;
-            submission.filter = exactly(rest.plan.nodes().map(|node| node.name));
-        }
-        Ok(rest)
-    }
-
-    /// Runs what of a run did not finish, as a new run; none if there is no such run. Blocks like [`Daemon::submit`].
-    pub fn resume(&self, id: &str) -> Result<Option<RunSummary>, SubmitError> {
-        let detail = match self.registry.find(id) {
-            Some(run) if !run.is_over() => {
-                return Err(SubmitError::NotResumable {
-                    message: format!("run {id} is still under way"),
-                    hint: format!("`ctl cancel {id}` ends it; what it finished until then need not run again"),
-                });
-            }
-            Some(run) => run.detail(),
-            None => match self.stored(id) {
-                Some(detail) => detail,
-                None => return Ok(None),
-            },
-        };
-        let again = || format!("submit {} again to run all of it", detail.summary.pipeline);
-        if detail.summary.state == protocol::RunState::Succeeded {
-            let message = format!("run {id} succeeded: nothing of it is left to do");
-            return Err(SubmitError::NotResumable { message, hint: again() });
-        }
-        let mut submission = self.submission(id)?;
-        let plan = self.plan(&submission, &self.generation())?;
-        let finished = finished_nodes(&plan, &detail);
-        let Some(left) = engine::resume::resume(&plan, |node| finished.contains(&node)) else {
-            let message = format!("every node of run {id} finished: nothing of it is left to do");
-            return Err(SubmitError::NotResumable { message, hint: again() });
-        };
-        if left.finished > 0 {
-            let name = |&node: &NodeId| plan.node(node).map(|node| node.name);
-            submission.filter = exactly(left.nodes.iter().filter_map(name));
-            submission.only_missing_outputs = false;
-        }
-        submission.run_id = None;
-        self.start_run(submission, Some(id)).map(Some)
-    }
-
-    fn submission(&self, id: &str) -> Result<Submission, SubmitError> {
-        let found = self.store.submission(id).map_err(|error| error.to_string());
-        found.and_then(|found| found.ok_or_else(|| "it is not in the store".to_owned())).map_err(|reason| {
-            SubmitError::Unavailable(format!("what was submitted as run {id} cannot be read: {reason}"))
-        })
-    }
-
     fn register(&self, run: &Arc<Run>, submission: &Submission) -> Result<RunSummary, SubmitError> {
         match self.registry.add(run) {
             Ok(()) => {}
@@ -321,83 +258,6 @@ impl Daemon {
             }
         })?;
         Ok(summary)
-    }
-
-    /// Plans a submission without running it.
-    pub fn validate(&self, submission: &Submission) -> Result<protocol::Validation, SubmitError> {
-        let generation = self.generation();
-        let plan = self.plan(submission, &generation)?;
-        self.policy(submission, &plan, &generation)?;
-        wanted::outputs(&submission.outputs, &plan).map_err(SubmitError::Problems)?;
-        versions::loads(&plan).map_err(refused)?;
-        Ok(convert::validation(&plan, generation.number))
-    }
-
-    /// The graph of a submission.
-    pub fn graph(&self, submission: &Submission) -> Result<protocol::Graph, SubmitError> {
-        Ok(convert::graph(&*self.plan(submission, &self.generation())?))
-    }
-
-    /// What the catalog of a submission makes of names.
-    pub fn catalog(&self, request: &protocol::CatalogRequest) -> Result<protocol::CatalogList, SubmitError> {
-        catalog::list(&sources(&request.submission), &self.generation().signature, &request.datasets).map_err(refused)
-    }
-
-    /// Whether the data of a submission's datasets is there. Blocks for as long as their types take to tell.
-    pub fn catalog_exists(&self, request: &protocol::CatalogRequest) -> Result<protocol::ExistsList, SubmitError> {
-        catalog::exists(&sources(&request.submission), &self.generation(), &request.datasets).map_err(refused)
-    }
-
-    /// The versions of a submission's versioned datasets.
-    pub fn catalog_versions(&self, request: &protocol::CatalogRequest) -> Result<protocol::VersionList, SubmitError> {
-        catalog::versions(&sources(&request.submission), &self.generation().signature, &request.datasets)
-            .map_err(refused)
-    }
-
-    fn plan(&self, submission: &Submission, generation: &Generation) -> Result<Arc<Plan>, SubmitError> {
-        let workers = if submission.sequential { Some(1) } else { submission.max_workers };
-        let pool = u32::try_from(generation.pool.size()).unwrap_or(u32::MAX);
-        let filter = convert::filter(&submission.filter);
-        let options = PlanOptions { workers: Some(workers.unwrap_or(pool).min(pool)), filter };
-        engine::plan::check(&sources(submission), &generation.signature, &options).map(Arc::new).map_err(|problems| {
-            let problems = problems.into_iter().map(convert::problem);
-            SubmitError::Problems(problems.map(|problem| self.with_refusal(problem)).collect())
-        })
-    }
-
-    /// What a pipeline misses may be in plugins that were refused.
-    fn with_refusal(&self, mut problem: protocol::Problem) -> protocol::Problem {
-        let misses =
-            matches!(problem.code.as_str(), "unknown-plugin" | "unknown-node" | "unknown-type" | "unknown-port");
-        if let Some(refused) = self.generations.refused().filter(|_| misses) {
-            problem.hints.push(format!(
-                "the plugins found since were refused as generation {}: `ctl plugins` tells why",
-                refused.number
-            ));
-        }
-        problem
-    }
-
-    fn policy(&self, submission: &Submission, plan: &Plan, generation: &Generation) -> Result<RunPolicy, SubmitError> {
-        let pool = u32::try_from(generation.pool.size()).unwrap_or(u32::MAX);
-        let wanted = if submission.sequential { Some(1) } else { submission.max_workers.map(i64::from) };
-        // With asynchronous saves what is loaded and saved keeps workers busy beside the nodes.
-        let beside = if submission.asynchronous_saves { plan.task_count() - plan.node_count() } else { 0 };
-        let workers =
-            workers_for_run(wanted, pool, plan.node_count() + beside, plan.layer_count()).map_err(|message| {
-                let problem = engine::problem::Problem::new("max-workers", message)
-                    .hint("leave it out to use as many workers as there are");
-                SubmitError::Problems(vec![convert::problem(problem)])
-            })?;
-        // As many workers as there are: then only the number of waiting tasks is bounded, so that runs take turns.
-        let tasks_max = if workers < pool { workers } else { pool.saturating_mul(TASKS_PER_WORKER) };
-        Ok(RunPolicy {
-            on_failure: submission.on_failure.map(convert::on_failure).or(plan.on_failure()).unwrap_or_default(),
-            asynchronous_saves: submission.asynchronous_saves,
-            fail_fast: submission.fail_fast,
-            tasks_max: Some(if submission.sequential { 1 } else { tasks_max }),
-            timeout_us: submission.timeout_seconds.map(microseconds),
-        })
     }
 
     /// Runs, newest first: those under way from memory, those before from the store.
@@ -419,11 +279,7 @@ impl Daemon {
         let mut detail = self.stored(id)?;
         // An interrupted run could not say itself what is left of it.
         if detail.summary.state == protocol::RunState::Interrupted && detail.resume.is_none() {
-            detail.resume = self.submission(id).ok().and_then(|submission| {
-                let plan = self.plan(&submission, &self.generation()).ok()?;
-                let finished = finished_nodes(&plan, &detail);
-                convert::resume(&plan, |node| finished.contains(&node))
-            });
+            detail.resume = self.left_of(&detail);
         }
         Some(detail)
     }
@@ -601,29 +457,6 @@ impl Daemon {
     }
 }
 
-/// What a submission says, and the secrets that the daemon itself has.
-fn sources(submission: &Submission) -> engine::source::Sources {
-    let mut sources = convert::sources(submission);
-    sources.credentials.splice(0..0, credentials::of_the_daemon());
-    sources
-}
-
-fn refused(problems: Vec<engine::problem::Problem>) -> SubmitError {
-    SubmitError::Problems(problems.into_iter().map(convert::problem).collect())
-}
-
-/// A filter that takes exactly these nodes.
-fn exactly<'a>(nodes: impl Iterator<Item = &'a str>) -> protocol::Filter {
-    protocol::Filter { nodes: nodes.map(str::to_owned).collect(), ..protocol::Filter::default() }
-}
-
-/// The nodes of a plan that finished in a run.
-fn finished_nodes(plan: &Plan, detail: &protocol::RunDetail) -> BTreeSet<NodeId> {
-    let succeeded = detail.nodes.iter().filter(|node| node.state == protocol::NodeState::Succeeded);
-    let names: BTreeSet<&str> = succeeded.map(|node| node.name.as_str()).collect();
-    plan.nodes().filter(|node| names.contains(node.name)).map(|node| node.id).collect()
-}
-
 fn open_store(config: &Config) -> Result<Store, StartError> {
     let directory = config.state_directory().map_err(plain)?;
     let location = directory.map_or(Location::Memory, Location::Directory);
@@ -656,11 +489,6 @@ fn raise_open_files() -> u64 {
         Ok(()) => hard,
         Err(_) => soft,
     }
-}
-
-fn microseconds(seconds: f64) -> u64 {
-    // Saturates: a negative time-out is over at once, an endless one never.
-    (seconds * 1e6) as u64
 }
 
 fn plain(message: String) -> StartError {

@@ -14,8 +14,9 @@ const VENDORS: &[&str] = &["ThetaBase Services", "Banks, Wood and Phillips", "Jo
 const POLICIES: &[&str] = &["strict", "moderate", "flexible"];
 
 /// How much to make up.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(crate = "plugin_api::serde", deny_unknown_fields)]
+#[schemars(crate = "plugin_api::schemars")]
 pub struct Generation {
     /// Shuttles, each with its reviews; every third of them has a company of its own.
     pub shuttles: u32,

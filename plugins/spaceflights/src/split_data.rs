@@ -6,8 +6,9 @@ use plugin_api::arrow::array::{ArrayRef, BooleanArray, Float64Array};
 use plugin_api::prelude::*;
 
 /// `params:model_options` of the tutorial.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(crate = "plugin_api::serde", deny_unknown_fields)]
+#[schemars(crate = "plugin_api::schemars")]
 pub struct ModelOptions {
     /// The share of rows to test on.
     pub test_size: f64,

@@ -185,9 +185,9 @@ fn parity_r18_cancelling_stops_a_generator_between_chunks() {
         lines = { type = "text", path = "out/lines.txt" }
     "#;
     let workers = || daemon.status().workers.iter().map(|worker| worker.pid).collect::<Vec<_>>();
-    let before = workers();
     let id = daemon.begin(pipeline);
     daemon.wait_until_running(&id, "endless");
+    let before = workers();
     daemon.ctl(["cancel", &id]).expect_success();
     let run = daemon.wait(&id);
     assert_eq!((run.summary.state, run.nodes[0].state), (RunState::Cancelled, NodeState::Cancelled), "{run:#?}");
@@ -203,6 +203,7 @@ fn parity_r18_hooks_see_every_chunk() {
         let scene = Scene::with(&["faults", "formats", "hook_faults"])
             .set("hooks.enabled", "[\"hook_faults::Recorder\"]")
             .set("workers.start_method", format!("{start_method:?}"))
+            .set("runs.keep_outputs_seconds", 1)
             .build();
         let key = "hooks.settings.\"hook_faults::Recorder\".options";
         scene.configure_more(key, &format!("{{ file = {:?} }}", scene.path("heard")));

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::json;
 use tests::{Scene, wait};
 
-/// A counted input with two readers, a counted output.
+/// A journalled input with two readers, a journalled output.
 fn pipeline(scene: &Scene, options: &str) -> String {
     format!(
         r#"
@@ -22,8 +22,8 @@ fn pipeline(scene: &Scene, options: &str) -> String {
         inputs = ["source"]
         outputs = ["sink"]
         [catalog]
-        source = {{ type = "counted", options = {{ journal = {0:?}{options} }} }}
-        sink = {{ type = "counted", options = {{ journal = {0:?} }} }}
+        source = {{ type = "journalled", options = {{ journal = {0:?}{options} }} }}
+        sink = {{ type = "journalled", options = {{ journal = {0:?} }} }}
         "#,
         scene.path("journal")
     )

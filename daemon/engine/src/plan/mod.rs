@@ -322,6 +322,11 @@ impl Plan {
         self.nodes.get(node).map(|_| TaskId(node.0))
     }
 
+    /// Says whether a dataset is kept beyond memory, whoever saves it.
+    pub fn is_persisted(&self, dataset: DatasetId) -> bool {
+        self.datasets.get(dataset).is_some_and(|core| core.persisted != NONE)
+    }
+
     /// Gives the task that loads or saves a dataset; nothing where it lives in memory only, or is saved by the call that makes it.
     pub fn task_of(&self, dataset: DatasetId) -> Option<TaskId> {
         let position = self.datasets.get(dataset)?.task;

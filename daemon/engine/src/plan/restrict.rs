@@ -26,7 +26,7 @@ impl Plan {
         let reads = kept.iter().flat_map(|&node| self.reads(node).iter().copied());
         let mut missing: Vec<DatasetId> = reads
             .filter(|&dataset| self.producer(dataset).is_some_and(|producer| !keep(producer)))
-            .filter(|&dataset| self.task_of(dataset).is_none())
+            .filter(|&dataset| !self.is_persisted(dataset))
             .collect();
         missing.sort_unstable();
         missing.dedup();

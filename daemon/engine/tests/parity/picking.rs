@@ -25,7 +25,7 @@ fn picked(plan: &Plan, mask: u32) -> Nodes {
 }
 
 fn is_persisted(plan: &Plan, dataset: DatasetId) -> bool {
-    plan.dataset(dataset).unwrap().storage.is_some()
+    plan.is_persisted(dataset)
 }
 
 /// Makers of what a node reads that lives in memory only.
@@ -187,7 +187,7 @@ proptest! {
             let origin = plan.find_dataset(dataset.name).unwrap();
             prop_assert_eq!(dataset.storage, plan.dataset(origin).unwrap().storage);
             let task = part.task_of(dataset.id).and_then(|task| part.task(task));
-            prop_assert_eq!(task.is_some(), dataset.storage.is_some());
+            prop_assert_eq!(task.is_some(), dataset.storage.is_some() && !part.is_chunked(dataset.id));
         }
     }
 }

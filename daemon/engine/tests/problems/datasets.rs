@@ -228,7 +228,7 @@ path = "flights.csv"
 type = "parquet"
 path = "clean.parquet"
 versioned = true
-partitioned = true
+incremental = true
 
 [not_used]
 type = "excel"
@@ -242,8 +242,8 @@ error[unknown-type]: no plugin has a dataset type `cvs`
    = in the catalog entry of dataset `flights`
    = hint: did you mean `csv`?
 
-error[not-supported]: `partitioned` of dataset `clean` is not supported yet
-  --> catalog.toml:8:1
+error[not-supported]: `incremental` of dataset `clean` is not supported yet
+  --> catalog.toml:9:1
 "###,
     );
 }

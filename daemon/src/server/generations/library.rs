@@ -54,6 +54,11 @@ impl Identity {
         }
     }
 
+    /// What a write to it, or another file in its place, would change.
+    fn content(&self) -> (u64, u64, u64, (i64, i64)) {
+        (self.device, self.inode, self.size, self.modified)
+    }
+
     /// Whether another change could not look the same.
     fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -70,7 +75,8 @@ impl Library {
         let file = File::from(memfd::immutable_copy(path, memfd::Purpose::Library)?);
         let after = Identity::of(&std::fs::metadata(path)?);
         let bytes = memfd::size(&file)?;
-        if before != after || bytes != after.size {
+        // Not by the time of its last change of any kind: a further link to it changes that, and no byte.
+        if before.content() != after.content() || bytes != after.size {
             return Err(io::Error::other("it changed while it was copied"));
         }
         let identity = Some(after).filter(Identity::is_settled);

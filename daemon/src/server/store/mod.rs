@@ -199,14 +199,19 @@ impl Store {
 
     /// Everything known about a run.
     pub fn run(&self, id: &str) -> Result<Option<RunDetail>, StoreError> {
-        if let Some(detail) = self.pending.detail(id) {
-            return Ok(Some(RunDetail::clone(&detail)));
+        loop {
+            if let Some(detail) = self.pending.detail(id) {
+                return Ok(Some(RunDetail::clone(&detail)));
+            }
+            let was_pending = self.pending.summary(id).is_some();
+            let detail = self.readers.with(|connection| read::run(connection, id))?;
+            match self.pending.summary(id) {
+                Some(summary) => return Ok(detail.map(|detail| RunDetail { summary, ..detail })),
+                // It reached the disk meanwhile, perhaps after the look at it.
+                None if was_pending => {}
+                None => return Ok(detail),
+            }
         }
-        let mut detail = self.readers.with(|connection| read::run(connection, id))?;
-        if let (Some(detail), Some(summary)) = (&mut detail, self.pending.summary(id)) {
-            detail.summary = summary;
-        }
-        Ok(detail)
     }
 
     /// What was submitted as this run.

@@ -31,7 +31,7 @@ impl Counted {
 }
 
 impl Dataset for Counted {
-    const NAME: &'static str = "counted";
+    const NAME: &'static str = "journalled";
     const LOADS: &'static [&'static str] = &["text"];
     const SAVES: &'static [&'static str] = &["text"];
     const RELEASES: bool = true;

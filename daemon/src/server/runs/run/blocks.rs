@@ -1,0 +1,140 @@
+//! The blocks of a run: held while somebody has still to read them, then let go, or left for those who fetch outputs.
+#![forbid(unsafe_code)]
+
+use super::*;
+
+impl Run {
+    /// The block of a dataset, while it lives.
+    pub fn block(&self, dataset: DatasetId) -> Option<Block> {
+        self.cell(dataset)?.held.as_ref().map(|held| held.block.clone())
+    }
+
+    /// Takes a block into the run's care.
+    pub fn hold(&self, dataset: DatasetId, block: Block, keep: Keep) {
+        let Some(mut cell) = self.cell(dataset) else { return };
+        cell.facts.bytes = Some(block.payload_length());
+        cell.facts.metadata_json = self.redactor.redact(block.metadata()).into_owned();
+        self.gauge.add(block.payload_length());
+        let replaced = cell.held.replace(Held { block, keep, since_us: self.unix_us_now() });
+        drop(cell);
+        self.let_go(replaced);
+        self.forget_upload(dataset);
+    }
+
+    /// The bytes that came with the run for a dataset, until it is loaded.
+    pub fn upload(&self, dataset: DatasetId) -> Option<Arc<Upload>> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner).get(&dataset).cloned()
+    }
+
+    fn forget_upload(&self, dataset: DatasetId) {
+        let forgotten = self.uploads.lock().unwrap_or_else(PoisonError::into_inner).remove(&dataset);
+        drop(forgotten);
+    }
+
+    /// Makes blocks of the values that came with the run: to be called once, before it starts.
+    pub fn hold_values(&self) -> std::io::Result<()> {
+        for (dataset, value) in self.plan.values() {
+            let format = if value.is_text { Format::Text } else { Format::Json };
+            let block = Block::of_payload(&self.services.accounts, format, "", value.text.clone().into_bytes())?;
+            let charge = self.services.budget.charge(block.size());
+            self.hold(dataset, block, Keep::Charge(charge));
+        }
+        Ok(())
+    }
+
+    /// Takes note of a dataset that was saved chunk by chunk and never was whole.
+    pub fn note_chunks(&self, dataset: DatasetId, chunks: u64, bytes: u64) {
+        self.note(dataset, |facts| {
+            facts.bytes = Some(bytes);
+            facts.metadata_json = format!("{{\"chunks\":{chunks}}}");
+        });
+    }
+
+    /// Lets go of a dataset's block; its memory is free when its last reader has closed it.
+    pub fn release(self: &Arc<Run>, dataset: DatasetId) {
+        let Some((held, keepers)) =
+            self.cell(dataset).map(|mut cell| (cell.held.take(), std::mem::take(&mut cell.keepers)))
+        else {
+            return;
+        };
+        self.let_go(held);
+        for (driver, pid) in keepers {
+            self.generation.pool.send(driver, Errand { run: Arc::clone(self), dataset, pid });
+        }
+    }
+
+    fn let_go(&self, held: Option<Held>) {
+        if let Some(held) = held {
+            self.gauge.remove(held.block.payload_length());
+        }
+    }
+
+    /// Remembers that a process loads or saves a dataset whose type wants to be told of its release.
+    pub fn note_keeper(&self, dataset: DatasetId, driver: u32, pid: u32) {
+        if let Some(mut cell) = self.cell(dataset)
+            && !cell.keepers.contains(&(driver, pid))
+        {
+            cell.keepers.push((driver, pid));
+        }
+    }
+
+    /// The blocks that are its own; those of everybody are listed once, elsewhere.
+    pub fn held_blocks(&self) -> Vec<HeldBlock> {
+        let mut held: Vec<HeldBlock> = (0..self.datasets.len())
+            .map(DatasetId::from_index)
+            .filter_map(|dataset| {
+                let cell = self.cell(dataset)?;
+                let Held { block, since_us, .. } =
+                    cell.held.as_ref().filter(|held| matches!(held.keep, Keep::Charge(_)))?;
+                Some(HeldBlock { dataset, block: block.clone(), readers: 0, since_us: *since_us })
+            })
+            .collect();
+        // Not under the cells' locks: steps take those under the run's own.
+        let state = self.lock();
+        for block in &mut held {
+            block.readers = u64::from(state.engine.pending_readers(block.dataset));
+        }
+        held
+    }
+
+    /// An output as it stands while the run goes on.
+    pub fn output_so_far(&self, id: DatasetId) -> Option<Output> {
+        let dataset = self.plan.dataset(id).filter(|dataset| dataset.is_output)?;
+        let place = self.block(id).map(|block| Place::Memory(Arc::new(Kept::of_run(block))));
+        Some(Output { storage: dataset.storage.cloned().map(Arc::new), place, is_wanted: false })
+    }
+
+    /// Hands what it has made, and nobody in it read, to those who may fetch it.
+    pub fn leave_outputs(&self) {
+        let outputs = self.plan.datasets().filter(|dataset| dataset.is_output);
+        let left = outputs.filter_map(|dataset| {
+            let mut cell = self.cell(dataset.id)?;
+            let (block, kept) = match cell.held.take() {
+                Some(Held { block, keep: Keep::Charge(charge), .. }) => (Some((block, charge)), None),
+                other => (None, other),
+            };
+            cell.held = kept;
+            Some(Left {
+                name: dataset.name.to_owned(),
+                storage: dataset.storage.cloned(),
+                block,
+                is_saved: cell.facts.save_us.is_some(),
+                is_wanted: self.wanted_outputs.contains(&dataset.id),
+            })
+        });
+        self.services.outputs.keep(&self.id, left.collect());
+    }
+
+    /// Lets go of every block.
+    pub fn release_all(self: &Arc<Run>) {
+        self.gauge.stop();
+        (0..self.datasets.len()).map(DatasetId::from_index).for_each(|dataset| self.release(dataset));
+        let uploads = std::mem::take(&mut *self.uploads.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(uploads);
+    }
+
+    /// How many blocks of the whole daemon have a descriptor of their own.
+    pub fn open_block_files(&self) -> u64 {
+        self.services.accounts.usage().files
+    }
+}

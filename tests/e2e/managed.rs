@@ -152,7 +152,7 @@ fn resident_data_and_outputs_asked_for_outlive_the_daemon() {
     let mut id = run(&daemon);
     wait::until_true("both to be kept, each with what is known of it", || manager.stored().len() == 4);
     let resident = manager.stored().into_iter().find(|name| name.starts_with("dagd-resident-")).unwrap();
-    let bytes = manager.stored_bytes(&resident.trim_end_matches(".about"));
+    let bytes = manager.stored_bytes(resident.trim_end_matches(".about"));
     assert!(String::from_utf8_lossy(&bytes).contains(&text), "it is not the text");
 
     // However it ends: killed, or restarted politely.

@@ -1,7 +1,16 @@
 //! The blocks of a run: held while somebody has still to read them, then let go, or left for those who fetch outputs.
 #![forbid(unsafe_code)]
 
-use super::*;
+use std::sync::{Arc, PoisonError};
+
+use engine::id::{DatasetId, Id as _};
+
+use super::{Held, HeldBlock, Keep, Run};
+use crate::block::Block;
+use crate::block::layout::Format;
+use crate::server::outputs::{Kept, Left, Output, Place};
+use crate::server::pool::Errand;
+use crate::server::uploads::Upload;
 
 impl Run {
     /// The block of a dataset, while it lives.

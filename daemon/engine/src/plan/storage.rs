@@ -13,6 +13,7 @@ use crate::plan::{HandedInValue, NONE, Notes, Persisted, PlanOptions, calls, han
 use crate::problem::{Problem, list, nearest};
 use crate::signature::{DatasetTypeSignature, PortKind};
 use crate::source::Site;
+use crate::spec::EntrySpec;
 
 /// Where datasets live.
 #[derive(Default)]
@@ -223,6 +224,9 @@ pub(super) fn store<'s>(
         partitioned.suffix.as_ref().map_or_else(String::new, |word| word.text.to_string())
     };
     let partition_suffix = entry.partitioned.as_ref().map(suffix);
+    if !check_pieces(draft, dataset, entry, &name) {
+        return Storage::Broken;
+    }
     storages.types.push(signature);
     storages.reread.push(entry.reread.is_some());
     storages.chunked.push(draft.comes_in_chunks(dataset));
@@ -252,6 +256,26 @@ pub(super) fn store<'s>(
 /// Fills in a text that may not be there; then it is empty.
 fn fill(scope: &Scope<'_>, word: &Option<Word<'_>>, refuse: &mut impl FnMut(Site, Problem)) -> String {
     word.as_ref().map_or_else(String::new, |word| scope.text(&word.text, word.site, refuse))
+}
+
+/// Refuses what is said of a dataset as a whole where it is never whole: made in chunks, or kept as many files.
+fn check_pieces(draft: &mut Draft<'_, '_>, dataset: DatasetId, entry: &EntrySpec<'_>, name: &str) -> bool {
+    let pieces = match (&entry.partitioned, draft.comes_in_chunks(dataset)) {
+        (Some(_), _) => "it is kept as many files",
+        (None, true) => "it is made and saved in chunks",
+        (None, false) => return true,
+    };
+    let asked = [("schema", entry.schema.as_ref().map(|schema| schema.site)), ("resident", entry.resident)];
+    let mut fits = true;
+    for (key, site) in asked.into_iter().filter(|(_, site)| site.is_some()) {
+        fits = false;
+        draft.problems.add("not-supported", site, || {
+            Problem::new("not-supported", format!("`{key}` of dataset `{name}` is not supported yet"))
+                .cause(format!("{pieces}, and is never in memory as a whole"))
+                .hint(format!("leave `{key}` out"))
+        });
+    }
+    fits
 }
 
 /// Joins a relative path to the directory it starts from. What names its scheme (`https://…`) is left as it is.

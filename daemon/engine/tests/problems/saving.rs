@@ -100,3 +100,41 @@ error[saves-whole]: `generate` makes `notes` chunk by chunk, but dataset type `t
 "###,
     );
 }
+
+/// What never is whole cannot be held against a schema, nor kept in memory.
+#[test]
+fn pieces() {
+    check(
+        "pieces",
+        &[
+            (
+                "pipeline.toml",
+                r###"[[node]]
+call = "t::sink"
+inputs = ["months"]
+"###,
+            ),
+            (
+                "catalog.toml",
+                r###"[months]
+type = "csv"
+path = "months"
+partitioned = true
+resident = true
+schema = { day = "integer" }
+"###,
+            ),
+        ],
+        r###"
+error[not-supported]: `resident` of dataset `months` is not supported yet
+  --> catalog.toml:5:1
+   = it is kept as many files, and is never in memory as a whole
+   = hint: leave `resident` out
+
+error[not-supported]: `schema` of dataset `months` is not supported yet
+  --> catalog.toml:6:1
+   = it is kept as many files, and is never in memory as a whole
+   = hint: leave `schema` out
+"###,
+    );
+}

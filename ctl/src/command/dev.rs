@@ -46,14 +46,19 @@ impl Dev<'_> {
     /// Goes on until interrupted.
     async fn go_on(&mut self, interrupts: &mut Interrupts, screen: &mut Screen) -> Result<u8, Error> {
         let mut changed = Changed::Sources;
+        let mut before: Option<Sources> = None;
         loop {
             // From before the build on: what changes during it is built next.
             let mut sources = Sources::watch(&self.command.folder, &self.built_from, self.inputs())?;
+            // What changed until now is built now.
+            changed = changed.max(before.take().and_then(|mut sources| sources.take()).unwrap_or(changed));
             let code = match self.round(changed, &mut sources, interrupts, screen).await {
                 Ok(Round::Over(code)) => code,
                 Ok(Round::Interrupted) => return Ok(exit::OK),
+                Ok(Round::Changed(_)) if interrupts.have_come() => return Ok(exit::OK),
                 Ok(Round::Changed(what)) => {
                     changed = what;
+                    before = Some(sources);
                     continue;
                 }
                 // What is wrong with the pipeline or the plugin can be mended; what is wrong with the daemon cannot.
@@ -67,11 +72,15 @@ impl Dev<'_> {
                 return Ok(code);
             }
             screen.finish()?;
+            if interrupts.have_come() {
+                return Ok(exit::OK);
+            }
             screen.note("waiting for changes; Ctrl-C ends this");
             changed = tokio::select! {
                 changed = sources.changed() => changed,
                 _ = interrupts.next() => return Ok(exit::OK),
             };
+            before = Some(sources);
         }
     }
 

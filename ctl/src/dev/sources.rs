@@ -35,6 +35,8 @@ pub struct Sources {
     folders: HashMap<WatchDescriptor, PathBuf>,
     built_from: BTreeSet<PathBuf>,
     inputs: BTreeSet<PathBuf>,
+    /// Noticed, and not handed out yet.
+    noticed: Option<Changed>,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl Sources {
             folders: HashMap::new(),
             built_from: built_from.iter().map(|file| absolute(file)).collect(),
             inputs: inputs.into_iter().map(|file| absolute(&file)).collect(),
+            noticed: None,
         };
         let outside: BTreeSet<PathBuf> = sources
             .built_from
@@ -73,12 +76,15 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Waits until something changed, and until what was saved with it has been.
+    /// Waits until something changed, and until what was saved with it has been. Nothing is lost if it is dropped before.
     pub async fn changed(&mut self) -> Changed {
         loop {
-            if let Some(changed) = self.read() {
+            self.notice();
+            if self.noticed.is_some() {
                 tokio::time::sleep(TOGETHER).await;
-                return self.read().map_or(changed, |more| changed.max(more));
+            }
+            if let Some(changed) = self.take() {
+                return changed;
             }
             match self.inotify.readable().await {
                 Ok(mut ready) => ready.clear_ready(),
@@ -89,8 +95,12 @@ impl Sources {
     }
 
     /// What has changed so far.
-    fn read(&mut self) -> Option<Changed> {
-        let mut changed = None;
+    pub fn take(&mut self) -> Option<Changed> {
+        self.notice();
+        self.noticed.take()
+    }
+
+    fn notice(&mut self) {
         while let Ok(events) = self.inotify.get_ref().0.read_events() {
             if events.is_empty() {
                 break;
@@ -109,10 +119,9 @@ impl Sources {
                 } else {
                     self.matters(&path)
                 };
-                changed = changed.max(new);
+                self.noticed = self.noticed.max(new);
             }
         }
-        changed
     }
 
     fn matters(&self, path: &Path) -> Option<Changed> {
@@ -199,7 +208,7 @@ mod tests {
         let mut sources = Sources::watch(folder.path(), &built_from, [path("pipeline.toml")]).unwrap();
         let mut after = |file: &str| {
             fs::write(path(file), "x").unwrap();
-            sources.read()
+            sources.take()
         };
         assert_eq!(after("out/result.json"), None);
         assert_eq!(after("src/.lib.rs.swp"), None);
@@ -210,12 +219,18 @@ mod tests {
         // As editors save: written beside, renamed over.
         assert_eq!(after("src/lib.rs~"), None);
         fs::rename(path("src/lib.rs~"), path("src/lib.rs")).unwrap();
-        assert_eq!(sources.read(), Some(Changed::Sources));
+        assert_eq!(sources.take(), Some(Changed::Sources));
         // A module of its own folder.
         fs::create_dir(path("src/deep")).unwrap();
         fs::write(path("src/deep/mod.rs"), "x").unwrap();
-        assert_eq!(sources.read(), Some(Changed::Sources));
+        assert_eq!(sources.take(), Some(Changed::Sources));
         fs::write(path("src/deep/mod.rs"), "y").unwrap();
+        // Who waits may look away just when something has been noticed, and wait again.
+        tokio::select! {
+            biased;
+            _ = sources.changed() => panic!("what is saved together has not been waited for"),
+            () = tokio::task::yield_now() => {}
+        }
         assert_eq!(sources.changed().await, Changed::Sources);
     }
 }

@@ -15,14 +15,15 @@ pub enum Interrupt {
 
 /// Ctrl-C and SIGTERM, from the moment this is made: before the run is submitted, so that none is lost between.
 #[derive(Debug)]
-pub enum Interrupts {
-    /// Those of the process.
-    Signals {
-        /// Ctrl-C.
-        interrupt: Signal,
-        /// What `kill` sends.
-        terminate: Signal,
-    },
+pub struct Interrupts {
+    source: Source,
+    have_come: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Those of the process: Ctrl-C, and what `kill` sends.
+    Signals { interrupt: Signal, terminate: Signal },
     /// So many at once and none after, for tests: signals would reach every test of the process.
     #[cfg(test)]
     Scripted(u32),
@@ -32,23 +33,37 @@ impl Interrupts {
     /// Takes the signals over.
     pub fn take() -> Result<Interrupts, Error> {
         let take = |kind| signal(kind).map_err(|problem| Error::internal("cannot listen for Ctrl-C", problem));
-        Ok(Interrupts::Signals { interrupt: take(SignalKind::interrupt())?, terminate: take(SignalKind::terminate())? })
+        let (interrupt, terminate) = (take(SignalKind::interrupt())?, take(SignalKind::terminate())?);
+        Ok(Interrupts { source: Source::Signals { interrupt, terminate }, have_come: false })
+    }
+
+    /// So many at once and none after.
+    #[cfg(test)]
+    pub fn scripted(count: u32) -> Interrupts {
+        Interrupts { source: Source::Scripted(count), have_come: false }
     }
 
     /// Waits for one.
     pub async fn next(&mut self) -> Interrupt {
-        match self {
-            Interrupts::Signals { interrupt, terminate } => tokio::select! {
+        let interrupt = match &mut self.source {
+            Source::Signals { interrupt, terminate } => tokio::select! {
                 _ = interrupt.recv() => Interrupt::Keyboard,
                 _ = terminate.recv() => Interrupt::Request,
             },
             #[cfg(test)]
-            Interrupts::Scripted(0) => std::future::pending().await,
+            Source::Scripted(0) => std::future::pending().await,
             #[cfg(test)]
-            Interrupts::Scripted(left) => {
+            Source::Scripted(left) => {
                 *left -= 1;
                 Interrupt::Request
             }
-        }
+        };
+        self.have_come = true;
+        interrupt
+    }
+
+    /// Whether one has come, be it that whoever waited for it was interested in something else by then.
+    pub fn have_come(&self) -> bool {
+        self.have_come
     }
 }

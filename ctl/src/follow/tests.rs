@@ -130,7 +130,7 @@ async fn watch(
     let paper = Paper::default();
     let mut screen = Screen::of_writers(Box::new(io::sink()), Box::new(paper.clone()), false);
     let mut watcher = Watcher::suited(&screen, &detail(RunState::Running, 0).summary, false);
-    let mut interrupts = Interrupts::Scripted(interrupts);
+    let mut interrupts = Interrupts::scripted(interrupts);
     let ended = follow(&daemon.client, "r", &mut watcher, &mut interrupts, on_interrupt, reconnect, &mut screen).await;
     (ended, paper.text(), daemon.requests.join().unwrap())
 }

@@ -11,8 +11,9 @@ PROFILE ?= release
 BUILT   := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 DEST     = $(DESTDIR)$(PREFIX)
 
-# What the units say depends on the systemd that reads them: since 253 it waits for the end of a reload.
-SYSTEMD_VERSION ?= $(shell systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+# What the units say depends on the systemd that reads them: since 253 it waits for the end of a reload. The tests' machine may
+# have another one than this.
+SYSTEMD_VERSION ?= $(shell $(if $(DAGD_TESTS_ROOT),chroot $(DAGD_TESTS_ROOT)) systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 HAS_NOTIFY_RELOAD := $(shell test "$(or $(SYSTEMD_VERSION),0)" -ge 253 && echo yes)
 UNIT_TYPE   := $(if $(HAS_NOTIFY_RELOAD),notify-reload,notify)
 UNIT_RELOAD := $(if $(HAS_NOTIFY_RELOAD),,ExecReload=/bin/kill -HUP $$MAINPID)

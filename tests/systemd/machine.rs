@@ -99,8 +99,8 @@ impl Machine {
         let plugins = self.root().join("usr/lib/dagd/plugins");
         fs::copy(artifacts::product("libfaults.so"), plugins.join("libfaults.so")).unwrap();
         self.write("etc/systemd/journald.conf.d/test.conf", "[Journal]\nStorage=volatile\n");
-        // A machine's own root may bring services that have nothing to do with this.
-        self.write("etc/machine-id", "uninitialized\n");
+        // A number of its own, and not "uninitialized": that would be a first boot, on which presets switch every unit on.
+        self.write("etc/machine-id", &format!("{:032x}\n", 0xda6d_0000_u64 + u64::from(std::process::id())));
     }
 
     /// Writes a file of the machine.
@@ -123,16 +123,18 @@ impl Machine {
             "--console=pipe",
             "--link-journal=no",
         ]);
-        nspawn.arg("systemd.unit=multi-user.target");
+        // Only what a service needs: whatever else the root would start has nothing to do with this.
+        nspawn.arg("systemd.unit=basic.target");
         let console = fs::File::create(self.folder.path().join("console")).map_err(|error| error.to_string())?;
         nspawn.stdin(Stdio::null()).stdout(console.try_clone().map_err(|error| error.to_string())?).stderr(console);
         let container = nspawn.spawn().map_err(|error| error.to_string())?;
         let outer = container.id().cast_signed();
         self.container = Some(container);
-        let console = || fs::read_to_string(self.folder.path().join("console")).unwrap_or_default();
-        let first = wait::within(BOOT_PATIENCE, || processes::children(outer).first().copied());
-        self.first = first.ok_or_else(|| format!("the container did not start: {}", console()))?;
+        let folder = self.folder.path().to_owned();
+        let console = || fs::read_to_string(folder.join("console")).unwrap_or_default();
         let up = wait::within(BOOT_PATIENCE, || {
+            // Asked again each time: nspawn has short-lived children before the one that stays.
+            self.first = processes::children(outer).first().copied()?;
             let state = self.run("systemctl is-system-running 2>&1");
             // "degraded": some other service of this root cannot live in a container.
             matches!(state.stdout.trim(), "running" | "degraded").then_some(())

@@ -125,7 +125,9 @@ fn each_worker_has_a_leaf_and_takes_its_children_with_it() {
     let Some(machine) = Machine::boot() else { return };
     machine.open_socket();
     machine.write("srv/endless.toml", &pipeline("endless", "faults::loops", "timeout_seconds = 0.3\n"));
-    machine.run("ctl status").expect_success();
+    machine.write("srv/quick.toml", &pipeline("quick", "faults::noop", ""));
+    // Also starts the hook host, which waits for the first run.
+    machine.run("ctl submit /srv/quick.toml").expect_success();
     let leaves = || {
         let listed =
             machine.run("cd /sys/fs/cgroup/system.slice/dagd.service && grep -c . worker-*/cgroup.procs").stdout;
@@ -146,11 +148,116 @@ fn each_worker_has_a_leaf_and_takes_its_children_with_it() {
 }
 
 #[test]
-fn the_users_manager_has_the_same_units() {
+fn resident_data_outlives_a_killed_daemon() {
     let Some(machine) = Machine::boot() else { return };
-    let verified = machine
-        .run("cd /usr/lib/systemd/user && systemd-analyze verify --user --man=no ./dagd.service ./dagd.socket")
+    machine.open_socket();
+    machine.write("srv/words.txt", &"hello ".repeat(4000));
+    let resident = "inputs = [\"words\"]\n[catalog.words]\ntype = \"text\"\nresident = true\npath = \"words.txt\"\n";
+    machine.write("srv/shout.toml", &pipeline("loud", "faults::shout", resident));
+    machine.run("ctl submit /srv/shout.toml").expect_success();
+    // The data, and what is known of it.
+    wait::until_true("systemd to keep two descriptors", || machine.property("NFileDescriptorStore") == "2");
+    let list = || machine.run("ctl --json datasets").expect_success().json()["blocks"][0].clone();
+    let before = list();
+    assert_eq!(before["holder"], "resident", "{before}");
+    for end in ["systemctl kill --signal=SIGKILL --kill-whom=main dagd.service", "systemctl restart dagd.service"] {
+        let pid = machine.property("MainPID");
+        machine.run(end).expect_success();
+        wait::until_true("another daemon", || {
+            machine.property("ActiveState") == "active" && machine.property("MainPID") != pid
+        });
+        let after = list();
+        // Not loaded again: it is the one of then, and nothing has run since.
+        assert_eq!(
+            (&after["name"], &after["bytes"], &after["since_us"]),
+            (&before["name"], &before["bytes"], &before["since_us"])
+        );
+        machine.run("ctl submit /srv/shout.toml").expect_success();
+    }
+}
+
+#[test]
+fn a_reload_is_done_when_systemctl_says_so() {
+    let Some(machine) = Machine::boot() else { return };
+    // Only what is asked for reloads anything.
+    machine.write("etc/dagd/config.toml", "plugins.watch = false\n");
+    machine.open_socket();
+    let plugins = || machine.run("ctl --json plugins").expect_success().json();
+    assert_eq!(plugins()["generation"], 1);
+    machine
+        .run("cp /usr/lib/dagd/plugins/libfaults.so /tmp/faults; rm /usr/lib/dagd/plugins/libfaults.so")
         .expect_success();
+    let waits_for_the_end = machine.property("Type") == "notify-reload";
+    let reload = |generation: u64| {
+        machine.run("systemctl reload dagd.service").expect_success();
+        if !waits_for_the_end {
+            wait::until_true("the reload", || plugins()["generation"] == generation);
+        }
+        let plugins = plugins();
+        assert_eq!(plugins["generation"], generation, "{plugins}");
+        plugins["plugins"].as_array().unwrap().len()
+    };
+    let without = reload(2);
+    machine.run("cp /tmp/faults /usr/lib/dagd/plugins/libfaults.so").expect_success();
+    assert_eq!(reload(3), without + 1);
+    // A configuration that is wrong changes nothing, and the service is as well as before.
+    machine.write("etc/dagd/config.toml", "plugins.wacht = false\n");
+    machine.run("systemctl reload dagd.service").expect_success();
+    wait::until_true("the journal to say why", || {
+        let said = machine.run("journalctl --sync; journalctl -u dagd --no-pager").expect_success().stdout;
+        said.contains("wacht") && said.contains("generation 3 stays current")
+    });
+    assert_eq!((machine.property("ActiveState"), plugins()["generation"].clone()), ("active".to_owned(), 3.into()));
+    println!("reloads of Type={}", machine.property("Type"));
+}
+
+#[test]
+fn a_stop_gives_runs_the_time_they_need() {
+    let Some(machine) = Machine::boot() else { return };
+    // Systemd's own patience ends before the run does: only what the daemon asks for while it drains saves it.
+    machine.write("etc/systemd/system/dagd.service.d/stop.conf", "[Service]\nTimeoutStopSec=1s\n");
+    machine.open_socket();
+    machine.write(
+        "srv/slow.toml",
+        &pipeline("slow", "faults::sleeps", "inputs = { milliseconds = \"params:nap\" }\n[parameters]\nnap = 4000\n"),
+    );
+    machine.run("ctl submit --detach /srv/slow.toml --run-id slow").expect_success();
+    machine.run("systemctl stop dagd.service").expect_success();
+    assert_eq!(machine.property("Result"), "success");
+    let run = machine.run("ctl --json show slow").expect_success().json();
+    assert_eq!(run["state"], "succeeded", "{run}");
+}
+
+#[test]
+fn a_user_has_a_daemon_of_their_own() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.run("useradd --create-home --shell /bin/sh --uid 2000 ada").expect_success();
+    // As user@2000.service would, less a login's PAM modules, which a small root lacks.
+    let manager = "install -d -m 700 -o ada -g ada /run/user/2000 && systemd-run --unit=ada --uid=ada --property=Delegate=yes \
+                   --property=Type=notify --setenv=XDG_RUNTIME_DIR=/run/user/2000 /lib/systemd/systemd --user 2>&1";
+    let started = machine.run(manager);
+    if started.code != 0 {
+        println!("skipped: no user's manager starts in this machine: {}", started.stdout.trim());
+        return;
+    }
+    machine.write("srv/quick.toml", &pipeline("quick", "faults::noop", ""));
+    let as_ada = |script: &str| {
+        let said = format!(
+            "setpriv --reuid=ada --regid=ada --init-groups env HOME=/home/ada XDG_RUNTIME_DIR=/run/user/2000 sh -c '{script}'"
+        );
+        machine.run(&said)
+    };
+    let verified =
+        as_ada("cd /usr/lib/systemd/user && systemd-analyze verify --user --man=no ./dagd.service ./dagd.socket")
+            .expect_success();
     assert!(!verified.stderr.contains("dagd.s"), "{verified}");
+    as_ada("systemctl --user start dagd.socket").expect_success();
+    as_ada("ctl submit /srv/quick.toml").expect_success();
+    let pid = as_ada("systemctl --user show --property=MainPID --value dagd.service").expect_success().stdout;
+    let owner = machine.run(&format!("stat -c %U /proc/{}", pid.trim())).expect_success();
+    assert_eq!(owner.stdout.trim(), "ada");
+    as_ada("systemctl --user restart dagd.service").expect_success();
+    let runs: Value = as_ada("ctl --json runs").expect_success().json();
+    assert_eq!(runs["runs"][0]["state"], "succeeded", "{runs}");
     println!("systemd {}", machine.version());
 }

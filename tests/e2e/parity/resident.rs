@@ -193,3 +193,31 @@ fn memory_that_a_run_needs_is_taken_from_what_nobody_reads() {
     run(&daemon, big);
     assert!(residents(&daemon).is_empty());
 }
+
+#[test]
+fn a_reload_that_would_strand_one_is_refused_until_it_is_evicted_or_forced() {
+    let scene = Scene::with(&["faults", "formats"]).set("plugins.watch", false).build();
+    scene.write("text.txt", "hello ");
+    let daemon = scene.start();
+    let library = scene.plugin_folder().join("libfaults.so");
+    let taken_away = || fs::rename(&library, scene.work("aside")).unwrap();
+    let is_named = &["resident dataset words", "faults::counted", "`ctl datasets evict words`", "`ctl reload --force`"];
+    run(&daemon, &pipeline(&scene, "words", ""));
+    taken_away();
+    daemon.ctl(["reload", "--dry-run"]).expect_code(3).expect_stdout(is_named);
+    daemon.ctl(["reload"]).expect_code(3).expect_stderr(is_named).expect_stderr(&["generation 1 stays current"]);
+    run(&daemon, &pipeline(&scene, "words", ""));
+    daemon.ctl(["datasets", "evict", "words"]).expect_success();
+    daemon.ctl(["reload"]).expect_success().expect_stdout(&["faults: gone"]);
+
+    // The other way: what is in memory stays there, for whoever brings its type back.
+    fs::rename(scene.work("aside"), &library).unwrap();
+    daemon.ctl(["reload"]).expect_success();
+    run(&daemon, &pipeline(&scene, "words", ""));
+    taken_away();
+    daemon.ctl(["reload", "--force"]).expect_success().expect_stderr(&["resident dataset words", "faults::counted"]);
+    fs::rename(scene.work("aside"), &library).unwrap();
+    daemon.ctl(["reload"]).expect_success();
+    run(&daemon, &pipeline(&scene, "words", ""));
+    assert_eq!(loads(&scene), 2);
+}

@@ -25,6 +25,7 @@ mod memory;
 mod reload;
 mod retire;
 mod signature;
+mod stranded;
 mod trust;
 mod watch;
 mod zygote;

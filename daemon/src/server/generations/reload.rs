@@ -15,7 +15,7 @@ use super::candidate::{Candidate, Stock};
 use super::current::{announce, is_same};
 use super::difference::{self, Side};
 use super::load::{BadLibraries, LoadError};
-use super::{Generation, Generations, Refused, known};
+use super::{Generation, Generations, Refused, known, stranded};
 use crate::server::config::Config;
 use crate::server::logging;
 
@@ -135,6 +135,13 @@ impl Generations {
                 report.problems.push(problem_of(broken));
             } else {
                 report.warnings.push(format!("pipeline {} no longer plans: {}", broken.pipeline, first(broken)));
+            }
+        }
+        for problem in stranded::problems(&self.services.residents.list(), &candidate.signature) {
+            if options.force {
+                report.warnings.push(problem.message);
+            } else {
+                report.problems.push(problem);
             }
         }
         let before = Side { manifest: &current.manifest, libraries: &current.libraries };

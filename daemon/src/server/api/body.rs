@@ -1,7 +1,6 @@
 //! Reading a request's body: bounded in size and in time.
 //!
-//! A body that is too large is refused without being kept. What of it is already under way is read and thrown away before the
-//! answer: a client that is still writing would otherwise see a broken pipe instead of the reason.
+//! A body that is too large is refused without being kept; `leftover` sees to it that its client gets to read the reason.
 
 use std::time::Duration;
 
@@ -17,23 +16,13 @@ use super::answer::ApiError;
 /// How long a client may take to send a body.
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long, and how much, is thrown away of a body that is too large.
-const DISCARD_PATIENCE: Duration = Duration::from_secs(10);
-const DISCARD_BYTES_MAX: usize = 4 << 30;
-
 /// Reads the whole body.
 pub(super) async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
     let announced = announced_length(request.headers());
-    // A client that asks first has not begun to send.
-    let waits = request.headers().contains_key(header::EXPECT);
-    let body = request.into_body();
     if announced.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
-        if !waits {
-            discard(body).await;
-        }
         return Err(too_large(announced));
     }
-    match timeout(BODY_PATIENCE, collect(body, announced)).await {
+    match timeout(BODY_PATIENCE, collect(request.into_body(), announced)).await {
         Ok(result) => result,
         Err(_) => Err(ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -49,8 +38,6 @@ async fn collect(mut body: Body, announced: Option<u64>) -> Result<Vec<u8>, ApiE
     let mut bytes = Vec::with_capacity(reserved);
     while let Some(data) = next(&mut body).await? {
         if bytes.len() + data.len() > BODY_BYTES_MAX {
-            drop(bytes);
-            discard(body).await;
             return Err(too_large(None));
         }
         bytes.extend_from_slice(&data);
@@ -68,20 +55,6 @@ pub(super) async fn next(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
         }
     }
     Ok(None)
-}
-
-pub(super) async fn discard(mut body: Body) {
-    let discard = async {
-        let mut discarded = 0;
-        while let Ok(Some(data)) = next(&mut body).await {
-            discarded += data.len();
-            if discarded > DISCARD_BYTES_MAX {
-                break;
-            }
-        }
-    };
-    // Whoever is slower than this sees the connection close.
-    let _ = timeout(DISCARD_PATIENCE, discard).await;
 }
 
 pub(super) fn announced_length(headers: &HeaderMap) -> Option<u64> {

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::answer::ApiError;
 use super::control::Limits;
+use super::leftover;
 use crate::server::socket::peer::{Admission, Peer};
 
 /// How long an answer that is under way may take to end when the daemon stops.
@@ -66,11 +67,14 @@ pub(super) async fn serve(
             }
             let started = Instant::now();
             let asked = format!("{} {}", request.method(), request.uri());
+            let (request, leftover) = leftover::lend(request);
             let response: Result<Response, std::convert::Infallible> = router.call(request).await;
-            if let Ok(response) = &response {
-                let status = response.status().as_u16();
-                log::debug!("user {}: {asked}: {status} after {} µs", peer.uid, started.elapsed().as_micros());
+            let status = response.as_ref().map(Response::status).unwrap_or_default();
+            // Who did not send in time has had its time.
+            if status != StatusCode::REQUEST_TIMEOUT {
+                leftover.discard().await;
             }
+            log::debug!("user {}: {asked}: {} after {} µs", peer.uid, status.as_u16(), started.elapsed().as_micros());
             response
         }
     });

@@ -14,6 +14,7 @@ mod connection;
 mod control;
 mod datasets;
 mod events;
+mod leftover;
 mod logs;
 mod openapi;
 mod outputs;

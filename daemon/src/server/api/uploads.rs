@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use protocol::UploadedBlock;
 use tokio::time::timeout;
@@ -20,8 +20,6 @@ const PIECE_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn post(State(api): State<Api>, request: Request) -> Response {
     let announced = body::announced_length(request.headers());
-    // A client that asks first has not begun to send.
-    let waits = request.headers().contains_key(header::EXPECT);
     let mut body = request.into_body();
     let begun = Arc::clone(&api.backend).begin_upload(announced);
     let taken = async {
@@ -44,13 +42,7 @@ pub(super) async fn post(State(api): State<Api>, request: Request) -> Response {
             let block = UploadedBlock { id: upload.id.clone(), bytes: upload.bytes, expires_us: upload.expires_us };
             Json::of(StatusCode::CREATED, &block).into_response()
         }
-        Err(error) => {
-            if !waits {
-                // A client that is still writing would otherwise see a broken pipe instead of the reason.
-                body::discard(body).await;
-            }
-            error.into_response()
-        }
+        Err(error) => error.into_response(),
     }
 }
 

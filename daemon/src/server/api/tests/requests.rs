@@ -1,9 +1,10 @@
 //! What each request answers.
 
 use protocol::{BODY_BYTES_MAX, RunDetail, RunSummary, Submission};
+use std::io::Write as _;
 use std::sync::atomic::Ordering;
 
-use super::{pretend, serve};
+use super::{pretend, read_answer, serve};
 
 const SUBMISSION: &str = r#"{"pipeline":{"name":"p.toml","text":""}}"#;
 
@@ -127,6 +128,23 @@ fn a_connection_serves_one_request_after_the_other() {
     let last = "GET /v1/status HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n";
     let answer = served.send(&format!("{one}{one}{last}"));
     assert_eq!(answer.body.matches("HTTP/1.1 200 OK").count(), 2, "two more after the first head: {answer:?}");
+}
+
+#[test]
+fn a_body_that_nobody_asked_for_costs_no_connection() {
+    let served = serve();
+    let mut stream = served.connect();
+    for path in ["/v1/runs/r1/cancel", "/v1/status", "/v1/nowhere"] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        // Time for an answer that does not wait for the body.
+        assert_eq!(served.get("/v1/status").status, 200);
+        stream.write_all(b"{}").unwrap();
+    }
+    stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n").unwrap();
+    let answers = read_answer(&mut stream);
+    let heads = format!("{}\r\n{}", answers.head, answers.body);
+    assert_eq!(heads.to_lowercase().matches("http/1.1 ").count(), 4, "{heads}");
 }
 
 #[test]

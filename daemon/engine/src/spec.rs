@@ -116,21 +116,28 @@ pub struct Unread {
     pub credentials: bool,
 }
 
-/// One `[[node]]`.
+/// One `[[node]]`. There may be a million, so it keeps what few of them say aside.
 #[derive(Clone, Debug)]
 pub struct NodeSpec<'a> {
     /// Where it starts.
     pub site: Site,
     /// Its name; may hold `{placeholders}` of its matrix.
     pub name: Option<Word<'a>>,
-    /// What stands before its name, with a dot between.
-    pub namespace: Option<Word<'a>>,
     /// The plugin node it calls: `plugin::node`.
     pub call: Word<'a>,
     /// What its input ports are bound to.
     pub inputs: Ports<'a>,
     /// What its output ports are bound to.
     pub outputs: Ports<'a>,
+    /// What it says beyond that; nothing where it says nothing.
+    pub more: Option<Box<More<'a>>>,
+}
+
+/// What a node may say beside its ports.
+#[derive(Clone, Debug, Default)]
+pub struct More<'a> {
+    /// What stands before its name, with a dot between.
+    pub namespace: Option<Word<'a>>,
     /// Its tags.
     pub tags: Vec<Word<'a>>,
     /// Its fan-out: one node for each combination of values.
@@ -139,24 +146,37 @@ pub struct NodeSpec<'a> {
     pub policy: PolicySpec,
 }
 
+impl<'a> NodeSpec<'a> {
+    /// Gives what stands before its name, with a dot between.
+    pub fn namespace(&self) -> Option<&Word<'a>> {
+        self.more.as_ref()?.namespace.as_ref()
+    }
+
+    /// Gives its tags.
+    pub fn tags(&self) -> &[Word<'a>] {
+        self.more.as_ref().map_or(&[], |more| &more.tags)
+    }
+
+    /// Gives its fan-out: one node for each combination of values.
+    pub fn matrix(&self) -> &[Axis<'a>] {
+        self.more.as_ref().map_or(&[], |more| &more.matrix)
+    }
+
+    /// Gives what it says about retries, time-outs and failure.
+    pub fn policy(&self) -> PolicySpec {
+        self.more.as_ref().map_or_else(PolicySpec::default, |more| more.policy)
+    }
+}
+
 /// What the ports of one side of a node are bound to.
 #[derive(Clone, Debug)]
 pub struct Ports<'a> {
     /// Where the key stands, or the node where there is none.
     pub site: Site,
-    /// The bindings.
-    pub bindings: Vec<Binding<'a>>,
-    /// Whether ports are named (a table) or counted (a list).
-    pub named: bool,
-}
-
-/// A port and what it is bound to.
-#[derive(Clone, Debug)]
-pub struct Binding<'a> {
-    /// The port's name where ports are named.
-    pub port: Option<Word<'a>>,
-    /// The dataset or parameter.
-    pub target: Word<'a>,
+    /// The ports, beside `targets`, where they are named (a table); nothing where they are counted (a list).
+    pub names: Option<Box<[Word<'a>]>>,
+    /// The datasets and parameters.
+    pub targets: Box<[Word<'a>]>,
 }
 
 /// One direction of a fan-out.

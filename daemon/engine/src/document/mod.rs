@@ -62,8 +62,32 @@ pub struct Word<'a> {
     pub site: Site,
 }
 
+/// What takes the items of one list at the top of a file while the file is read, so that a long list is never a tree as a whole.
+pub trait Items<'a>: Default {
+    /// The key of the list; nothing where no list is asked for.
+    const LIST: Option<&'static str>;
+    /// Takes the next item.
+    fn take(&mut self, item: Value<'a>);
+}
+
+/// Asks for no list.
+impl<'a> Items<'a> for () {
+    const LIST: Option<&'static str> = None;
+    fn take(&mut self, _: Value<'a>) {}
+}
+
 /// Reads a text as the table it must be. Nothing when its syntax is wrong; then every mistake is among the problems.
 pub fn read<'a>(source: &'a Source, texts: &mut Texts<'a>, problems: &mut Problems) -> Option<Vec<Entry<'a>>> {
+    read_items::<()>(source, texts, problems).map(|(entries, ())| entries)
+}
+
+/// Reads a text as the table it must be, and hands over items of the list that is asked for: none of them, or all that come
+/// before the table's own entry for it, which then holds the rest.
+pub fn read_items<'a, I: Items<'a>>(
+    source: &'a Source,
+    texts: &mut Texts<'a>,
+    problems: &mut Problems,
+) -> Option<(Vec<Entry<'a>>, I)> {
     if source.text.len() > TEXT_BYTES_MAX {
         let bytes = source.text.len();
         problems.add("too-large", None, || {
@@ -74,7 +98,7 @@ pub fn read<'a>(source: &'a Source, texts: &mut Texts<'a>, problems: &mut Proble
     let number = texts.add(source);
     match source.syntax {
         Syntax::Toml => toml::read(&source.text, number, problems),
-        Syntax::Json => json::read(&source.text, number, texts, problems),
+        Syntax::Json => json::read(&source.text, number, texts, problems).map(|entries| (entries, I::default())),
     }
 }
 

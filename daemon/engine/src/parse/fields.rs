@@ -93,7 +93,11 @@ impl<'p> Fields<'p> {
         match value {
             Value { data: Data::Text(text), site } => Some(vec![Word { text, site }]),
             Value { data: Data::List(items), .. } => {
-                items.into_iter().map(|item| self.text_of_list(key, item)).collect::<Option<Vec<_>>>()
+                let mut texts = Vec::with_capacity(items.len());
+                for item in items {
+                    texts.push(self.text_of_list(key, item)?);
+                }
+                Some(texts)
             }
             other => {
                 self.wrong_type(key, &other, "a list of texts");

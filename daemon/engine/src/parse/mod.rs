@@ -8,7 +8,7 @@ mod modules;
 mod node;
 mod parameters;
 
-use crate::document::{self, Data, Entry, Value, Word};
+use crate::document::{self, Data, Entry, Items, Value, Word};
 use crate::problem::{Problem, Problems};
 use crate::source::{Sources, Texts};
 use crate::spec::{PolicySpec, Spec, Unread};
@@ -106,7 +106,6 @@ fn name(sources: &Sources, titles: Vec<Option<String>>) -> String {
 #[derive(Default)]
 struct Pipeline<'a> {
     name: Option<Word<'a>>,
-    nodes: Vec<crate::spec::NodeSpec<'a>>,
     policy: PolicySpec,
     catalog: Vec<Entry<'a>>,
     parameters: Vec<Entry<'a>>,
@@ -114,22 +113,20 @@ struct Pipeline<'a> {
     tags: Vec<Word<'a>>,
 }
 
-fn read_pipeline<'a>(entries: Vec<Entry<'a>>, unread: &mut Unread, problems: &mut Problems) -> Pipeline<'a> {
+/// Reads what a file says; `nodes` are those that were read with its text.
+fn read_pipeline<'a>(
+    entries: Vec<Entry<'a>>,
+    nodes: &mut node::Nodes<'a>,
+    unread: &mut Unread,
+    problems: &mut Problems,
+) -> Pipeline<'a> {
     let mut pipeline = Pipeline::default();
     let mut fields = Fields::new("a pipeline", PIPELINE_KEYS, &[], problems);
     for Entry { key, value } in entries {
         match &*key.text {
             "name" => pipeline.name = fields.text(&key, value),
             "node" => match value {
-                Value { data: Data::List(items), .. } => {
-                    pipeline.nodes.reserve(items.len());
-                    for item in items {
-                        match node::read(item, fields.problems) {
-                            Some(node) => pipeline.nodes.push(node),
-                            None => unread.nodes = true,
-                        }
-                    }
-                }
+                Value { data: Data::List(items), .. } => items.into_iter().for_each(|item| nodes.take(item)),
                 other => {
                     unread.nodes = true;
                     fields.wrong_type(&key, &other, "a list of tables: write `[[node]]` before each");
@@ -176,6 +173,8 @@ fn read_pipeline<'a>(entries: Vec<Entry<'a>>, unread: &mut Unread, problems: &mu
             Problem::new("bad-name", "the pipeline's name is empty").hint("leave `name` out to use the file's name")
         });
     }
+    unread.nodes |= nodes.unread;
+    problems.extend(std::mem::take(&mut nodes.problems));
     pipeline
 }
 

@@ -111,11 +111,16 @@ impl<'a, 'p> Files<'a, 'p> {
         if let Some(known) = self.known.get(&source) {
             return known.clone();
         }
-        let file = match document::read(self.sources[source], self.texts, self.problems) {
-            Some(entries) => {
+        let file = match document::read_items(self.sources[source], self.texts, self.problems) {
+            Some((entries, mut nodes)) => {
                 let first = self.nodes.len();
-                let mut pipeline = read_pipeline(entries, &mut self.unread, self.problems);
-                self.nodes.append(&mut pipeline.nodes);
+                let pipeline = read_pipeline(entries, &mut nodes, &mut self.unread, self.problems);
+                nodes.nodes.shrink_to_fit();
+                match first {
+                    // A large file is mostly alone.
+                    0 => self.nodes = nodes.nodes,
+                    _ => self.nodes.append(&mut nodes.nodes),
+                }
                 let mut entries = Vec::new();
                 catalog::read(pipeline.catalog, &mut entries, &mut self.anchors, &mut self.unread, self.problems);
                 let number = |count| u32::try_from(count).unwrap_or(u32::MAX);

@@ -2,10 +2,10 @@
 
 use super::fields::Fields;
 use super::include;
-use crate::document::{Data, Entry, Value, Word};
+use crate::document::{Data, Entry, Items, Value, Word};
 use crate::problem::{Problem, Problems};
 use crate::source::Site;
-use crate::spec::{Axis, AxisValue, Binding, NodeSpec, PolicySpec, Ports};
+use crate::spec::{Axis, AxisValue, More, NodeSpec, PolicySpec, Ports};
 
 const NODE_KEYS: &[&str] = &[
     "name",
@@ -24,8 +24,28 @@ const NODE_KEYS: &[&str] = &[
 ];
 const NODE_KEYS_LATER: &[&str] = &["confirms"];
 
+/// The nodes of a file, each read as soon as its text was.
+#[derive(Default)]
+pub(super) struct Nodes<'a> {
+    pub(super) nodes: Vec<NodeSpec<'a>>,
+    /// Whether some node could not be read.
+    pub(super) unread: bool,
+    pub(super) problems: Problems,
+}
+
+impl<'a> Items<'a> for Nodes<'a> {
+    const LIST: Option<&'static str> = Some("node");
+
+    fn take(&mut self, item: Value<'a>) {
+        match read(item, &mut self.problems) {
+            Some(node) => self.nodes.push(node),
+            None => self.unread = true,
+        }
+    }
+}
+
 /// Reads one node; nothing when what it calls cannot be told, or its ports cannot be read.
-pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<NodeSpec<'a>> {
+fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<NodeSpec<'a>> {
     let site = value.site;
     let Data::Table(entries) = value.data else {
         problems.add("wrong-type", Some(site), || {
@@ -34,19 +54,18 @@ pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<Node
         return None;
     };
     let mut name = None;
-    let mut namespace = None;
     let mut call = None;
     let mut inputs = Some(no_ports(site));
     let mut outputs = Some(no_ports(site));
-    let mut tags = Vec::new();
-    let mut matrix = Vec::new();
-    let mut policy = PolicySpec::default();
+    let mut more = More::default();
     let mut calls = false;
     let mut fields = Fields::new("a node", NODE_KEYS, NODE_KEYS_LATER, problems);
     for Entry { key, value } in entries {
         match &*key.text {
             "name" => name = fields.text(&key, value),
-            "namespace" => namespace = fields.text(&key, value).filter(|name| include::namespace(name, &mut fields)),
+            "namespace" => {
+                more.namespace = fields.text(&key, value).filter(|name| include::namespace(name, &mut fields))
+            }
             // For people; it stays in the file.
             "description" => drop(fields.text(&key, value)),
             "call" => {
@@ -55,10 +74,10 @@ pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<Node
             }
             "inputs" => inputs = ports(&key, value, &mut fields),
             "outputs" => outputs = ports(&key, value, &mut fields),
-            "tags" => tags = fields.texts(&key, value).unwrap_or_default(),
-            "matrix" => matrix = axes(&key, value, &mut fields),
+            "tags" => more.tags = fields.texts(&key, value).unwrap_or_default(),
+            "matrix" => more.matrix = axes(&key, value, &mut fields),
             _ => {
-                if !fields.policy(&key, &value, &mut policy) {
+                if !fields.policy(&key, &value, &mut more.policy) {
                     fields.unknown(&key);
                 }
             }
@@ -72,11 +91,14 @@ pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<Node
                 .hint("add `call = \"plugin::node\"`; `ctl nodes` lists what there is")
         });
     }
-    Some(NodeSpec { site, name, namespace, call: call?, inputs: inputs?, outputs: outputs?, tags, matrix, policy })
+    let More { namespace, tags, matrix, policy } = &more;
+    let is_plain = namespace.is_none() && tags.is_empty() && matrix.is_empty() && *policy == PolicySpec::default();
+    let more = (!is_plain).then(|| Box::new(more));
+    Some(NodeSpec { site, name, call: call?, inputs: inputs?, outputs: outputs?, more })
 }
 
 fn no_ports<'a>(site: Site) -> Ports<'a> {
-    Ports { site, bindings: Vec::new(), named: false }
+    Ports { site, names: None, targets: Box::default() }
 }
 
 /// Reads `["a", "b"]`, `{ port = "a" }` or `"a"`.
@@ -84,17 +106,16 @@ fn ports<'a>(key: &Word<'_>, value: Value<'a>, fields: &mut Fields<'_>) -> Optio
     let site = key.site;
     match value {
         Value { data: Data::Table(entries), .. } => {
-            let mut bindings = Vec::with_capacity(entries.len());
+            let mut names = Vec::with_capacity(entries.len());
+            let mut targets = Vec::with_capacity(entries.len());
             for Entry { key: port, value } in entries {
-                let target = fields.text(&port, value)?;
-                bindings.push(Binding { port: Some(port), target });
+                targets.push(fields.text(&port, value)?);
+                names.push(port);
             }
-            Some(Ports { site, bindings, named: true })
+            Some(Ports { site, names: Some(names.into()), targets: targets.into() })
         }
         value @ Value { data: Data::Text(_) | Data::List(_), .. } => {
-            let targets = fields.texts(key, value)?;
-            let bindings = targets.into_iter().map(|target| Binding { port: None, target }).collect();
-            Some(Ports { site, bindings, named: false })
+            Some(Ports { site, names: None, targets: fields.texts(key, value)?.into() })
         }
         other => {
             fields.wrong_type(key, &other, "a list of datasets or a table `{ port = \"dataset\" }`");

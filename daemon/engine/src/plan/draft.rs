@@ -70,11 +70,11 @@ impl<'s, 'a> Draft<'s, 'a> {
             policies: Vec::new(),
             tag_sets: vec![Vec::new()],
             parameters: IdVec::default(),
-            node_names: Interner::new(),
+            node_names: Interner::with_capacity(spec.instances.len()),
             nodes: IdVec::default(),
             inputs: Lists::new(),
             outputs: Lists::new(),
-            dataset_names: Interner::new(),
+            dataset_names: Interner::with_capacity(spec.instances.len()),
             producers: IdVec::default(),
             origins: BTreeMap::new(),
             renaming: Renaming::new(&spec.modules),
@@ -204,13 +204,8 @@ pub(super) fn distinct_reads(bindings: &[Option<InputBinding>]) -> impl Iterator
 }
 
 fn site_of(ports: &crate::spec::Ports<'_>, position: usize, name: Option<&str>) -> Option<Site> {
-    let binding = if ports.named {
-        let named = ports.bindings.iter().find(|binding| binding.port.as_ref().map(|port| &*port.text) == name);
-        named.or_else(|| ports.bindings.get(position))
-    } else {
-        ports.bindings.get(position)
-    };
-    binding.map(|binding| binding.target.site)
+    let named = ports.names.iter().flatten().position(|port| Some(&*port.text) == name);
+    ports.targets.get(named.unwrap_or(position)).map(|target| target.site)
 }
 
 /// Gives a position as the number that ids are made of.

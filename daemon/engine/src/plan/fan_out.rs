@@ -14,22 +14,18 @@ const PORT_BYTES: u64 = 8;
 /// Counts the bytes of the names, bindings and tags of all combinations of a node's matrix, each as often as it is written
 /// out, and of its ports. Exact for texts; for the JSON of parameters it may be too much, never too little.
 pub(super) fn bytes(spec: &NodeSpec<'_>, ports: usize, count: usize) -> u64 {
-    if spec.matrix.is_empty() || count == 0 {
+    if spec.matrix().is_empty() || count == 0 {
         return 0;
     }
-    let sums = Sums { axes: &spec.matrix, sums: spec.matrix.iter().map(Sum::of).collect(), count: count as u64 };
+    let sums = Sums { axes: spec.matrix(), sums: spec.matrix().iter().map(Sum::of).collect(), count: count as u64 };
     let name = match &spec.name {
         Some(name) => sums.text(&name.text),
         None => sums.default_name(spec.call.text.rsplit("::").next().unwrap_or_default()),
     };
-    let tags = spec.tags.iter().map(|tag| sums.text(&tag.text)).fold(0, u64::saturating_add);
-    let inputs = spec
-        .inputs
-        .bindings
-        .iter()
-        .map(|binding| &*binding.target.text)
-        .map(|target| sums.text(target).saturating_add(sums.json(target)));
-    let outputs = spec.outputs.bindings.iter().map(|binding| sums.text(&binding.target.text));
+    let tags = spec.tags().iter().map(|tag| sums.text(&tag.text)).fold(0, u64::saturating_add);
+    let inputs = spec.inputs.targets.iter().map(|target| &*target.text);
+    let inputs = inputs.map(|target| sums.text(target).saturating_add(sums.json(target)));
+    let outputs = spec.outputs.targets.iter().map(|target| sums.text(&target.text));
     let bindings = inputs.chain(outputs).fold(0, u64::saturating_add);
     let ports = sums.count.saturating_mul(PORT_BYTES).saturating_mul(ports as u64);
     [tags, bindings, ports].into_iter().fold(name, u64::saturating_add)

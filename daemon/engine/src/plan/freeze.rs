@@ -41,6 +41,7 @@ pub(super) fn freeze(
     let mut inputs = Lists::with_capacity(order.len(), draft.inputs.item_count());
     let mut outputs = Lists::with_capacity(order.len(), draft.outputs.item_count());
     let mut reads = Lists::with_capacity(order.len(), draft.inputs.item_count());
+    let mut bindings = Vec::new();
     for &node in &order {
         node_names.push(draft.node_names.name(node));
         let core = draft.nodes[node];
@@ -50,19 +51,23 @@ pub(super) fn freeze(
             tags: core.tags,
             layer: layers[node.index()],
         });
-        let bindings: Vec<_> = draft.inputs.get(node).iter().map(|&binding| read(binding)).collect();
+        bindings.clear();
+        bindings.extend(draft.inputs.get(node).iter().map(|&binding| read(binding)));
         reads.push(distinct_reads(&bindings));
-        inputs.push(bindings);
+        inputs.push(bindings.iter().copied());
         outputs.push(draft.outputs.get(node).iter().copied());
     }
 
     let count = consumers.len() + again.len();
     let mut readers = Lists::with_capacity(count, consumers.item_count());
     let mut datasets = Vec::with_capacity(count);
-    let readers_of = |dataset: DatasetId| {
-        let mut list: Vec<NodeId> = consumers.get(dataset).iter().map(|node| new_id[node.index()]).collect();
-        list.sort_unstable();
-        list
+    let mut sorted: Vec<NodeId> = Vec::new();
+    let mut add_readers_of = |dataset: Option<DatasetId>| {
+        sorted.clear();
+        let list = dataset.map_or(&[][..], |dataset| consumers.get(dataset));
+        sorted.extend(list.iter().map(|node| new_id[node.index()]));
+        sorted.sort_unstable();
+        readers.push(sorted.iter().copied());
     };
     let persisted = |storage: Storage| match storage {
         Storage::Persisted(position) => position,
@@ -76,7 +81,7 @@ pub(super) fn freeze(
     };
     for (dataset, producer) in draft.producers.iter() {
         let position = persisted(storages.of[dataset]);
-        readers.push(if again.contains_key(&dataset) { Vec::new() } else { readers_of(dataset) });
+        add_readers_of((!again.contains_key(&dataset)).then_some(dataset));
         datasets.push(DatasetCore {
             producer: new_id.get(producer.node as usize).map_or(NONE, |node| node.0),
             persisted: position,
@@ -88,7 +93,7 @@ pub(super) fn freeze(
     for (&saved, &loaded) in &again {
         let name = dataset_names.get(saved).to_owned();
         dataset_names.push(&name);
-        readers.push(readers_of(saved));
+        add_readers_of(Some(saved));
         let position = persisted(storages.of[saved]);
         if let Some((_, storage)) = storages.persisted.get(position as usize).cloned() {
             storages.persisted.push((loaded, storage));

@@ -55,7 +55,8 @@ pub(super) fn check(draft: &mut Draft<'_, '_>, storages: &Storages<'_>) {
 fn check_partitions(draft: &mut Draft<'_, '_>, storages: &Storages<'_>) {
     for dataset in draft.producers.ids() {
         let Some(kind) = draft.producer_kind(dataset) else { continue };
-        if storages.of[dataset] != Storage::Memory || !kind.to_string().starts_with("partitions<") {
+        let is_partitions = matches!(kind, PortKind::Other(word) if word.starts_with("partitions<"));
+        if storages.of[dataset] != Storage::Memory || !is_partitions {
             continue;
         }
         let producer = draft.producers[dataset];

@@ -106,14 +106,14 @@ fn names(draft: &Draft<'_, '_>, number: usize) -> (BTreeSet<String>, BTreeSet<St
     for instance in spec.instances.iter().filter(|instance| inside(instance.module)) {
         let NodeSpec { inputs, outputs, .. } = &spec.nodes[instance.node as usize];
         let plain = |text: &&str| matrix::placeholders(text).next().is_none();
-        for text in inputs.bindings.iter().map(|binding| &*binding.target.text).filter(plain) {
+        for text in inputs.targets.iter().map(|target| &*target.text).filter(plain) {
             match parameter_path(text) {
                 Some("") => {}
                 Some(path) => drop(parameters.insert(renaming.parameter(instance.module, path.into()).into_owned())),
                 None => drop(reads.insert(base(&renaming.dataset(instance.module, text.into(), Use::default())))),
             }
         }
-        for text in outputs.bindings.iter().map(|binding| &*binding.target.text).filter(plain) {
+        for text in outputs.targets.iter().map(|target| &*target.text).filter(plain) {
             makes.insert(base(&renaming.dataset(instance.module, text.into(), Use::default())));
         }
     }

@@ -34,7 +34,7 @@ impl<'s> DefaultNames<'s> {
 
     fn key<'n>(&self, node: &'n NodeSpec<'_>, module: u32) -> (String, &'n str) {
         let mut prefix = self.prefixes.get(module as usize).cloned().unwrap_or_default();
-        if let Some(namespace) = &node.namespace {
+        if let Some(namespace) = node.namespace() {
             prefix.push_str(&namespace.text);
         }
         (prefix, function(node))
@@ -48,9 +48,9 @@ impl<'s> DefaultNames<'s> {
             combination.values().for_each(|value| name.extend(["_", value]));
             return name;
         }
-        let side = if node.outputs.bindings.is_empty() { &node.inputs } else { &node.outputs };
-        for binding in &side.bindings {
-            let filled = combination.fill(&binding.target.text).unwrap_or_default();
+        let side = if node.outputs.targets.is_empty() { &node.inputs } else { &node.outputs };
+        for target in &side.targets {
+            let filled = combination.fill(&target.text).unwrap_or_default();
             let told: String = filled.strip_prefix("params:").unwrap_or(&filled).replace(['.', '@'], "_");
             name.extend(["-", &told]);
         }

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::document::Word;
 use crate::id::{CallId, DatasetId, NodeId, ParameterId};
+use crate::intern::Fixed;
 use crate::interpolate::{look_up, missing_parameter};
 use crate::matrix::{Combination, FillError, NODES_MAX, count};
 use crate::module::Use;
@@ -28,7 +29,7 @@ pub(super) fn draw_nodes(draft: &mut Draft<'_, '_>) {
     for (instance, &Instance { node, module }) in (0u32..).zip(&draft.spec.instances) {
         let spec = &draft.spec.nodes[node as usize];
         let room = NODES_MAX - draft.nodes.len();
-        let Some(count) = count(&spec.matrix).filter(|&count| count <= room) else {
+        let Some(count) = count(spec.matrix()).filter(|&count| count <= room) else {
             draft.doubtful = true;
             draft.problems.add("too-many-nodes", Some(spec.site), || {
                 Problem::new("too-many-nodes", format!("the pipeline would have more than {NODES_MAX} nodes"))
@@ -68,12 +69,12 @@ fn tell_too_large(count: usize, bytes: u64, written_out: u64) -> Problem {
 /// What was looked up before. Hash maps are asked, never walked, so their order does not matter.
 #[derive(Default)]
 struct Caches<'s> {
-    calls: HashMap<&'s str, u32>,
-    policies: HashMap<NodePolicy, u32>,
-    tags: HashMap<Vec<String>, u32>,
-    parameters: HashMap<String, Option<ParameterId>>,
+    calls: HashMap<&'s str, u32, Fixed>,
+    policies: HashMap<NodePolicy, u32, Fixed>,
+    tags: HashMap<Vec<String>, u32, Fixed>,
+    parameters: HashMap<String, Option<ParameterId>, Fixed>,
     /// Values of a matrix, by name and JSON.
-    values: HashMap<(String, &'s str), ParameterId>,
+    values: HashMap<(String, &'s str), ParameterId, Fixed>,
 }
 
 /// One written node on its way into the draft.
@@ -112,13 +113,13 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
 
     /// Counts the ports of each of its nodes, bound or not.
     fn port_count(&self) -> usize {
-        let written = [&self.spec.inputs, &self.spec.outputs].map(|ports| ports.bindings.len());
+        let written = [&self.spec.inputs, &self.spec.outputs].map(|ports| ports.targets.len());
         let declared = self.signature.map(|signature| [signature.inputs.len(), signature.outputs.len()]);
         declared.unwrap_or(written).into_iter().sum()
     }
 
     fn draw(mut self, count: usize) {
-        if self.spec.inputs.bindings.is_empty() && self.spec.outputs.bindings.is_empty() {
+        if self.spec.inputs.targets.is_empty() && self.spec.outputs.targets.is_empty() {
             self.draft.problems.add("no-ports", Some(self.spec.site), || {
                 Problem::new(
                     "no-ports",
@@ -128,14 +129,14 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
             });
         }
         let of_file = self.draft.spec.modules.get(self.module as usize).map(|module| module.policy);
-        let policy = self.spec.policy.or(of_file.unwrap_or_default()).resolve(self.draft.spec.defaults);
+        let policy = self.spec.policy().or(of_file.unwrap_or_default()).resolve(self.draft.spec.defaults);
         let policy = *self.caches.policies.entry(policy).or_insert_with(|| {
             self.draft.policies.push(policy);
             number(self.draft.policies.len() - 1)
         });
         for combination in 0..count {
             self.first = combination == 0;
-            self.draw_one(Combination::new(&self.spec.matrix, combination), policy);
+            self.draw_one(Combination::new(self.spec.matrix(), combination), policy);
         }
     }
 
@@ -151,11 +152,11 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
 
         let inputs = self.inputs(&combination);
         let outputs = self.outputs(&combination);
-        for (position, binding) in spec.outputs.bindings.iter().enumerate() {
+        for (position, target) in spec.outputs.targets.iter().enumerate() {
             let port = self.outputs.get(position).copied().flatten();
             if let Some((port, dataset)) = port.and_then(|port| Some((port, outputs[port]?))) {
                 let is_read = inputs.contains(&Some(InputBinding::Dataset(dataset)));
-                self.produce(id, port, dataset, &binding.target, is_read);
+                self.produce(id, port, dataset, target, is_read);
             }
         }
         self.draft.inputs.push(inputs);
@@ -164,22 +165,22 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
 
     fn inputs(&mut self, combination: &Combination<'s, 'a>) -> Vec<Option<InputBinding>> {
         let spec = self.spec;
-        let count = self.signature.map_or(spec.inputs.bindings.len(), |signature| signature.inputs.len());
+        let count = self.signature.map_or(spec.inputs.targets.len(), |signature| signature.inputs.len());
         let mut inputs = vec![None; count];
-        for (position, binding) in spec.inputs.bindings.iter().enumerate() {
+        for (position, target) in spec.inputs.targets.iter().enumerate() {
             let Some(port) = self.inputs.get(position).copied().flatten() else { continue };
-            inputs[port] = self.input(&binding.target, port, combination);
+            inputs[port] = self.input(target, port, combination);
         }
         inputs
     }
 
     fn outputs(&mut self, combination: &Combination<'s, 'a>) -> Vec<Option<DatasetId>> {
         let spec = self.spec;
-        let count = self.signature.map_or(spec.outputs.bindings.len(), |signature| signature.outputs.len());
+        let count = self.signature.map_or(spec.outputs.targets.len(), |signature| signature.outputs.len());
         let mut outputs = vec![None; count];
-        for (position, binding) in spec.outputs.bindings.iter().enumerate() {
+        for (position, target) in spec.outputs.targets.iter().enumerate() {
             let Some(port) = self.outputs.get(position).copied().flatten() else { continue };
-            outputs[port] = self.output(&binding.target, combination);
+            outputs[port] = self.output(target, combination);
         }
         outputs
     }
@@ -191,7 +192,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
             Some(name) => self.fill(name, combination)?,
             None => Cow::Owned(self.names.name(spec, self.module, combination)),
         };
-        let inner = match &spec.namespace {
+        let inner = match spec.namespace() {
             Some(namespace) => Cow::Owned(format!("{}.{inner}", namespace.text)),
             None => inner,
         };
@@ -201,6 +202,9 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
     /// Says whether the node is one that another of the files that are run has too, and adds its tags to that one.
     fn is_merged(&mut self, name: Option<&str>, combination: &Combination<'s, 'a>, policy: u32, tags: u32) -> bool {
         let spec = self.draft.spec;
+        if spec.modules.last().is_none_or(|module| module.root == 0) {
+            return false; // One file is run, so there is no other.
+        }
         let Some(known) = name.and_then(|name| self.draft.node_names.find(name)) else { return false };
         let root = |instance| spec.module_of(instance).map(|module| module.root);
         let other = self.draft.nodes[known];
@@ -238,7 +242,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
             let place = self.draft.told(Some(first.name.as_ref().map_or(first.site, |name| name.site)));
             let same = self.draft.nodes[id].spec == self.instance;
             let twice = !same && std::ptr::eq(first, self.spec);
-            let (named, axes) = (self.spec.name.is_some(), &self.spec.matrix);
+            let (named, axes) = (self.spec.name.is_some(), self.spec.matrix());
             self.draft.problems.add("duplicate-node", Some(site), || {
                 let problem = Problem::new("duplicate-node", format!("two nodes are named `{name}`"));
                 match (same, axes.first()) {
@@ -266,11 +270,11 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
     fn tags(&mut self, combination: &Combination<'_, '_>) -> u32 {
         let spec = self.spec;
         let of_file = self.draft.spec.modules.get(self.module as usize).map_or(&[][..], |module| &module.tags);
-        if spec.tags.is_empty() && of_file.is_empty() {
+        if spec.tags().is_empty() && of_file.is_empty() {
             return 0;
         }
         let mut tags: Vec<String> =
-            spec.tags.iter().filter_map(|tag| self.fill(tag, combination)).map(Cow::into_owned).collect();
+            spec.tags().iter().filter_map(|tag| self.fill(tag, combination)).map(Cow::into_owned).collect();
         for tag in of_file {
             if !tags.iter().any(|known| *known == tag.text) {
                 tags.push(tag.text.to_string());
@@ -435,12 +439,12 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
         // The node being drawn is not in the lists of ports yet; its own bindings know where it stands.
         let same_node = first == node || self.draft.nodes[first].spec == self.instance;
         let place = match same_node {
-            true => self.draft.told(Some(
-                self.spec.outputs.bindings.iter().map(|binding| binding.target.site).min().unwrap_or(self.spec.site),
-            )),
+            true => self
+                .draft
+                .told(Some(self.spec.outputs.targets.iter().map(|target| target.site).min().unwrap_or(self.spec.site))),
             false => self.draft.told(self.draft.output_site(first, producer.port as usize)),
         };
-        let axis = self.spec.matrix.first().filter(|_| same_node && first != node);
+        let axis = self.spec.matrix().first().filter(|_| same_node && first != node);
         self.draft.problems.add("two-producers", Some(target.site), || {
             let problem = Problem::new("two-producers", message).cause(format!("it is first made at {place}"));
             match axis {
@@ -466,7 +470,7 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
                 FillError::Unknown(name) => {
                     let problem =
                         Problem::new("unknown-placeholder", format!("`{{{name}}}` is no value of this node's matrix"));
-                    match (did_you_mean(name, axes()), self.spec.matrix.is_empty()) {
+                    match (did_you_mean(name, axes()), self.spec.matrix().is_empty()) {
                         (Some(hint), _) => problem.hint(hint),
                         (None, true) => {
                             problem.hint(format!("this node has no matrix; add `matrix = {{ {name} = [\"…\"] }}`"))
@@ -518,7 +522,7 @@ pub(super) fn parameter_path(name: &str) -> Option<&str> {
 }
 
 fn combination_axes<'s>(spec: &'s NodeSpec<'_>) -> impl Iterator<Item = &'s str> {
-    spec.matrix.iter().map(|axis| &*axis.name.text)
+    spec.matrix().iter().map(|axis| &*axis.name.text)
 }
 
 /// A twin's name ends in what nobody wrote.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::document::Word;
 use crate::id::Id;
+use crate::intern::Fixed;
 use crate::plan::draft::Draft;
 use crate::plan::{Call, NONE, calls};
 use crate::problem::{Problem, did_you_mean, list};
@@ -13,7 +14,7 @@ use crate::spec::{NodeSpec, Ports};
 /// Gives the number of the call, or [`NONE`] after telling what is wrong with it. Each good call is looked up once.
 pub(super) fn resolve_call<'s>(
     draft: &mut Draft<'s, '_>,
-    known: &mut HashMap<&'s str, u32>,
+    known: &mut HashMap<&'s str, u32, Fixed>,
     call: &'s Word<'_>,
 ) -> u32 {
     if let Some(&call) = known.get(&*call.text) {
@@ -50,13 +51,13 @@ pub(super) fn slots(
     signature: Option<&[Port]>,
     side: &str,
 ) -> Vec<Option<usize>> {
-    let Some(signature) = signature else { return (0..ports.bindings.len()).map(Some).collect() };
+    let Some(signature) = signature else { return (0..ports.targets.len()).map(Some).collect() };
     let call = &spec.call.text;
     let names = || signature.iter().map(|port| &*port.name);
-    if !ports.named && ports.bindings.len() > signature.len() {
+    if ports.names.is_none() && ports.targets.len() > signature.len() {
         draft.doubtful = true;
         draft.problems.add("wrong-port", Some(ports.site), || {
-            let (given, takes) = (ports.bindings.len(), signature.len());
+            let (given, takes) = (ports.targets.len(), signature.len());
             let plural = if takes == 1 { "" } else { "s" };
             let problem =
                 Problem::new("wrong-port", format!("`{call}` has {takes} {side}{plural}, but {given} are bound"));
@@ -67,12 +68,11 @@ pub(super) fn slots(
             }
         });
     }
-    let mut slots = Vec::with_capacity(ports.bindings.len());
-    for (position, binding) in ports.bindings.iter().enumerate() {
-        let Some(port) = &binding.port else {
-            slots.push(Some(position).filter(|&position| position < signature.len()));
-            continue;
-        };
+    let mut slots = Vec::with_capacity(ports.targets.len());
+    if ports.names.is_none() {
+        slots.extend((0..ports.targets.len()).map(|position| Some(position).filter(|&slot| slot < signature.len())));
+    }
+    for port in ports.names.iter().flatten() {
         let slot = names().position(|name| name == port.text);
         if slot.is_none() {
             draft.doubtful = true;

@@ -4,11 +4,13 @@ use crate::manifests::{dependencies, packages};
 use crate::{expect_none, sources};
 
 /// Packages of ours that a package may depend on, by the folder it lives in; first match counts.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("plugin-api/macros", &[]),
     ("plugin-api", &["plugin-api-macros"]),
     ("plugins/", &["plugin-api"]),
     ("tests/plugins/", &["plugin-api"]),
+    ("tests/planning", &["engine"]),
+    ("tests/sequential", &["plugin-api"]),
     ("tests", &["protocol"]),
     ("ctl", &["protocol"]),
     ("packaging/manual", &["ctl", "dagd", "protocol"]),

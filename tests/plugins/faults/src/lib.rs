@@ -42,6 +42,7 @@ plugin! {
         memory::allocates,
         memory::big,
         memory::length,
+        memory::sum,
         pages::producer,
         pages::consumer,
         pages::meeting_consumer,

@@ -32,3 +32,9 @@ pub fn big(bytes: Params<i64>, ctx: &Context) -> Result<Written<Bytes>> {
 pub fn length(data: Bytes) -> (i64, i64) {
     (data.len() as i64, data.first().copied().map_or(-1, i64::from))
 }
+
+/// The sum of a block's bytes: reads all of it.
+#[node(outputs = ["sum"])]
+pub fn sum(data: Bytes) -> i64 {
+    data.iter().map(|byte| i64::from(*byte)).sum()
+}

@@ -227,7 +227,7 @@ pub struct ReloadCommand {
     /// Go back to the plugins that were current before these, whatever lies in the plugin directories now
     #[arg(long)]
     pub rollback: bool,
-    /// Take the plugins although pipelines submitted lately would no longer plan
+    /// Take the plugins although pipelines submitted lately would no longer plan, or resident datasets would lose their type
     #[arg(long)]
     pub force: bool,
 }

@@ -14,7 +14,7 @@ pub struct ReloadOptions {
     /// Make the plugins current again that were before these, whatever lies in the plugin directories now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
-    /// Take the new generation although known pipelines would no longer plan.
+    /// Take the new generation although known pipelines would no longer plan, or resident datasets would lose their type.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
 }

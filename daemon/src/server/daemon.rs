@@ -148,6 +148,7 @@ impl Daemon {
                     0 => config.block_budget_bytes() / 4,
                     bytes => bytes,
                 },
+                config.runs.keep_count,
             ),
             residents: Residents::new(clock, &budget, &accounts),
             alarm,

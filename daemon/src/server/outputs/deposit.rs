@@ -1,15 +1,13 @@
 //! Handing outputs that were asked for to somebody who outlives this process, and taking them back.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Kept, Output, Outputs, Place, RunOutputs};
+use super::{Kept, Output, Outputs, Place};
 use crate::block::Accounts;
 use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
-use crate::server::clock::Sleeper;
 use crate::server::keeping::OUTPUT;
 use crate::server::service::Stored;
 
@@ -37,16 +35,16 @@ fn name_of(run: &str, output: &str) -> String {
 impl Outputs {
     /// Every output in memory that was asked for and not fetched, with a descriptor of its own.
     pub fn deposits(&self) -> Vec<Stored> {
-        let runs = self.lock();
+        let table = self.lock();
         let mut deposits = Vec::new();
-        for (run, outputs) in runs.iter() {
-            for (name, output) in outputs.outputs.iter().filter(|(_, output)| output.is_wanted) {
+        for (run, outputs) in table.iter() {
+            for (name, output) in outputs.iter().filter(|(_, output)| output.is_wanted) {
                 let Some(Place::Memory(kept)) = &output.place else { continue };
                 // One whose file cannot be had ends with the daemon, as all did before.
                 let Ok((file, bytes)) = kept.block.to_file() else { continue };
                 let about = About {
-                    run: run.clone(),
-                    output: name.clone(),
+                    run: run.to_owned(),
+                    output: name.to_owned(),
                     format: kept.block.format().to_string(),
                     bytes,
                     expires_us: self.clock.unix_us(outputs.expires),
@@ -71,12 +69,8 @@ impl Outputs {
         let expires = now.after(left_us);
         let place = Some(Place::Memory(Arc::new(Kept { block, _charge: Some(charge) })));
         let output = Output { storage: None, place, is_wanted: true };
-        let mut runs = self.lock();
-        let run = runs.entry(about.run).or_insert_with(|| RunOutputs { ended: now, expires, outputs: BTreeMap::new() });
-        run.outputs.insert(about.output, output);
-        drop(runs);
-        let sleeper: Weak<dyn Sleeper> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Sleeper>));
-        self.alarm.arm(expires, sleeper);
+        self.lock().adopt(&about.run, now, expires, about.output, output);
+        self.wake_at(expires);
         Ok(())
     }
 }

@@ -7,10 +7,10 @@
 
 mod deposit;
 mod fetch;
+mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use engine::id::Time;
@@ -22,10 +22,8 @@ use crate::server::blocks::kind_of;
 use crate::server::budget::{Budget, Charge, Reclaim, in_words};
 use crate::server::clock::{Alarm, Clock, Sleeper};
 
-/// Of so many outputs at most something is remembered; of more, whole runs are forgotten, the oldest first.
-const OUTPUTS_MAX: usize = 20_000;
-
 pub use fetch::{FetchError, Fetched, FetchedFrom, Means, fetch};
+use table::{RunOutputs, Table};
 
 /// Outputs of all runs.
 #[derive(Debug)]
@@ -35,15 +33,7 @@ pub struct Outputs {
     budget: Arc<Budget>,
     keep_us: u64,
     bytes_max: u64,
-    runs: Mutex<BTreeMap<String, RunOutputs>>,
-}
-
-/// Outputs of one run. The plan is not kept: it may be large, and ten minutes are long.
-#[derive(Debug)]
-struct RunOutputs {
-    ended: Time,
-    expires: Time,
-    outputs: BTreeMap<String, Output>,
+    table: Mutex<Table>,
 }
 
 /// One output.
@@ -100,15 +90,23 @@ pub struct Left {
 }
 
 impl Outputs {
-    /// None so far. Each is kept for `keep_us`; those nobody asked for may take `bytes_max` together.
-    pub fn new(clock: Clock, alarm: &Arc<Alarm>, budget: &Arc<Budget>, keep_us: u64, bytes_max: u64) -> Arc<Outputs> {
+    /// None so far. Each is kept for `keep_us`; those nobody asked for may take `bytes_max` together, and be of `runs_max` runs (0: of
+    /// any number): as many as the store remembers, for nobody asks for outputs of a run that is forgotten.
+    pub fn new(
+        clock: Clock,
+        alarm: &Arc<Alarm>,
+        budget: &Arc<Budget>,
+        keep_us: u64,
+        bytes_max: u64,
+        runs_max: u64,
+    ) -> Arc<Outputs> {
         let outputs = Arc::new(Outputs {
             clock,
             alarm: Arc::clone(alarm),
             budget: Arc::clone(budget),
             keep_us,
             bytes_max,
-            runs: Mutex::default(),
+            table: Mutex::new(Table::new(usize::try_from(runs_max).unwrap_or(usize::MAX))),
         });
         budget.add_spare(Arc::downgrade(&outputs) as Weak<dyn Reclaim>);
         outputs
@@ -126,17 +124,19 @@ impl Outputs {
             let (storage, is_wanted) = (left.storage.clone().map(Arc::new), left.is_wanted);
             (name, Output { storage, place: self.place(left), is_wanted })
         });
-        let outputs = outputs.collect();
-        let mut runs = self.lock();
-        runs.insert(run.to_owned(), RunOutputs { ended, expires, outputs });
-        let forgotten = forget_oldest(&mut runs, run);
-        let surplus = unasked_bytes(&runs).saturating_sub(self.bytes_max);
+        let outputs = RunOutputs::new(ended, expires, outputs.collect());
+        let mut table = self.lock();
+        let is_armed = table.next_expiry().is_some();
+        let forgotten = table.insert(run, outputs);
+        let surplus = table.spare_bytes().saturating_sub(self.bytes_max);
         let why = "there was no more room for outputs that were not asked for ([runs] keep_outputs_bytes)";
-        let dropped = drop_oldest(&mut runs, surplus, why);
-        drop(runs);
+        let dropped = table.drop_oldest(surplus, why);
+        drop(table);
         drop((forgotten, dropped));
-        let sleeper: Weak<dyn Sleeper> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Sleeper>));
-        self.alarm.arm(expires, sleeper);
+        // Whoever was there before has an alarm, which is set again as long as there is somebody.
+        if !is_armed {
+            self.wake_at(expires);
+        }
         // They are spare now: a task may wait for just that.
         self.budget.relieve();
     }
@@ -159,25 +159,25 @@ impl Outputs {
 
     /// An output of a run that is over; the outer nothing where nothing is known of the run, the inner where it has no such output.
     pub fn find(&self, run: &str, name: &str) -> Option<Option<Output>> {
-        Some(self.lock().get(run)?.outputs.get(name).cloned())
+        Some(self.lock().get(run)?.get(name).cloned())
     }
 
     /// The outputs of a run that is over, by name; nothing if none are known.
     pub fn list(&self, run: &str) -> Option<OutputList> {
-        let runs = self.lock();
-        let run = runs.get(run)?;
+        let table = self.lock();
+        let run = table.get(run)?;
         let expires_us = self.clock.unix_us(run.expires);
-        let outputs = run.outputs.iter().map(|(name, output)| output.info(name, expires_us));
+        let outputs = run.iter().map(|(name, output)| output.info(name, expires_us));
         Some(OutputList { outputs: outputs.collect() })
     }
 
     /// Every block that is kept: run, output, block, since when.
     pub fn blocks(&self) -> Vec<(String, String, Block, i64)> {
-        let runs = self.lock();
-        let all = runs.iter().flat_map(|(run, outputs)| {
-            outputs.outputs.iter().filter_map(move |(name, output)| match &output.place {
+        let table = self.lock();
+        let all = table.iter().flat_map(|(run, outputs)| {
+            outputs.iter().filter_map(move |(name, output)| match &output.place {
                 Some(Place::Memory(kept)) => {
-                    Some((run.clone(), name.clone(), kept.block.clone(), self.clock.unix_us(outputs.ended)))
+                    Some((run.to_owned(), name.to_owned(), kept.block.clone(), self.clock.unix_us(outputs.ended)))
                 }
                 _ => None,
             })
@@ -187,23 +187,26 @@ impl Outputs {
 
     /// Somebody has fetched it: from now on it stays only while nobody needs its memory.
     pub fn fetched(&self, run: &str, name: &str) {
-        if let Some(output) = self.lock().get_mut(run).and_then(|run| run.outputs.get_mut(name)) {
-            output.is_wanted = false;
-        }
+        self.lock().fetched(run, name);
         self.budget.relieve();
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, RunOutputs>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wake_at(self: &Arc<Outputs>, moment: Time) {
+        let sleeper: Weak<dyn Sleeper> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Sleeper>));
+        self.alarm.arm(moment, sleeper);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Reclaim for Outputs {
     fn reclaim(&self, bytes: u64) -> u64 {
-        let mut runs = self.lock();
+        let mut table = self.lock();
         let dropped =
-            drop_oldest(&mut runs, bytes, "other tasks needed its memory, and it was not asked for or fetched already");
-        drop(runs);
+            table.drop_oldest(bytes, "other tasks needed its memory, and it was not asked for or fetched already");
+        drop(table);
         dropped.iter().map(|kept| kept.block.size()).sum()
     }
 }
@@ -211,11 +214,14 @@ impl Reclaim for Outputs {
 impl Sleeper for Outputs {
     fn wake(self: Arc<Self>) {
         let now = self.clock.now();
-        let mut runs = self.lock();
-        let late: Vec<String> = runs.iter().filter(|(_, run)| run.expires <= now).map(|(id, _)| id.clone()).collect();
-        let gone: Vec<_> = late.iter().filter_map(|id| runs.remove(id)).collect();
-        drop(runs);
+        let mut table = self.lock();
+        let gone = table.take_expired(now);
+        let next = table.next_expiry();
+        drop(table);
         drop(gone);
+        if let Some(next) = next {
+            self.wake_at(next);
+        }
     }
 }
 
@@ -251,53 +257,4 @@ impl Output {
         }
         info
     }
-}
-
-/// Forgets whole runs beyond the bound, the oldest first; the newest stays, however many outputs it has.
-fn forget_oldest(runs: &mut BTreeMap<String, RunOutputs>, newest: &str) -> Vec<RunOutputs> {
-    let mut count: usize = runs.values().map(|run| run.outputs.len()).sum();
-    if count <= OUTPUTS_MAX {
-        return Vec::new();
-    }
-    let mut by_age: Vec<(Time, String)> = runs.iter().map(|(id, run)| (run.ended, id.clone())).collect();
-    by_age.sort();
-    let mut forgotten = Vec::new();
-    for (_, id) in by_age.into_iter().filter(|(_, id)| id != newest) {
-        if count <= OUTPUTS_MAX {
-            break;
-        }
-        if let Some(run) = runs.remove(&id) {
-            count -= run.outputs.len();
-            forgotten.push(run);
-        }
-    }
-    forgotten
-}
-
-fn unasked_bytes(runs: &BTreeMap<String, RunOutputs>) -> u64 {
-    let outputs = runs.values().flat_map(|run| run.outputs.values()).filter(|output| !output.is_wanted);
-    let sizes = outputs.map(|output| match &output.place {
-        Some(Place::Memory(kept)) => kept.block.size(),
-        _ => 0,
-    });
-    sizes.sum()
-}
-
-/// Drops so many bytes of what nobody asked for, the oldest first. The blocks are the caller's to let go of, without the lock.
-fn drop_oldest(runs: &mut BTreeMap<String, RunOutputs>, bytes: u64, why: &str) -> Vec<Arc<Kept>> {
-    let mut dropped = Vec::new();
-    let mut freed = 0_u64;
-    let mut by_age: Vec<&mut RunOutputs> = runs.values_mut().collect();
-    by_age.sort_by_key(|run| run.ended);
-    for output in by_age.into_iter().flat_map(|run| run.outputs.values_mut()).filter(|output| !output.is_wanted) {
-        if freed >= bytes {
-            break;
-        }
-        if let Some(Place::Memory(kept)) = &output.place {
-            freed += kept.block.size();
-            dropped.push(Arc::clone(kept));
-            output.place = Some(Place::Gone(why.to_owned()));
-        }
-    }
-    dropped
 }

@@ -13,9 +13,13 @@ struct Stage {
 
 impl Stage {
     fn new(limit: u64, bytes_max: u64) -> Stage {
+        Stage::with_runs(limit, bytes_max, 0)
+    }
+
+    fn with_runs(limit: u64, bytes_max: u64, runs_max: u64) -> Stage {
         let (clock, budget) = (Clock::start(), Budget::new(limit));
         let alarm = Arc::new(Alarm::start(clock).unwrap());
-        Stage { outputs: Outputs::new(clock, &alarm, &budget, 60_000_000, bytes_max), budget }
+        Stage { outputs: Outputs::new(clock, &alarm, &budget, 60_000_000, bytes_max, runs_max), budget }
     }
 
     fn left(&self, name: &str, bytes: usize, is_saved: bool, is_wanted: bool) -> Left {
@@ -72,4 +76,39 @@ fn memory_that_is_needed_is_given_but_for_what_was_asked_for() {
     assert_eq!(stage.place("r", "b"), "gone");
     drop(charge);
     assert_eq!(stage.budget.usage().bytes, 0);
+}
+
+#[test]
+fn of_so_many_runs_at_most_something_is_remembered_but_for_what_was_asked_for() {
+    let stage = Stage::with_runs(1 << 20, 1 << 20, 2);
+    stage.keep("wanted", vec![stage.left("a", 100, false, true), stage.left("b", 100, false, false)]);
+    for run in ["r1", "r2", "r3"] {
+        stage.keep(run, vec![stage.left("a", 100, false, false)]);
+    }
+    let places = |runs: &[&str]| runs.iter().map(|run| stage.place(run, "a")).collect::<Vec<_>>();
+    assert_eq!(places(&["wanted", "r1", "r2", "r3"]), ["memory", "unknown", "memory", "memory"]);
+    // Fetched, it is one like the others, and the oldest.
+    stage.outputs.fetched("wanted", "a");
+    stage.keep("r4", vec![stage.left("a", 100, false, false)]);
+    assert_eq!(places(&["wanted", "r2", "r3", "r4"]), ["unknown", "unknown", "memory", "memory"]);
+    // A run of no more outputs keeps no account.
+    assert_eq!(stage.budget.usage().bytes, 2 * stage.outputs.blocks()[0].2.size());
+}
+
+#[test]
+fn what_is_adopted_expires_when_it_would_have_whatever_came_before_and_after() {
+    let mut table = table::Table::new(0);
+    let output = || Output { storage: None, place: Some(Place::Saved), is_wanted: true };
+    let now = Clock::start().now();
+    table.adopt("late", now, now.after(900), "o".to_owned(), output());
+    table.adopt("early", now, now.after(300), "o".to_owned(), output());
+    table.insert("own", table::RunOutputs::new(now, now.after(600), vec![("o".to_owned(), output())]));
+    let mut left = |at: u64| {
+        drop(table.take_expired(now.after(at)));
+        (table.iter().map(|(run, _)| run.to_owned()).collect::<Vec<_>>(), table.next_expiry())
+    };
+    assert_eq!(left(299), (vec!["late".to_owned(), "early".to_owned(), "own".to_owned()], Some(now.after(300))));
+    assert_eq!(left(300), (vec!["late".to_owned(), "own".to_owned()], Some(now.after(600))));
+    assert_eq!(left(600), (vec!["late".to_owned()], Some(now.after(900))));
+    assert_eq!(left(900), (vec![], None));
 }

@@ -54,12 +54,14 @@ impl Directories {
         Ok(directories)
     }
 
-    /// Watches these instead.
-    pub fn follow(&mut self, wanted: Vec<PathBuf>) {
-        if wanted != self.wanted {
+    /// Watches these instead; says whether they are others.
+    pub fn follow(&mut self, wanted: Vec<PathBuf>) -> bool {
+        let are_others = wanted != self.wanted;
+        if are_others {
             self.wanted = wanted;
             self.look_again();
         }
+        are_others
     }
 
     /// Finds out anew where they are. What happened in between is to be looked for by the caller.

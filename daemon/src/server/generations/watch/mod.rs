@@ -94,8 +94,8 @@ fn run(orders: &Orders, mut directories: Directories, generations: &Weak<Generat
             if next.is_over {
                 return;
             }
-            if let Some(wanted) = next.directories {
-                directories.follow(wanted);
+            // Each reload tells them, and mostly they are the same: then nothing was missed, and the next change is not held up.
+            if next.directories.is_some_and(|wanted| directories.follow(wanted)) {
                 // What came before they were watched.
                 settling.gone(PathBuf::new(), Instant::now());
             }

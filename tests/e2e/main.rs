@@ -14,6 +14,7 @@ mod disk;
 mod faults;
 mod flights;
 mod hooks;
+mod interrupted;
 mod managed;
 mod parity;
 mod pipelines;

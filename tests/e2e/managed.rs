@@ -96,7 +96,10 @@ fn a_restart_refuses_nobody() {
 fn what_outlasts_the_drain_is_interrupted_and_what_is_insisted_on_is_cancelled() {
     for insists in [false, true] {
         let patience_ms = if insists { 600_000 } else { 200 };
-        let scene = Scene::with(&["faults"]).set("server.drain_timeout_ms", patience_ms).build();
+        let scene = Scene::with(&["faults"])
+            .set("server.drain_timeout_ms", patience_ms)
+            .set("runs.automatic_resumes_max", 0)
+            .build();
         let gate = Gate::new(&scene);
         let mut manager = Manager::new(&scene);
         let daemon = manager.start_ready();

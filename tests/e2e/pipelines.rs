@@ -10,6 +10,42 @@ pub fn single(node: &str, call: &str) -> String {
     format!("name = \"{node}\"\n\n[[node]]\nname = \"{node}\"\ncall = \"{call}\"\noutputs = [\"{node}_out\"]\n")
 }
 
+/// Four nodes in a row, which leave their names in the file `trace`: `a` is persisted, `b` is in memory only, `c` does what the
+/// call says with the file `file`, `d` follows.
+pub fn steps(scene: &Scene, call: &str) -> String {
+    let (trace, file) = (scene.path("trace"), scene.path("file"));
+    format!(
+        r#"
+        name = "steps"
+        parameters = {{ trace = {trace:?}, file = {file:?} }}
+        [[node]]
+        name = "a"
+        call = "faults::step"
+        inputs = {{ trace = "params:trace" }}
+        outputs = ["a"]
+        [[node]]
+        name = "b"
+        call = "faults::step"
+        inputs = {{ trace = "params:trace", before = "a" }}
+        outputs = ["b"]
+        [[node]]
+        name = "c"
+        call = "faults::{call}"
+        inputs = {{ trace = "params:trace", file = "params:file", before = "b" }}
+        outputs = ["c"]
+        [[node]]
+        name = "d"
+        call = "faults::step"
+        inputs = {{ trace = "params:trace", before = "c" }}
+        outputs = ["d"]
+        [catalog]
+        a = {{ type = "json", path = "a.json" }}
+        c = {{ type = "json", path = "c.json" }}
+        d = {{ type = "json", path = "d.json" }}
+        "#
+    )
+}
+
 /// A node that waits until the test opens the gate: how a test holds a run open for as long as it needs.
 pub struct Gate {
     file: PathBuf,

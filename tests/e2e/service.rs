@@ -114,7 +114,7 @@ pub fn events_of(scene: &Scene, id: &str, from: u64) -> Vec<Value> {
 
 #[test]
 fn a_crashed_server_leaves_its_runs_marked() {
-    let scene = Scene::with(&["faults"]).build();
+    let scene = Scene::with(&["faults"]).set("runs.automatic_resumes_max", 0).build();
     let gate = Gate::new(&scene);
     let (done, under_way) = {
         let mut daemon = scene.start();
@@ -152,7 +152,8 @@ fn a_polite_stop_waits_for_what_runs() {
 
 #[test]
 fn a_stop_does_not_wait_for_ever() {
-    let scene = Scene::with(&["faults"]).set("server.drain_timeout_ms", 200).build();
+    let scene =
+        Scene::with(&["faults"]).set("server.drain_timeout_ms", 200).set("runs.automatic_resumes_max", 0).build();
     let daemon = scene.start();
     let id = daemon.begin(&single("endless", "faults::loops"));
     daemon.wait_until_running(&id, "endless");

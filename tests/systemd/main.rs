@@ -229,6 +229,28 @@ fn a_stop_gives_runs_the_time_they_need() {
 }
 
 #[test]
+fn a_run_goes_on_after_a_kill_and_after_a_restart() {
+    let Some(machine) = Machine::boot() else { return };
+    machine.write("etc/dagd/config.toml", "server.drain_timeout_ms = 100\n");
+    machine.open_socket();
+    let waits = "inputs = { file = \"params:file\" }\n[parameters]\nfile = \"/srv/go\"\n";
+    machine.write("srv/waits.toml", &pipeline("waits", "faults::waits_for_file", waits));
+    machine.run("ctl submit --detach /srv/waits.toml --run-id first").expect_success();
+    let newest = || machine.run("ctl --json runs").expect_success().json()["runs"][0].clone();
+    let mut last = "first".to_owned();
+    for end in ["systemctl kill --signal=SIGKILL --kill-whom=main dagd.service", "systemctl restart dagd.service"] {
+        wait::until_true("the run to be under way", || newest()["state"] == "running");
+        machine.run(end).expect_success();
+        let next =
+            wait::until("a run that goes on with it", || Some(newest()).filter(|run| run["resumed_from"] == *last));
+        last = next["id"].as_str().unwrap().to_owned();
+    }
+    machine.write("srv/go", "");
+    wait::until_true("the run to succeed", || newest()["state"] == "succeeded");
+    assert_eq!(newest()["id"], *last);
+}
+
+#[test]
 fn a_user_has_a_daemon_of_their_own() {
     let Some(machine) = Machine::boot() else { return };
     machine.run("useradd --create-home --shell /bin/sh --uid 2000 ada").expect_success();

@@ -10,13 +10,15 @@ use super::units::{count, date_time, duration, size};
 
 /// Lists runs.
 pub fn runs(list: &RunList, paint: Paint) -> String {
-    let mut table = Table::new(&["run", "pipeline", "state", "submitted", ">time", ">nodes", "cause"]);
+    let mut table = Table::new(&["run", "pipeline", "state", "submitted", ">time", ">nodes", "remarks"]);
     for run in &list.runs {
         let counts = &run.counts;
         let cause = run.cause.as_ref().map(|cause| match &cause.node {
             Some(node) => format!("{node}: {}", reason(cause)),
             None => reason(cause),
         });
+        let origin = run.resumed_from.as_ref().map(|before| format!("goes on with {before}"));
+        let remarks: Vec<String> = origin.into_iter().chain(cause).collect();
         table.row(vec![
             Cell::new(Tone::Strong, run.id.as_str()),
             run.pipeline.as_str().into(),
@@ -24,7 +26,7 @@ pub fn runs(list: &RunList, paint: Paint) -> String {
             date_time(run.submitted_us).into(),
             run.duration_us().map(duration).unwrap_or_default().into(),
             format!("{}/{}", counts.succeeded, counts.total).into(),
-            Cell::new(Tone::Faint, cause.unwrap_or_default()),
+            Cell::new(Tone::Faint, remarks.join("; ")),
         ]);
     }
     table.text(0, paint)

@@ -41,6 +41,9 @@ pub fn report(run: &RunDetail, rows: &Rows, paint: Paint) -> String {
     if let Some(version) = &run.summary.save_version {
         text.push_str(&format!("versioned datasets are saved as version {}\n", harmless(version)));
     }
+    if let Some(before) = &run.summary.resumed_from {
+        text.push_str(&format!("goes on with run {}\n", harmless(before)));
+    }
     text.push_str(&verdict(&run.summary, paint));
     text
 }

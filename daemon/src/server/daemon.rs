@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod data;
+mod interrupted;
 mod planning;
 mod resume;
 
@@ -119,7 +120,6 @@ impl Daemon {
     pub fn start(config: Config) -> Result<Arc<Daemon>, StartError> {
         let clock = Clock::start();
         let store = Arc::new(open_store(&config)?);
-        account_for_interrupted(&store, clock);
         let alarm = Alarm::start(clock)
             .map(Arc::new)
             .map_err(|error| plain(format!("cannot start the clock's thread: {error}")))?;
@@ -278,8 +278,9 @@ impl Daemon {
             return Some(run.detail());
         }
         let mut detail = self.stored(id)?;
-        // An interrupted run could not say itself what is left of it.
-        if detail.summary.state == protocol::RunState::Interrupted && detail.resume.is_none() {
+        // An interrupted run could not say itself what is left of it: that is up to the run that goes on with it, if there is one.
+        let is_interrupted = detail.summary.state == protocol::RunState::Interrupted;
+        if is_interrupted && detail.resume.is_none() && self.store.successor(id).is_ok_and(|next| next.is_none()) {
             detail.resume = self.left_of(&detail);
         }
         Some(detail)
@@ -467,19 +468,6 @@ fn open_store(config: &Config) -> Result<Store, StartError> {
             "[server] state_directory says where runs are kept; the user the daemon runs as must be able to write there"
                 .to_owned(),
     })
-}
-
-/// Runs that a crash cut off are marked as interrupted; each says how to run it again.
-fn account_for_interrupted(store: &Store, clock: Clock) {
-    match store.interrupted_on_start(clock.unix_us_now()) {
-        Ok(runs) => {
-            for run in runs {
-                let hint = run.cause.as_ref().and_then(|cause| cause.hints.first()).cloned().unwrap_or_default();
-                log::warn!(RUN_ID = run.id.as_str(); "run {} of {} was interrupted when the daemon ended; {hint}", run.id, run.pipeline);
-            }
-        }
-        Err(error) => log::error!("runs that were interrupted could not be looked for: {error}"),
-    }
 }
 
 /// Lets this process open as many files as it may, and says how many that is.

@@ -26,6 +26,7 @@ use super::socket::peer::{Admission, find_group};
 use super::socket::{self, Listening, Request, SocketError};
 use super::{cgroup, logging, stop};
 use crate::ipc::message::StartMethod;
+use crate::sys::heap;
 
 /// Arguments of `dagd serve`.
 ///
@@ -36,7 +37,7 @@ use crate::ipc::message::StartMethod;
 /// SIGHUP: plugins and configuration are loaded anew, as by `ctl reload`; what is wrong is logged and changes nothing.
 ///
 /// SIGTERM or SIGINT: no new runs, those under way may end ([server] drain_timeout_ms); what is left then is interrupted, and
-/// the next start says so. A second signal cancels them.
+/// the next start goes on with it ([runs] automatic_resumes_max). A second signal cancels them.
 ///
 /// Exit codes: 0 ended on request, 2 wrong command line, 3 problems in the configuration, 4 could not start, 70 a mistake of
 /// the daemon's own.
@@ -172,6 +173,7 @@ fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
     if config.private {
         end_with_parent(arguments.listen_stdin)?;
     }
+    heap::bound_parts();
     let wakes = Wakes::take_signals().map_err(|error| ServeError::internal("wait for signals", &error))?;
     let inherited = Inherited::take().map_err(|message| ServeError {
         code: exit::UNREACHABLE,
@@ -204,6 +206,7 @@ fn serve(arguments: &ServeArgs, mut config: Config) -> Result<u8, ServeError> {
     daemon.configure_by(move || configure(&again));
     let (fd_store, stored) = FdStore::take_back(inherited.stored);
     daemon.take_back(stored);
+    daemon.account_for_interrupted();
     let sender = wakes.sender();
     let ended = move || {
         // The main thread is the one that waits; it is there as long as the process is.

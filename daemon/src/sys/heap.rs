@@ -1,5 +1,23 @@
 //! The heap of this process.
 
+/// Has the heap be in as many parts as there are processors, however many threads come and go. To be called before there are others.
+///
+/// The C library makes up to eight a processor. A block that a thread leaves behind keeps its page in that thread's part, and threads
+/// here end with their generation; fewer parts are filled again by the threads after them. More threads than processors do not run
+/// at once, so they hardly wait for each other.
+#[cfg(target_env = "gnu")]
+pub fn bound_parts() {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let parts = nix::libc::c_int::try_from(processors.max(2)).unwrap_or(nix::libc::c_int::MAX);
+    // SAFETY: takes two numbers and nothing else; where the first means nothing to it, it does nothing (mallopt(3)). It is not safe
+    // beside other threads that allocate, and there are none yet.
+    let _ = unsafe { nix::libc::mallopt(nix::libc::M_ARENA_MAX, parts) };
+}
+
+/// Other C libraries have heaps of other kinds.
+#[cfg(not(target_env = "gnu"))]
+pub fn bound_parts() {}
+
 /// Gives what is free in the heap back to the system.
 ///
 /// The C library keeps what threads free, in a part of the heap for each few threads, for those that come: after many threads have

@@ -5,42 +5,7 @@ use std::fs;
 use protocol::{NodeState, RunDetail, RunState};
 use tests::{Scene, SceneBuilder};
 
-use crate::pipelines::single;
-
-/// `a` is persisted, `b` is in memory only, `c` does what the call says, `d` follows.
-fn pipeline(scene: &Scene, call: &str) -> String {
-    let (trace, file) = (scene.path("trace"), scene.path("file"));
-    format!(
-        r#"
-        name = "steps"
-        parameters = {{ trace = {trace:?}, file = {file:?} }}
-        [[node]]
-        name = "a"
-        call = "faults::step"
-        inputs = {{ trace = "params:trace" }}
-        outputs = ["a"]
-        [[node]]
-        name = "b"
-        call = "faults::step"
-        inputs = {{ trace = "params:trace", before = "a" }}
-        outputs = ["b"]
-        [[node]]
-        name = "c"
-        call = "faults::{call}"
-        inputs = {{ trace = "params:trace", file = "params:file", before = "b" }}
-        outputs = ["c"]
-        [[node]]
-        name = "d"
-        call = "faults::step"
-        inputs = {{ trace = "params:trace", before = "c" }}
-        outputs = ["d"]
-        [catalog]
-        a = {{ type = "json", path = "a.json" }}
-        c = {{ type = "json", path = "c.json" }}
-        d = {{ type = "json", path = "d.json" }}
-        "#
-    )
-}
+use crate::pipelines::{single, steps};
 
 fn scene(start_method: &str) -> Scene {
     let scene: SceneBuilder = Scene::with(&["faults", "formats"]);
@@ -60,7 +25,7 @@ fn parity_r11_a_failed_run_goes_on_from_what_is_persisted() {
     for start_method in ["fork", "spawn"] {
         let scene = scene(start_method);
         let daemon = scene.start();
-        let failed = daemon.submit(&pipeline(&scene, "needs_file")).expect_code(1);
+        let failed = daemon.submit(&steps(&scene, "needs_file")).expect_code(1);
         let first = daemon.newest_run();
         let id = &first.summary.id;
         failed.expect_stdout(&[&format!("`ctl resume {id}`"), "--from-nodes \"b\"", "2 nodes have not finished"]);
@@ -103,7 +68,7 @@ fn parity_r11_there_may_be_nothing_to_resume() {
 #[test]
 fn parity_r11_a_private_run_says_what_to_add_to_the_command() {
     let scene = scene("fork");
-    let path = scene.write("pipeline.toml", pipeline(&scene, "needs_file"));
+    let path = scene.write("pipeline.toml", steps(&scene, "needs_file"));
     scene.run_file(&path, &[]).expect_code(1).expect_stdout(&["repeat the command with --from-nodes \"b\""]);
     fs::write(scene.path("file"), "").unwrap();
     scene.run_file(&path, &["--from-nodes", "b"]).expect_success();
@@ -114,9 +79,10 @@ fn parity_r11_a_private_run_says_what_to_add_to_the_command() {
 fn parity_r11_a_crash_of_the_daemon_forgets_no_node_that_finished() {
     for start_method in ["fork", "spawn"] {
         let scene = scene(start_method);
+        scene.configure_more("runs.automatic_resumes_max", "0");
         let id = {
             let mut daemon = scene.start();
-            let id = daemon.begin(&pipeline(&scene, "held"));
+            let id = daemon.begin(&steps(&scene, "held"));
             daemon.wait_until_running(&id, "c");
             // What is told to the store is written in its order: when this run is accepted, what was before it is on disk.
             daemon.wait(&daemon.begin(&single("later", "faults::noop")));

@@ -16,10 +16,11 @@ fn of_runs() {
     failed.state = RunState::Failed;
     failed.finished_us = Some(1_250_000);
     failed.cause = Some(Failure { node: Some("train".into()), ..Failure::new(FailureKind::Panic, "no rows") });
+    failed.resumed_from = Some("r-0".into());
     let list = RunList { runs: vec![failed, summary()] };
     let want = "\
-run  pipeline  state    submitted               time  nodes  cause
-r-2  flights   failed   1970-01-01 00:00:01Z  250 ms    0/3  train: panic: no rows
+run  pipeline  state    submitted               time  nodes  remarks
+r-2  flights   failed   1970-01-01 00:00:01Z  250 ms    0/3  goes on with r-0; train: panic: no rows
 r-1  flights   running  1970-01-01 00:00:01Z            0/3
 ";
     assert_eq!(runs(&list, PLAIN()), want);

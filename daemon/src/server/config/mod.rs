@@ -165,6 +165,8 @@ pub enum HookOrder {
 /// What is kept of runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunsConfig {
+    /// How often in a row an interrupted run is gone on with by itself.
+    pub automatic_resumes_max: u32,
     /// How many ended runs; 0 for all.
     pub keep_count: u64,
     /// For how many days; 0 for ever.

@@ -135,6 +135,7 @@ impl Config {
         hooks.finish(r);
 
         let mut runs = root.section("runs", r);
+        runs.read("automatic_resumes_max", &mut self.runs.automatic_resumes_max, r);
         runs.read("keep_count", &mut self.runs.keep_count, r);
         runs.read("keep_days", &mut self.runs.keep_days, r);
         runs.read_at_least("keep_outputs_seconds", 1, &mut self.runs.keep_outputs_seconds, r);

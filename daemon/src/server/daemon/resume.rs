@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use engine::id::NodeId;
 use engine::plan::Plan;
-use protocol::{RunSummary, Submission};
+use protocol::{RunState, RunSummary, Submission};
 
 use super::planning::exactly;
 use super::{Daemon, SubmitError};
@@ -28,13 +28,13 @@ impl Daemon {
             },
         };
         let again = || format!("submit {} again to run all of it", detail.summary.pipeline);
-        if detail.summary.state == protocol::RunState::Succeeded {
+        if detail.summary.state == RunState::Succeeded {
             let message = format!("run {id} succeeded: nothing of it is left to do");
             return Err(SubmitError::NotResumable { message, hint: again() });
         }
         let mut submission = self.submission(id)?;
         let plan = self.plan(&submission, &self.generation())?;
-        let finished = finished_nodes(&plan, &detail);
+        let finished = finished_nodes(&plan, &detail, &submission);
         let Some(left) = engine::resume::resume(&plan, |node| finished.contains(&node)) else {
             let message = format!("every node of run {id} finished: nothing of it is left to do");
             return Err(SubmitError::NotResumable { message, hint: again() });
@@ -43,6 +43,11 @@ impl Daemon {
             let name = |&node: &NodeId| plan.node(node).map(|node| node.name);
             submission.filter = exactly(left.nodes.iter().filter_map(name));
             submission.only_missing_outputs = false;
+            // What was saved before is where the catalog says, and no output of this run.
+            submission.outputs.retain(|name| {
+                let maker = plan.find_dataset(name).and_then(|dataset| plan.maker(dataset));
+                maker.is_none_or(|maker| left.nodes.contains(&maker))
+            });
         }
         submission.run_id = None;
         // It saves a version of its own, and reads what the run before it saved, whatever was saved since.
@@ -63,7 +68,7 @@ impl Daemon {
     pub(super) fn left_of(&self, detail: &protocol::RunDetail) -> Option<protocol::Resume> {
         let submission = self.submission(&detail.summary.id).ok()?;
         let plan = self.plan(&submission, &self.generation()).ok()?;
-        let finished = finished_nodes(&plan, detail);
+        let finished = finished_nodes(&plan, detail, &submission);
         convert::resume(&plan, |node| finished.contains(&node))
     }
 
@@ -75,9 +80,18 @@ impl Daemon {
     }
 }
 
-/// The nodes of a plan that finished in a run.
-fn finished_nodes(plan: &Plan, detail: &protocol::RunDetail) -> BTreeSet<NodeId> {
+/// The nodes of a plan that finished in a run, less those whose result somebody asked for and the end of the daemon took.
+fn finished_nodes(plan: &Plan, detail: &protocol::RunDetail, submission: &Submission) -> BTreeSet<NodeId> {
     let succeeded = detail.nodes.iter().filter(|node| node.state == protocol::NodeState::Succeeded);
     let names: BTreeSet<&str> = succeeded.map(|node| node.name.as_str()).collect();
-    plan.nodes().filter(|node| names.contains(node.name)).map(|node| node.id).collect()
+    let mut finished: BTreeSet<NodeId> =
+        plan.nodes().filter(|node| names.contains(node.name)).map(|node| node.id).collect();
+    // A run that ended by itself has left them where they can be fetched.
+    if matches!(detail.summary.state, RunState::Queued | RunState::Running | RunState::Interrupted) {
+        let wanted = submission.outputs.iter().filter_map(|name| plan.find_dataset(name));
+        for maker in wanted.filter(|&dataset| !plan.is_persisted(dataset)).filter_map(|dataset| plan.maker(dataset)) {
+            finished.remove(&maker);
+        }
+    }
+    finished
 }

@@ -228,21 +228,39 @@ impl Store {
         self.readers.with(|connection| read::logs(connection, id, from))
     }
 
-    /// Marks every run that had not ended as interrupted, and returns them. To be called once, before new runs come.
-    pub fn interrupted_on_start(&self, now_us: i64) -> Result<Vec<RunSummary>, StoreError> {
-        let mut interrupted = Vec::new();
+    /// Marks every run that had not ended as interrupted, the oldest first, and returns them. Before each is marked, `becomes` says in a
+    /// sentence what becomes of it, and may begin a run for that: if this process ends in between, the next start finds both. To be
+    /// called once, before other runs come.
+    pub fn interrupted_on_start(
+        &self,
+        now_us: i64,
+        mut becomes: impl FnMut(&RunSummary, &[RunSummary]) -> String,
+    ) -> Result<Vec<RunSummary>, StoreError> {
+        let mut unfinished = Vec::new();
         for state in [RunState::Queued, RunState::Running] {
             let filter = RunFilter { state: Some(state), limit: Some(u32::MAX) };
-            interrupted.extend(self.runs(&filter)?);
+            unfinished.extend(self.runs(&filter)?);
         }
-        for summary in &mut interrupted {
-            let ended = self.readers.with(|connection| read::ended_nodes(connection, &summary.id))?;
-            read::interrupt(summary, ended, now_us);
-            self.update_state(summary.clone());
-        }
+        unfinished.sort_by_key(|summary| summary.submitted_us);
         // Rows whose summary cannot be read are marked by their column alone.
-        self.writer.ask(|reply| Job::Interrupt { now_us, reply })?;
+        let readable = unfinished.iter().map(|summary| summary.id.clone()).collect();
+        self.writer.ask(|reply| Job::Interrupt { now_us, readable, reply })?;
+        let mut interrupted = Vec::with_capacity(unfinished.len());
+        for summary in &unfinished {
+            let hint = becomes(summary, &unfinished);
+            let ended = self.readers.with(|connection| read::ended_nodes(connection, &summary.id))?;
+            let mut summary = summary.clone();
+            read::interrupt(&mut summary, ended, hint, now_us);
+            self.update_state(summary.clone());
+            interrupted.push(summary);
+        }
+        self.flush()?;
         Ok(interrupted)
+    }
+
+    /// The run that went on with this one last; none if none did.
+    pub fn successor(&self, id: &str) -> Result<Option<String>, StoreError> {
+        self.readers.with(|connection| read::successor(connection, id))
     }
 
     /// Forgets ended runs beyond the retention; returns how many.

@@ -140,6 +140,19 @@ pub(super) fn number_of(connection: &Connection, id: &str) -> rusqlite::Result<O
     connection.prepare_cached("SELECT number FROM runs WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
 }
 
+/// The newest run that goes on with this one.
+pub(super) fn successor(connection: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
+    // What is no JSON is no run's successor.
+    connection
+        .prepare_cached(
+            "SELECT id FROM runs
+             WHERE CASE WHEN json_valid(summary) THEN json_extract(summary, '$.resumed_from') END = ?1
+             ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row([id], |row| row.get(0))
+        .optional()
+}
+
 /// What was submitted as this run.
 pub(super) fn submission(connection: &Connection, id: &str) -> rusqlite::Result<Option<Submission>> {
     connection
@@ -180,9 +193,9 @@ pub(super) fn ended_nodes(connection: &Connection, id: &str) -> rusqlite::Result
 }
 
 /// Turns a summary into that of an interrupted run, of which so many nodes ended well and badly before.
-pub(super) fn interrupt(summary: &mut RunSummary, (succeeded, failed): (u64, u64), now_us: i64) {
+pub(super) fn interrupt(summary: &mut RunSummary, (succeeded, failed): (u64, u64), hint: String, now_us: i64) {
     let mut failure = Failure::new(FailureKind::Interrupted, "the daemon ended before the run did");
-    failure.hints.push(format!("`ctl resume {}` runs what had not finished; nothing goes on by itself", summary.id));
+    failure.hints.push(hint);
     // The counts were written when the run began.
     summary.counts.succeeded = summary.counts.succeeded.max(succeeded);
     summary.counts.failed = summary.counts.failed.max(failed);

@@ -111,6 +111,10 @@ fn raw(directory: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(directory.join(FILE_NAME)).unwrap()
 }
 
+fn resume_by_hand(run: &RunSummary, _: &[RunSummary]) -> String {
+    format!("`ctl resume {}` runs the rest", run.id)
+}
+
 #[test]
 fn an_acknowledged_run_is_on_disk_for_others_to_see() {
     let folder = tempfile::tempdir().unwrap();
@@ -200,10 +204,11 @@ fn unfinished_runs_are_marked_interrupted_at_start() {
         store.finish_run(detail("done", RunState::Succeeded, 1), || {});
     }
     let store = open(folder.path());
-    let mut interrupted: Vec<String> = store.interrupted_on_start(99).unwrap().into_iter().map(|run| run.id).collect();
+    let mut interrupted: Vec<String> =
+        store.interrupted_on_start(99, resume_by_hand).unwrap().into_iter().map(|run| run.id).collect();
     interrupted.sort();
     assert_eq!(interrupted, ["queued", "running"]);
-    assert_eq!(store.interrupted_on_start(100).unwrap(), []);
+    assert_eq!(store.interrupted_on_start(100, resume_by_hand).unwrap(), []);
     let run = store.run("running").unwrap().unwrap().summary;
     assert_eq!((run.state, run.finished_us), (RunState::Interrupted, Some(99)));
     let cause = run.cause.unwrap();
@@ -229,7 +234,7 @@ fn damaged_rows_are_left_out_and_block_nothing() {
     drop(connection);
 
     let store = open(folder.path());
-    assert_eq!(store.interrupted_on_start(5).unwrap().len(), 1);
+    assert_eq!(store.interrupted_on_start(5, resume_by_hand).unwrap().len(), 1);
     store.flush().unwrap();
     assert_eq!(ids(&store, None, None), ["partly", "good"]);
     assert_eq!(store.run("broken").unwrap(), None);
@@ -376,7 +381,7 @@ fn what_could_not_be_written_is_tried_again() {
     assert!(store.pending.summaries().is_empty());
     drop(store);
     let store = open(folder.path());
-    assert_eq!(store.interrupted_on_start(99).unwrap().len(), 1, "r2 only");
+    assert_eq!(store.interrupted_on_start(99, resume_by_hand).unwrap().len(), 1, "r2 only");
     assert_eq!(store.run("r1").unwrap().unwrap(), detail("r1", RunState::Succeeded, 10));
 }
 
@@ -400,7 +405,7 @@ fn a_batch_that_could_not_be_committed_is_tried_again_at_the_end() {
     other.execute_batch("DROP TRIGGER fails; DROP TABLE late").unwrap();
     drop(store);
     let store = open(folder.path());
-    assert!(store.interrupted_on_start(99).unwrap().is_empty());
+    assert!(store.interrupted_on_start(99, resume_by_hand).unwrap().is_empty());
     assert_eq!(store.run("r1").unwrap().unwrap(), detail("r1", RunState::Succeeded, 10));
     assert_eq!(store.logs("r1", 0).unwrap().unwrap().lines, [line(1)]);
 }
@@ -452,7 +457,7 @@ fn parity_r11_what_happened_in_a_run_under_way_outlives_the_daemon() {
         assert!(!ledger.note_line(), "the report follows");
     }
     let store = open(folder.path());
-    let interrupted = store.interrupted_on_start(9).unwrap();
+    let interrupted = store.interrupted_on_start(9, resume_by_hand).unwrap();
     let counts = interrupted.iter().find(|run| run.id == "r1").unwrap().counts;
     assert_eq!((counts.total, counts.succeeded, counts.skipped, counts.waiting), (2, 1, 1, 0));
     let run = store.run("r1").unwrap().unwrap();
@@ -473,4 +478,31 @@ fn the_end_of_a_run_is_told_when_its_report_is_on_disk() {
         told.send(state).unwrap();
     });
     assert_eq!(heard.recv().unwrap(), "succeeded");
+}
+
+#[test]
+fn what_goes_on_with_a_run_is_begun_before_the_run_is_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = open(folder.path());
+        insert(&store, "first", 1);
+        insert(&store, "second", 2);
+    }
+    let store = open(folder.path());
+    let begin = |run: &RunSummary, unfinished: &[RunSummary]| {
+        assert_eq!(unfinished.len(), 2);
+        assert_eq!(store.run(&run.id).unwrap().unwrap().summary.state, RunState::Queued);
+        let summary = RunSummary {
+            resumed_from: Some(run.id.clone()),
+            ..summary(&format!("{}-again", run.id), RunState::Queued, 3)
+        };
+        store.insert_run(NewRun { summary, submission: Submission::default() }).unwrap();
+        format!("run {}-again goes on with it", run.id)
+    };
+    let interrupted = store.interrupted_on_start(99, begin).unwrap();
+    let hints: Vec<_> = interrupted.into_iter().map(|run| run.cause.unwrap().hints.remove(0)).collect();
+    assert_eq!(hints, ["run first-again goes on with it", "run second-again goes on with it"]);
+    assert_eq!(store.successor("first").unwrap().as_deref(), Some("first-again"));
+    assert_eq!(store.successor("first-again").unwrap(), None);
+    assert_eq!(ids(&store, Some(RunState::Queued), None), ["second-again", "first-again"]);
 }

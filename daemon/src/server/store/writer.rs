@@ -42,7 +42,7 @@ pub(super) enum Job {
     Finish { detail: Arc<RunDetail>, then: Option<Then> },
     Fetch { ledger: Arc<Ledger> },
     Logs { id: String, lines: Vec<LogLine> },
-    Interrupt { now_us: i64, reply: Reply<()> },
+    Interrupt { now_us: i64, readable: Vec<String>, reply: Reply<()> },
     Prune { retention: Retention, now_us: i64, reply: Reply<usize> },
     Flush { reply: Reply<()> },
 }
@@ -247,8 +247,8 @@ impl Desk {
                 let result = within(transaction, "keep a run's log", |t| append_logs(t, &id, &lines, limit));
                 done_or_kept(result, Arc::clone(&self.pending), Job::Logs { id, lines })
             }
-            Job::Interrupt { now_us, reply } => {
-                answer_with(reply, within(transaction, "mark interrupted runs", |t| interrupt(t, now_us)))
+            Job::Interrupt { now_us, readable, reply } => {
+                answer_with(reply, within(transaction, "mark interrupted runs", |t| interrupt(t, now_us, &readable)))
             }
             Job::Prune { retention, now_us, reply } => {
                 answer_with(reply, within(transaction, "forget old runs", |t| prune(t, retention, now_us)))
@@ -436,11 +436,21 @@ fn append_logs(connection: &Connection, id: &str, lines: &[LogLine], limit: u64)
     Ok(())
 }
 
-/// Marks what is left of unfinished runs: rows whose summary could not be read and so was not updated.
-fn interrupt(connection: &Connection, now_us: i64) -> rusqlite::Result<()> {
-    connection.prepare_cached("UPDATE runs SET state = ?1, finished_us = ?2 WHERE state IN (?3, ?4)")?.execute(
-        params![RunState::Interrupted.as_str(), now_us, RunState::Queued.as_str(), RunState::Running.as_str()],
-    )?;
+/// Marks unfinished runs whose summary cannot be read, and so not be updated.
+fn interrupt(connection: &Connection, now_us: i64, readable: &[String]) -> rusqlite::Result<()> {
+    let readable = serde_json::to_string(readable).unwrap_or_else(|_| "[]".to_owned());
+    connection
+        .prepare_cached(
+            "UPDATE runs SET state = ?1, finished_us = ?2
+             WHERE state IN (?3, ?4) AND id NOT IN (SELECT value FROM json_each(?5))",
+        )?
+        .execute(params![
+            RunState::Interrupted.as_str(),
+            now_us,
+            RunState::Queued.as_str(),
+            RunState::Running.as_str(),
+            readable
+        ])?;
     Ok(())
 }
 

@@ -203,7 +203,7 @@ impl OutputWriter<'_> {
             return Err(io::Error::other("an earlier attempt to grow it failed"));
         };
         // At least doubled, so that many small writes cost little; what is too much is given back by `commit`.
-        let wanted = needed.max(capacity.saturating_mul(2)).max(4096);
+        let wanted = needed.max(capacity.saturating_mul(2)).max(1024);
         let grown = self.call.grow(buffer, wanted as u64).map_err(io::Error::other)?;
         if grown.capacity() < needed {
             self.call.discard(grown);

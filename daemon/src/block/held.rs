@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::build::Builder;
 use super::layout::{Format, HEADER_BYTES, INLINE_BELOW};
 use crate::ipc::message::{BlockPlace, BlockReference};
+use crate::ipc::ring::record::SmallBlock;
 use crate::sys::memfd;
 
 /// Counts the blocks that are alive, and numbers them. One for the whole server.
@@ -64,7 +65,8 @@ struct Held {
     format: Format,
     metadata: String,
     bytes: Bytes,
-    accounts: Arc<Accounts>,
+    /// Nothing for one that its holder counts.
+    accounts: Option<Arc<Accounts>>,
 }
 
 /// Where a block's bytes are.
@@ -82,6 +84,18 @@ impl Block {
         Block::new(accounts, format, metadata, Bytes::Inline(payload))
     }
 
+    /// A small block that its holder counts, and that needs no number: there are many of them, and one counter for all would be
+    /// what every driver waits for.
+    pub fn uncounted(small: SmallBlock<'_>) -> Block {
+        Block(Arc::new(Held {
+            id: 0,
+            format: small.format,
+            metadata: small.metadata.to_owned(),
+            bytes: Bytes::Inline(small.payload.to_vec()),
+            accounts: None,
+        }))
+    }
+
     pub(super) fn new(accounts: &Arc<Accounts>, format: Format, metadata: String, bytes: Bytes) -> Block {
         let id = accounts.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         accounts.blocks.fetch_add(1, Ordering::Relaxed);
@@ -94,7 +108,7 @@ impl Block {
                 accounts.shared_bytes.fetch_add(*size, Ordering::Relaxed);
             }
         }
-        Block(Arc::new(Held { id, format, metadata, bytes, accounts: Arc::clone(accounts) }))
+        Block(Arc::new(Held { id, format, metadata, bytes, accounts: Some(Arc::clone(accounts)) }))
     }
 
     /// Its number, never given twice.
@@ -147,6 +161,14 @@ impl Block {
             }
         };
         BlockReference { id: self.0.id, format: self.0.format.to_string(), metadata: self.0.metadata.clone(), place }
+    }
+
+    /// What there is of it, if it is small enough to travel in a record.
+    pub fn small(&self) -> Option<SmallBlock<'_>> {
+        match &self.0.bytes {
+            Bytes::Inline(payload) => Some(SmallBlock { format: self.0.format, metadata: &self.0.metadata, payload }),
+            Bytes::Shared { .. } => None,
+        }
     }
 
     /// Copies the payload out. For small ones, such as an answer in JSON; `limit` guards against the others.
@@ -216,7 +238,7 @@ fn write_file(format: Format, metadata: &str, payload: &[u8]) -> io::Result<(Own
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let accounts = &self.accounts;
+        let Some(accounts) = &self.accounts else { return };
         accounts.blocks.fetch_sub(1, Ordering::Relaxed);
         match &self.bytes {
             Bytes::Inline(payload) => {

@@ -14,7 +14,7 @@ use plugin_api::abi::{Call, Failure};
 use crate::ipc::channel::{Channel, ChannelError, Received};
 use crate::ipc::message::{FromHookHost, InputValue, LogRecord, Role, ToHookHost};
 use crate::ipc::page::WorkerPage;
-use crate::worker::abi::{self, CallState, Claims, Expected, Granted, Setting};
+use crate::worker::abi::{self, Argument, CallState, Claims, Expected, Granted, Setting, Spare};
 use crate::worker::journal::{self, Sink};
 use crate::worker::start;
 use crate::zygote::Plugins;
@@ -83,18 +83,11 @@ fn answer(
     let name = abi::entry(found, "hook", &found.description.hooks, hook)?.name.clone();
     // A hook may replace any of the inputs it is shown, and need not.
     let expected = Expected::any_of(format!("hook `{name}`"), inputs.len());
-    let setting = Setting {
-        argument: &argument,
-        token,
-        page,
-        reserve: &Granted,
-        chunks: None,
-        partitions: None,
-        is_inner: false,
-    };
+    let spare = Spare::default();
+    let setting = Setting::new(Argument::Given(&argument), token, page, &Granted, &spare);
     let state = CallState::new(setting, inputs, descriptors, expected)?;
     let answer = found.module.call_hook()(hook, Call::new(&state)).into_result()?;
-    Ok((answer.into(), state.finish()?))
+    Ok((answer.into(), state.finish()?.into_claims()))
 }
 
 /// The event that gives a hook its options. They are the server's JSON; should they be none, the hook says so.

@@ -18,9 +18,10 @@ use super::channel::{Channel, ChannelError, Received};
 use super::manifest::GenerationManifest;
 use super::message::{
     BlockClaim, BlockPlace, ChunkPort, DESCRIPTORS_MAX, DatasetOperation, Ending, FromHookHost, FromWorker, FromZygote,
-    InputValue, LibraryCopy, Limits, LogRecord, Operation, PLUGIN_BODY_MAX, PartitionSource, Role, SavedChunks,
-    StartMethod, Task, TaskFailure, ToHookHost, ToWorker, ToZygote,
+    InputValue, LibraryCopy, Limits, LogRecord, Operation, PLUGIN_BODY_MAX, PartitionSource, Role, RunBriefing,
+    SavedChunks, StartMethod, Task, TaskFailure, ToHookHost, ToWorker, ToZygote,
 };
+use super::ring::WorkerDescriptors;
 use crate::block::Block;
 use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
 
@@ -333,7 +334,17 @@ impl WorkerChannel {
         self.0.try_send(&ToWorker::Proceed { token, go }, &[])
     }
 
-    /// Asks it to leave.
+    /// Gives it rings: from now on it takes tasks from there.
+    pub fn rings(&self, descriptors: &WorkerDescriptors) -> Result<(), ChannelError> {
+        self.0.try_send(&ToWorker::Rings, &[descriptors.memory.as_fd(), descriptors.bell.as_fd()])
+    }
+
+    /// Tells it of a run.
+    pub fn brief(&self, run: RunBriefing) -> Result<(), ChannelError> {
+        self.0.try_send(&ToWorker::Run(run), &[])
+    }
+
+    /// Asks it to leave, if it has no rings.
     pub fn quit(&self) -> Result<(), ChannelError> {
         self.0.try_send(&ToWorker::Quit, &[])
     }
@@ -341,6 +352,11 @@ impl WorkerChannel {
     /// The next event; waits for it.
     pub fn receive(&self) -> Result<WorkerEvent, ChannelError> {
         self.0.receive().and_then(worker_event)
+    }
+
+    /// The next event if there is one.
+    pub fn try_receive(&self) -> Result<Option<WorkerEvent>, ChannelError> {
+        self.0.try_receive()?.map(worker_event).transpose()
     }
 
     /// The next event; waits no longer than this.

@@ -156,8 +156,25 @@ pub enum ToWorker {
         /// Whether it may go on, or why not.
         go: Result<(), String>,
     },
+    /// From now on tasks and answers go through rings. Descriptors: their memory, the driver's bell.
+    Rings,
+    /// A run whose tasks follow.
+    Run(RunBriefing),
     /// Leave, with exit code 0.
     Quit,
+}
+
+/// What a worker must know of a run to tell its nodes, once for all its tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunBriefing {
+    /// The driver's number for it. An earlier run of that number is over.
+    pub number: u32,
+    /// The run's id.
+    pub id: String,
+    /// Its parameters, a JSON object.
+    pub parameters: String,
+    /// The number of the worker.
+    pub worker: u32,
 }
 
 /// One unit of work.

@@ -1,4 +1,4 @@
-//! What passes between our processes: messages, the channels that carry them, and pages of shared atomics.
+//! What passes between our processes: messages, the channels that carry them, rings of small ones, and pages of shared atomics.
 //!
 //! Start with [`message`]; the server uses [`client`], the other processes use [`channel`] directly.
 
@@ -8,3 +8,4 @@ mod codec;
 pub mod manifest;
 pub mod message;
 pub mod page;
+pub mod ring;

@@ -170,9 +170,9 @@ impl Budget {
         }
     }
 
-    /// Counts a job that ended, after everything that follows from its end was done.
-    pub fn job_ended(&self, party: &Party) {
-        party.jobs.fetch_sub(1, Ordering::SeqCst);
+    /// Counts jobs that ended, after everything that follows from their end was done.
+    pub fn jobs_ended(&self, party: &Party, count: usize) {
+        party.jobs.fetch_sub(count, Ordering::SeqCst);
         if self.waiting_count.load(Ordering::SeqCst) > 0 {
             self.settle(&mut self.lock());
         }

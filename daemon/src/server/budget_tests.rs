@@ -54,7 +54,7 @@ fn a_wait_is_refused_when_the_last_other_job_ends_without_freeing() {
     let _resident = budget.charge(80);
     let mut waiting = allowance(&budget, &party);
     assert!(matches!(waiting.request(50), Answer::Waiting));
-    budget.job_ended(&party);
+    budget.jobs_ended(&party, 1);
     assert!(matches!(waiting.poll(), Some(Answer::Refused(_))));
 }
 
@@ -68,7 +68,7 @@ fn a_task_that_will_be_tried_again_is_waited_for() {
     assert!(matches!(waiting.request(50), Answer::Waiting));
     // The other job failed and will be tried again; then its run is cancelled instead, and nothing is left to wait for.
     budget.backing_off_added(&party, 1);
-    budget.job_ended(&party);
+    budget.jobs_ended(&party, 1);
     assert!(waiting.poll().is_none());
     budget.backing_off_ended(&party, 1);
     assert!(matches!(waiting.poll(), Some(Answer::Refused(_))));
@@ -142,7 +142,7 @@ proptest! {
                             blocks.push(done.settle_block(held));
                         }
                         drop(done);
-                        budget.job_ended(&party);
+                        budget.jobs_ended(&party, 1);
                     }
                 }
                 Step::Release { block } if !blocks.is_empty() => {

@@ -3,13 +3,20 @@
 //! The writer never waits: events go into a ring of fixed size under a short lock. A reader asks for what follows the
 //! last sequence number it saw; when that has left the ring, it is told how many it missed and goes on with the oldest
 //! one kept. Nothing is dropped silently, and nobody is blocked by a slow reader.
+//!
+//! What the engine tells of every node is kept as the engine told it, a few numbers, and put into names when somebody reads it: most
+//! runs of very many nodes have nobody who does, or one who sees the last of it.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use engine::action::Happening;
+use engine::plan::Plan;
 use protocol::{EventKind, RunEvent};
 use tokio::sync::watch;
+
+use crate::server::convert::{self, DatasetFacts};
 
 /// The events of one run; the writer's end.
 #[derive(Debug)]
@@ -21,36 +28,108 @@ pub struct Feed {
 
 #[derive(Debug)]
 struct Ring {
-    events: VecDeque<Arc<RunEvent>>,
+    events: VecDeque<Entry>,
     events_max: usize,
     last_sequence: u64,
     closed: bool,
+    /// What gives names to what is kept as numbers.
+    plan: Option<Arc<Plan>>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Ready(Arc<RunEvent>),
+    Later { time_us: i64, happening: Happening },
+}
+
+/// Many events under one lock; readers are woken when it goes away.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    ring: Option<MutexGuard<'a, Ring>>,
+    time_us: i64,
+    before: u64,
+    changed: &'a watch::Sender<()>,
+}
+
+impl Batch<'_> {
+    /// Adds an event.
+    pub fn add(&mut self, kind: EventKind) {
+        let time_us = self.time_us;
+        if let Some(ring) = &mut self.ring {
+            ring.add(|sequence| Entry::Ready(Arc::new(RunEvent { sequence, time_us, kind })));
+        }
+    }
+
+    /// Adds what happened: of the kinds for which [`convert::happening`] needs nothing but the plan.
+    pub fn add_later(&mut self, happening: Happening) {
+        let time_us = self.time_us;
+        if let Some(ring) = &mut self.ring {
+            ring.add(|_| Entry::Later { time_us, happening });
+        }
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        let is_new = self.ring.take().is_some_and(|ring| ring.last_sequence > self.before);
+        if is_new {
+            self.changed.send_replace(());
+        }
+    }
+}
+
+impl Ring {
+    fn add(&mut self, entry: impl FnOnce(u64) -> Entry) {
+        if self.closed {
+            return;
+        }
+        self.last_sequence += 1;
+        while self.events.len() >= self.events_max {
+            self.events.pop_front();
+        }
+        let entry = entry(self.last_sequence);
+        self.events.push_back(entry);
+    }
+
+    fn event(&self, index: usize, sequence: u64) -> Option<Arc<RunEvent>> {
+        match self.events.get(index)? {
+            Entry::Ready(event) => Some(Arc::clone(event)),
+            Entry::Later { time_us, happening } => {
+                let kind = convert::happening(self.plan.as_deref()?, happening, &|_| DatasetFacts::default(), 0, None)?;
+                Some(Arc::new(RunEvent { sequence, time_us: *time_us, kind }))
+            }
+        }
+    }
 }
 
 impl Feed {
     /// Makes a feed that keeps the last `events_max` events (at least one).
     pub fn new(events_max: usize) -> Arc<Feed> {
-        let ring = Ring { events: VecDeque::new(), events_max: events_max.max(1), last_sequence: 0, closed: false };
+        Feed::with(events_max, None)
+    }
+
+    /// The same, for the run of a plan: its events may be told as numbers.
+    pub fn of_plan(events_max: usize, plan: Arc<Plan>) -> Arc<Feed> {
+        Feed::with(events_max, Some(plan))
+    }
+
+    fn with(events_max: usize, plan: Option<Arc<Plan>>) -> Arc<Feed> {
+        let events_max = events_max.max(1);
+        let ring = Ring { events: VecDeque::new(), events_max, last_sequence: 0, closed: false, plan };
         Arc::new(Feed { ring: Mutex::new(ring), changed: watch::Sender::new(()) })
     }
 
     /// Adds an event and returns its sequence number, counted from 1. After [`Feed::close`] nothing is added.
     pub fn publish(&self, time_us: i64, kind: EventKind) -> u64 {
-        let sequence = {
-            let mut ring = self.lock();
-            if ring.closed {
-                return ring.last_sequence;
-            }
-            ring.last_sequence += 1;
-            let sequence = ring.last_sequence;
-            while ring.events.len() >= ring.events_max {
-                ring.events.pop_front();
-            }
-            ring.events.push_back(Arc::new(RunEvent { sequence, time_us, kind }));
-            sequence
-        };
-        self.changed.send_replace(());
-        sequence
+        let mut batch = self.batch(time_us);
+        batch.add(kind);
+        batch.ring.as_ref().map_or(0, |ring| ring.last_sequence)
+    }
+
+    /// Adds events that happen at one moment.
+    pub fn batch(&self, time_us: i64) -> Batch<'_> {
+        let ring = self.lock();
+        Batch { before: ring.last_sequence, ring: Some(ring), time_us, changed: &self.changed }
     }
 
     /// Says that no more events come; readers end after the last one.
@@ -120,8 +199,8 @@ impl Subscription {
             (Delivery::Missed { count: last - seen, last }, last)
         } else if seen < ring.last_sequence {
             // In range: `seen + 1` lies between the first kept and the last, both ends included.
-            let event = ring.events.get((seen + 1 - first_kept) as usize)?;
-            (Delivery::Event(Arc::clone(event)), seen + 1)
+            let event = ring.event((seen + 1 - first_kept) as usize, seen + 1)?;
+            (Delivery::Event(event), seen + 1)
         } else if ring.closed {
             (Delivery::End, seen)
         } else {

@@ -101,6 +101,11 @@ pub fn line_of_run(run: &str, line: &LogLine) {
     }
 }
 
+/// Whether the log is to tell of each node that begins or ends.
+pub fn tells_nodes() -> bool {
+    NATIVE.load(Ordering::Relaxed) && log::log_enabled!(target: "run", log::Level::Debug)
+}
+
 /// Logs what happened in a run, where the log is its story.
 pub fn event_of_run(run: &str, event: &EventKind) {
     if !NATIVE.load(Ordering::Relaxed) {

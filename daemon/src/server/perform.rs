@@ -10,12 +10,16 @@ use crate::server::runs::Run;
 
 /// Carries out the actions of one step, in their order. `driver` is the deque of the driver that stepped the run, if one did:
 /// what became ready stays with it.
-pub fn perform(run: &Arc<Run>, actions: Vec<Action>, driver: Option<&Local<Job>>) {
+pub fn perform(run: &Arc<Run>, actions: &mut Vec<Action>, driver: Option<&Local<Job>>) {
     let mut jobs = Vec::new();
-    for action in actions {
+    for action in actions.drain(..) {
         match action {
             Action::Dispatch { task, attempt } => jobs.push(Job { run: Arc::clone(run), task, attempt }),
-            Action::Abort { task, attempt, reason } => run.generation.pool.abort(run, task, attempt, reason),
+            Action::Abort { task, attempt, reason } => {
+                // First the sign, then the drivers: what they take back they look at again.
+                run.note_abort();
+                run.generation.pool.abort(run, task, attempt, reason);
+            }
             Action::Release { dataset } => run.release(dataset),
             // Told under the run's lock, so that all listeners see one order.
             Action::Emit(_) => {}
@@ -29,5 +33,5 @@ pub fn perform(run: &Arc<Run>, actions: Vec<Action>, driver: Option<&Local<Job>>
             }
         }
     }
-    run.generation.pool.take(jobs, driver);
+    run.generation.pool.take(&mut jobs, driver);
 }

@@ -4,6 +4,7 @@
 //! anything: policies live with the callers. All descriptors made here close on `exec`.
 
 pub mod fork;
+pub mod futex;
 pub mod heap;
 pub mod lease;
 pub mod limits;

@@ -10,17 +10,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use plugin_api::abi::{Call, Failure, failure_kind, operation};
 
-use super::abi::{self, CallState, Chunk, Expected, SaveChunk, Setting};
+use super::abi::{self, Argument, CallState, Chunk, Expected, SaveChunk, Setting, Spare};
 use super::link::Link;
 use super::partitions;
+use super::perform::Worker;
 use crate::ipc::message::{ChunkPort, FromWorker, InputValue, SavedChunks};
 use crate::ipc::page::WorkerPage;
-use crate::zygote::{Plugin, Plugins};
+use crate::zygote::Plugin;
 
 /// All ports of a call whose chunks are saved.
 pub(super) struct ChunkSavers<'a> {
     link: &'a Link,
     page: &'a WorkerPage,
+    spare: &'a Spare,
     token: u64,
     savers: Vec<Saver<'a>>,
     /// The port that failed first.
@@ -45,13 +47,8 @@ struct State {
 }
 
 impl<'a> ChunkSavers<'a> {
-    pub(super) fn new(
-        link: &'a Link,
-        page: &'a WorkerPage,
-        plugins: &'a Plugins,
-        token: u64,
-        ports: Vec<ChunkPort>,
-    ) -> Result<ChunkSavers<'a>, Failure> {
+    pub(super) fn new(worker: &'a Worker<'a>, token: u64, ports: Vec<ChunkPort>) -> Result<ChunkSavers<'a>, Failure> {
+        let Worker { link, page, plugins, spare, .. } = worker;
         let saver = |to: ChunkPort| {
             let plugin = abi::plugin(plugins, to.plugin)?;
             let found = abi::entry(plugin, "dataset type", &plugin.description.datasets, to.dataset_type)?;
@@ -59,7 +56,7 @@ impl<'a> ChunkSavers<'a> {
             Ok(Saver { to, plugin, of, state: Mutex::new(State { is_open: true, ..State::default() }) })
         };
         let savers = ports.into_iter().map(saver).collect::<Result<_, Failure>>()?;
-        Ok(ChunkSavers { link, page, token, savers, failed: Mutex::default() })
+        Ok(ChunkSavers { link, page, spare, token, savers, failed: Mutex::default() })
     }
 
     /// Puts everything that was written in its place. The first failure ends it.
@@ -107,15 +104,8 @@ impl<'a> ChunkSavers<'a> {
             Some((input, files)) => (vec![input], files),
             None => (Vec::new(), Vec::new()),
         };
-        let setting = Setting {
-            argument,
-            token: self.token,
-            page: self.page,
-            reserve: self.link,
-            chunks: None,
-            partitions: None,
-            is_inner: true,
-        };
+        let setting = Setting::new(Argument::Given(argument), self.token, self.page, self.link, self.spare);
+        let setting = Setting { is_inner: true, ..setting };
         let state = CallState::new(setting, inputs, files, Expected::any_of(saver.of.clone(), 0))?;
         let call_dataset = saver.plugin.module.call_dataset();
         call_dataset(saver.to.dataset_type, operation, Call::new(&state)).into_result().map(drop)

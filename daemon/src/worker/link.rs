@@ -1,7 +1,8 @@
 //! A worker's end of its channel: messages in order, but for the one answer that a task may be waiting for.
 
 use std::collections::VecDeque;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::abi::Reserve;
@@ -11,28 +12,34 @@ use crate::ipc::message::{FromWorker, LogRecord, ToWorker};
 
 /// The channel, and what came over it before its time.
 pub(super) struct Link {
-    channel: Arc<Channel>,
+    sender: ToServer,
     early: Mutex<VecDeque<Received<ToWorker>>>,
 }
 
 impl Link {
     pub(super) fn new(channel: Channel) -> Link {
-        Link { channel: Arc::new(channel), early: Mutex::default() }
+        let sender = ToServer { channel: Arc::new(channel), sent: Arc::default(), sending: Arc::default() };
+        Link { sender, early: Mutex::default() }
     }
 
     pub(super) fn send(&self, message: &FromWorker, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
-        self.channel.send(message, descriptors)
+        self.sender.send(message, descriptors)
+    }
+
+    /// How many messages were sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sender.sent.load(Ordering::Acquire)
     }
 
     /// The next message.
     pub(super) fn next(&self) -> Result<Received<ToWorker>, ChannelError> {
         let early = self.early().pop_front();
-        early.map_or_else(|| self.channel.receive(), Ok)
+        early.map_or_else(|| self.sender.channel.receive(), Ok)
     }
 
     /// Where log records go.
     pub(super) fn clone_sender(&self) -> ToServer {
-        ToServer(Arc::clone(&self.channel))
+        self.sender.clone()
     }
 
     fn early(&self) -> MutexGuard<'_, VecDeque<Received<ToWorker>>> {
@@ -46,9 +53,9 @@ impl Link {
     pub(super) fn ask(&self, token: u64, question: &FromWorker, descriptors: &[BorrowedFd<'_>]) -> Result<(), String> {
         let lost = |problem: ChannelError| format!("the server did not answer: {problem}");
         let mut early = self.early();
-        self.channel.send(question, descriptors).map_err(lost)?;
+        self.send(question, descriptors).map_err(lost)?;
         loop {
-            let received = self.channel.receive::<ToWorker>().map_err(lost)?;
+            let received = self.sender.channel.receive::<ToWorker>().map_err(lost)?;
             match received.message {
                 ToWorker::Reserved { token: answered, granted: answer }
                 | ToWorker::Proceed { token: answered, go: answer } => {
@@ -57,7 +64,7 @@ impl Link {
                         return answer;
                     }
                 }
-                ToWorker::Task(_) | ToWorker::Quit => early.push_back(received),
+                ToWorker::Task(_) | ToWorker::Rings | ToWorker::Run(_) | ToWorker::Quit => early.push_back(received),
             }
         }
     }
@@ -69,12 +76,32 @@ impl Reserve for Link {
     }
 }
 
-/// Sends log records to the server.
-pub(super) struct ToServer(Arc<Channel>);
+/// Sends to the server, from any thread, and counts what it sent: an answer in the ring says how many messages come
+/// before it, so each is counted before the next one goes out.
+#[derive(Clone)]
+pub(super) struct ToServer {
+    channel: Arc<Channel>,
+    sent: Arc<AtomicU64>,
+    sending: Arc<Mutex<()>>,
+}
+
+impl ToServer {
+    fn send(&self, message: &FromWorker, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+        let _one_at_a_time = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        self.channel.send(message, descriptors)?;
+        self.sent.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+}
 
 impl Sink for ToServer {
     fn take(&self, record: LogRecord) {
         // Without a server there is nobody to read it; the main loop notices that by itself.
-        let _ = self.0.send(&FromWorker::Log(record), &[]);
+        let _ = self.send(&FromWorker::Log(record), &[]);
     }
+}
+
+/// The descriptors of some files.
+pub(super) fn borrow(files: &[OwnedFd]) -> Vec<BorrowedFd<'_>> {
+    files.iter().map(|file| file.as_fd()).collect()
 }

@@ -1,7 +1,8 @@
 //! The worker: runs load, call and save tasks, one at a time.
 //!
 //! Forked by the zygote, or (start method `spawn`) executed by it as `dagd worker` with a socket as stdin. Either way
-//! [`start`] makes it shed what it does not own, limit itself and tie its life to its parent's; then it [`serve`]s.
+//! [`start`] makes it shed what it does not own, limit itself and tie its life to its parent's; then it [`serve`]s: messages at
+//! first, and [`rings`] once the driver has sent them.
 //! It leaves by `_exit`: neither destructors nor `atexit` functions run, none of ours and none of a plugin's.
 #![allow(clippy::result_large_err, reason = "a Failure crosses the plugin boundary as it is, and is rare")]
 
@@ -12,6 +13,8 @@ mod lent;
 mod link;
 mod partitions;
 mod perform;
+mod quarantine;
+mod rings;
 pub mod start;
 
 use std::process::ExitCode;
@@ -22,7 +25,7 @@ use crate::ipc::page::WorkerPage;
 use crate::zygote::Plugins;
 
 use self::link::Link;
-use self::perform::{Quarantine, perform};
+use self::perform::Worker;
 
 /// Runs a spawned worker until it is told to leave. `parent` is the process id it was told to die with.
 pub fn main(parent: i32) -> ExitCode {
@@ -34,7 +37,7 @@ pub fn serve(channel: Channel, page: &WorkerPage, plugins: &Plugins) -> Result<(
     let link = Link::new(channel);
     journal::install(Box::new(link.clone_sender()));
     link.send(&FromWorker::Ready { pid: std::process::id().cast_signed() }, &[])?;
-    let mut quarantine = Quarantine::default();
+    let mut worker = Worker::new(&link, page, plugins);
     loop {
         let Received { message, descriptors } = match link.next() {
             Err(ChannelError::Closed) => return Ok(()),
@@ -42,11 +45,13 @@ pub fn serve(channel: Channel, page: &WorkerPage, plugins: &Plugins) -> Result<(
         };
         match message {
             ToWorker::Task(task) => {
-                perform(&link, page, plugins, task, descriptors, &mut quarantine)?;
+                worker.perform(task, descriptors)?;
+                page.begin(0);
             }
+            ToWorker::Rings => return rings::serve(worker, rings::open(descriptors)?),
             ToWorker::Quit => return Ok(()),
-            // An answer that came after its task had ended.
-            ToWorker::Reserved { .. } | ToWorker::Proceed { .. } => {}
+            // A run is told of with the rings; an answer that came after its task had ended.
+            ToWorker::Run(_) | ToWorker::Reserved { .. } | ToWorker::Proceed { .. } => {}
         }
     }
 }

@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use plugin_api::abi::{Call, Failure, InputBlock, SharedBytes, failure_kind, operation};
 use serde_json::{Value, json};
 
-use super::abi::{self, CallState, Expected, LoadPartition, Reserve, Setting};
+use super::abi::{self, Argument, CallState, Expected, LoadPartition, Reserve, Setting, Spare};
 use super::link::Link;
+use super::perform::Worker;
 use crate::ipc::message::PartitionSource;
 use crate::ipc::page::WorkerPage;
-use crate::zygote::{Plugin, Plugins};
+use crate::zygote::Plugin;
 
 /// The names of all partitions in a directory, sorted, as JSON; and what to say of the block.
 pub(super) fn listing(dataset: &str, directory: &str, suffix: &str) -> Result<(String, String), Failure> {
@@ -84,23 +85,23 @@ pub(super) fn argument_for(argument: &str, name: &str, suffix: &str) -> Result<S
 pub(super) struct PartitionLoaders<'a> {
     link: &'a Link,
     page: &'a WorkerPage,
+    buffers: &'a Spare,
     token: u64,
     sources: Vec<(PartitionSource, &'a Plugin, String)>,
-    spare: Arc<Spare>,
+    free: Arc<Free>,
 }
 
 /// Memory that the server granted and that is free again.
 #[derive(Default)]
-struct Spare(Mutex<u64>);
+struct Free(Mutex<u64>);
 
 impl<'a> PartitionLoaders<'a> {
     pub(super) fn new(
-        link: &'a Link,
-        page: &'a WorkerPage,
-        plugins: &'a Plugins,
+        worker: &'a Worker<'a>,
         token: u64,
         sources: Vec<PartitionSource>,
     ) -> Result<PartitionLoaders<'a>, Failure> {
+        let Worker { link, page, plugins, spare: buffers, .. } = worker;
         let source = |source: PartitionSource| {
             let plugin = abi::plugin(plugins, source.plugin)?;
             let found = abi::entry(plugin, "dataset type", &plugin.description.datasets, source.dataset_type)?;
@@ -108,7 +109,7 @@ impl<'a> PartitionLoaders<'a> {
             Ok((source, plugin, of))
         };
         let sources = sources.into_iter().map(source).collect::<Result<_, Failure>>()?;
-        Ok(PartitionLoaders { link, page, token, sources, spare: Arc::default() })
+        Ok(PartitionLoaders { link, page, buffers, token, sources, free: Arc::default() })
     }
 }
 
@@ -122,16 +123,9 @@ impl LoadPartition for PartitionLoaders<'_> {
             Failure::new(failure_kind::INPUT, format!("no input of the node has partitions of `{dataset}`"))
         })?;
         let argument = argument_for(&source.argument, name, &source.suffix)?;
-        let grants = Grants { link: self.link, spare: &self.spare, granted: AtomicU64::new(0) };
-        let setting = Setting {
-            argument: &argument,
-            token: self.token,
-            page: self.page,
-            reserve: &grants,
-            chunks: None,
-            partitions: None,
-            is_inner: true,
-        };
+        let grants = Grants { link: self.link, free: &self.free, granted: AtomicU64::new(0) };
+        let setting = Setting::new(Argument::Given(&argument), self.token, self.page, &grants, self.buffers);
+        let setting = Setting { is_inner: true, ..setting };
         let expected = Expected::all_of(of.clone(), vec!["data".to_owned()]).with_chunks([0]);
         let state = CallState::new(setting, Vec::new(), Vec::new(), expected)?;
         let call = Call::new(&state);
@@ -139,8 +133,8 @@ impl LoadPartition for PartitionLoaders<'_> {
         let block = loaded.and_then(|_| state.take_input(0));
         drop(state);
         let granted = grants.granted.into_inner();
-        let block = block.inspect_err(|_| self.spare.give(granted))?;
-        let owner = Loaded { bytes: block.bytes, granted, spare: Arc::clone(&self.spare) };
+        let block = block.inspect_err(|_| self.free.give(granted))?;
+        let owner = Loaded { bytes: block.bytes, granted, free: Arc::clone(&self.free) };
         Ok(InputBlock { bytes: SharedBytes::from_owner(Arc::new(owner)), ..block })
     }
 }
@@ -149,7 +143,7 @@ impl LoadPartition for PartitionLoaders<'_> {
 struct Loaded {
     bytes: SharedBytes,
     granted: u64,
-    spare: Arc<Spare>,
+    free: Arc<Free>,
 }
 
 impl AsRef<[u8]> for Loaded {
@@ -160,20 +154,20 @@ impl AsRef<[u8]> for Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        self.spare.give(self.granted);
+        self.free.give(self.granted);
     }
 }
 
-impl Spare {
+impl Free {
     fn give(&self, bytes: u64) {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *spare = spare.saturating_add(bytes);
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *free = free.saturating_add(bytes);
     }
 
     fn take(&self, bytes: u64) -> u64 {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = bytes.min(*spare);
-        *spare -= taken;
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = bytes.min(*free);
+        *free -= taken;
         taken
     }
 }
@@ -181,17 +175,17 @@ impl Spare {
 /// What one load was granted: from what is spare, and then by the server.
 struct Grants<'a> {
     link: &'a Link,
-    spare: &'a Spare,
+    free: &'a Free,
     granted: AtomicU64,
 }
 
 impl Reserve for Grants<'_> {
     fn reserve(&self, token: u64, bytes: u64) -> Result<(), String> {
-        let taken = self.spare.take(bytes);
+        let taken = self.free.take(bytes);
         if bytes > taken
             && let Err(reason) = self.link.reserve(token, bytes - taken)
         {
-            self.spare.give(taken);
+            self.free.give(taken);
             return Err(reason);
         }
         self.granted.fetch_add(bytes, Ordering::Relaxed);

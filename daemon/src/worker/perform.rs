@@ -1,73 +1,26 @@
-//! One task, from the message that asks for it to the message that answers.
+//! One task, from what asks for it to what it made.
 
-use std::collections::VecDeque;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use plugin_api::abi::{Call, Failure, failure_kind, operation};
 
-use super::abi::{self, CallState, Claims, Expected, Setting};
+use super::abi::{self, Argument, CallState, Claims, Expected, Inputs, Made, NodeArgument, Setting, Spare};
 use super::chunks::ChunkSavers;
 use super::journal;
 use super::lent::Lent;
-use super::link::Link;
+use super::link::{Link, borrow};
 use super::partitions::{self, PartitionLoaders};
+use super::quarantine::Quarantine;
 use crate::block::layout::Format;
 use crate::ipc::channel::ChannelError;
-use crate::ipc::message::{DatasetOperation, FromWorker, Operation, SavedChunks, Task};
+use crate::ipc::message::{DatasetOperation, FromWorker, Operation, RunBriefing, SavedChunks, Task};
 use crate::ipc::page::WorkerPage;
-use crate::sys::map::Guard;
+use crate::ipc::ring::record::{self, SmallBlock};
 use crate::zygote::Plugins;
 
-/// Addresses of blocks that were written lately, kept out of use: a plugin that goes on writing to one, in whatever task,
-/// faults instead of changing what is mapped there next. Costs address space and nothing else.
-#[derive(Default)]
-pub(super) struct Quarantine(VecDeque<Guard>);
-
-impl Quarantine {
-    /// A process may have 65,530 mappings; these are few.
-    const GUARDS_MAX: usize = 64;
-
-    fn take(&mut self, guards: Vec<Guard>) {
-        self.0.extend(guards);
-        let surplus = self.0.len().saturating_sub(Quarantine::GUARDS_MAX);
-        self.0.drain(..surplus);
-    }
-}
-
-/// Performs a task and answers. An error means that the server cannot be told; a failed task is no error.
-pub(super) fn perform(
-    link: &Link,
-    page: &WorkerPage,
-    plugins: &Plugins,
-    task: Task,
-    descriptors: Vec<OwnedFd>,
-    quarantine: &mut Quarantine,
-) -> Result<(), ChannelError> {
-    let token = task.token;
-    page.begin(token);
-    journal::set_token(token);
-    let outcome = run(link, page, plugins, task, descriptors);
-    journal::set_token(0);
-    page.begin(0);
-    match outcome {
-        Ok((answer, Claims { claims, files, guards }, chunks)) => {
-            let borrowed: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
-            let outputs = claims.len();
-            match link.send(&FromWorker::Done { token, outputs: claims, answer, chunks }, &borrowed) {
-                Err(ChannelError::TooLarge { size, descriptors, .. }) => {
-                    let message = format!(
-                        "the task's {outputs} outputs do not fit into one message ({size} bytes, {descriptors} large blocks)"
-                    );
-                    fail(link, token, Failure::new(failure_kind::OUTPUT, message).into())?;
-                }
-                result => result?,
-            }
-            quarantine.take(guards);
-            Ok(())
-        }
-        Err(failed) => fail(link, token, failed),
-    }
-}
+/// What a task did: its answer, what it made, and what it saved chunk by chunk.
+type Did = (String, Made, Vec<SavedChunks>);
 
 /// Why a task failed, and the output port whose chunks could not be saved if that is why.
 struct Failed {
@@ -81,79 +34,159 @@ impl From<Failure> for Failed {
     }
 }
 
-fn fail(link: &Link, token: u64, Failed { failure, saving }: Failed) -> Result<(), ChannelError> {
-    link.send(&FromWorker::Failed { token, failure: abi::task_failure(failure), saving }, &[])
+/// What performing tasks takes, and what is kept from one to the next.
+pub(super) struct Worker<'a> {
+    pub(super) link: &'a Link,
+    pub(super) page: &'a WorkerPage,
+    pub(super) plugins: &'a Plugins,
+    quarantine: Quarantine,
+    pub(super) spare: Spare,
 }
 
-fn run(
-    link: &Link,
-    page: &WorkerPage,
-    plugins: &Plugins,
-    task: Task,
-    mut descriptors: Vec<OwnedFd>,
-) -> Result<(String, Claims, Vec<SavedChunks>), Failed> {
-    let lent = match &task.operation {
-        Operation::Dataset { file: Some(number), .. } => Some(Lent::take(&mut descriptors, *number, &task.argument)?),
-        _ => None,
-    };
-    let argument = lent.as_ref().map_or_else(|| task.argument.clone(), |lent| lent.argument.clone());
-    let outcome = call(link, page, plugins, task, &argument, descriptors);
-    match lent {
-        Some(lent) => outcome.map_err(|failed| Failed { failure: lent.named(failed.failure), ..failed }),
-        None => outcome,
+impl<'a> Worker<'a> {
+    pub(super) fn new(link: &'a Link, page: &'a WorkerPage, plugins: &'a Plugins) -> Worker<'a> {
+        Worker { link, page, plugins, quarantine: Quarantine::default(), spare: Spare::default() }
     }
-}
 
-fn call(
-    link: &Link,
-    page: &WorkerPage,
-    plugins: &Plugins,
-    task: Task,
-    argument: &str,
-    descriptors: Vec<OwnedFd>,
-) -> Result<(String, Claims, Vec<SavedChunks>), Failed> {
-    let plugin = abi::plugin(plugins, task.plugin)?;
-    let setting =
-        Setting { argument, token: task.token, page, reserve: link, chunks: None, partitions: None, is_inner: false };
-    match task.operation {
-        Operation::ListPartitions { dataset, directory, suffix } => {
-            let expected = Expected::all_of(format!("the list of partitions of `{dataset}`"), vec!["data".to_owned()]);
-            let state = CallState::new(setting, Vec::new(), descriptors, expected)?;
-            let (listing, metadata) = partitions::listing(&dataset, &directory, &suffix)?;
-            state.put(0, listing.as_bytes(), Format::Json, &metadata)?;
-            Ok((String::new(), state.finish()?, Vec::new()))
+    /// Performs a task that came as a message and answers with one. An error means that the server cannot be told; a failed
+    /// task is no error.
+    pub(super) fn perform(&mut self, task: Task, descriptors: Vec<OwnedFd>) -> Result<(), ChannelError> {
+        let token = task.token;
+        self.begin(token);
+        let outcome = self.run(task, descriptors);
+        journal::set_token(0);
+        match outcome {
+            Ok((answer, made, chunks)) => self.send_made(token, answer, made, chunks),
+            Err(Failed { failure, saving }) => self.send_failure(token, failure, saving),
         }
-        Operation::Call { node, inputs, outputs, chunks, partitions: sources } => {
-            let found = abi::entry(plugin, "node", &plugin.description.nodes, node)?;
-            let expected = Expected::all_of(
-                format!("node `{}::{}`", plugin.description.name, found.name),
-                found.outputs.iter().map(|port| port.name.clone()).collect(),
-            )
-            .with_chunks(chunks.iter().map(|chunk| chunk.port));
-            abi::agree(&expected, outputs)?;
-            let savers = ChunkSavers::new(link, page, plugins, task.token, chunks)?;
-            let loaders = PartitionLoaders::new(link, page, plugins, task.token, sources)?;
-            let setting = Setting { chunks: Some(&savers), partitions: Some(&loaders), ..setting };
-            let state = CallState::new(setting, inputs, descriptors, expected)?;
-            let called = plugin.module.call_node()(node, Call::new(&state)).into_result();
-            let made = called.and_then(|()| state.finish()).and_then(|claims| Ok((claims, savers.finish()?)));
-            match made {
-                Ok((claims, saved)) => Ok((String::new(), claims, saved)),
-                Err(failure) => Err(Failed { failure, saving: savers.abandon() }),
+    }
+
+    pub(super) fn begin(&self, token: u64) {
+        self.page.begin(token);
+        journal::set_token(token);
+    }
+
+    /// Tells what a task made, in a message.
+    pub(super) fn send_made(
+        &mut self,
+        token: u64,
+        answer: String,
+        made: Made,
+        chunks: Vec<SavedChunks>,
+    ) -> Result<(), ChannelError> {
+        let Claims { claims, files, guards } = made.into_claims();
+        let outputs = claims.len();
+        match self.link.send(&FromWorker::Done { token, outputs: claims, answer, chunks }, &borrow(&files)) {
+            Err(ChannelError::TooLarge { size, descriptors, .. }) => {
+                let message = format!(
+                    "the task's {outputs} outputs do not fit into one message ({size} bytes, {descriptors} large blocks)"
+                );
+                self.send_failure(token, Failure::new(failure_kind::OUTPUT, message), None)?;
             }
+            result => result?,
         }
-        Operation::Dataset { dataset_type, operation, input, file: _ } => {
-            let found = abi::entry(plugin, "dataset type", &plugin.description.datasets, dataset_type)?;
-            let outputs = match operation {
-                DatasetOperation::Load => vec!["data".to_owned()],
-                _ => Vec::new(),
-            };
-            let expected =
-                Expected::all_of(format!("dataset type `{}::{}`", plugin.description.name, found.name), outputs);
-            let state = CallState::new(setting, input.into_iter().collect(), descriptors, expected)?;
-            let call = Call::new(&state);
-            let answer = plugin.module.call_dataset()(dataset_type, number(operation), call).into_result()?;
-            Ok((answer.into(), state.finish()?, Vec::new()))
+        self.quarantine.take(guards);
+        Ok(())
+    }
+
+    /// Tells why a task failed, in a message.
+    pub(super) fn send_failure(&self, token: u64, failure: Failure, saving: Option<u32>) -> Result<(), ChannelError> {
+        self.link.send(&FromWorker::Failed { token, failure: abi::task_failure(failure), saving }, &[])
+    }
+
+    /// Calls a node as a record of the ring asks for it. `inputs` are those of the record, found.
+    pub(super) fn call(
+        &self,
+        call: &record::Call<'_>,
+        run: &RunBriefing,
+        inputs: Vec<Option<SmallBlock<'_>>>,
+    ) -> Result<Made, Failure> {
+        let plugin = abi::plugin(self.plugins, call.plugin)?;
+        let node = abi::entry(plugin, "node", &plugin.description.nodes, call.node)?;
+        let expected = Expected::of_node(&plugin.description.name, node);
+        abi::agree(&expected, call.outputs)?;
+        let argument = NodeArgument {
+            run,
+            plugin: &plugin.description.name,
+            node,
+            name: call.name,
+            attempt: call.attempt,
+            made: OnceLock::new(),
+        };
+        let setting = self.setting(Argument::OfNode(&argument), call.head.token);
+        let state = CallState::with(setting, Inputs::small(inputs.into_iter()), expected);
+        plugin.module.call_node()(call.node, Call::new(&state)).into_result()?;
+        state.finish()
+    }
+
+    fn setting<'s>(&'s self, argument: Argument<'s>, token: u64) -> Setting<'s> {
+        Setting::new(argument, token, self.page, self.link, &self.spare)
+    }
+
+    fn run(&self, task: Task, mut descriptors: Vec<OwnedFd>) -> Result<Did, Failed> {
+        let lent = match &task.operation {
+            Operation::Dataset { file: Some(number), .. } => {
+                Some(Lent::take(&mut descriptors, *number, &task.argument)?)
+            }
+            _ => None,
+        };
+        let Task { token, plugin, argument, operation } = task;
+        match lent {
+            Some(lent) => self
+                .operate(token, plugin, &lent.argument, operation, descriptors)
+                .map_err(|failed| Failed { failure: lent.named(failed.failure), ..failed }),
+            None => self.operate(token, plugin, &argument, operation, descriptors),
+        }
+    }
+
+    fn operate(
+        &self,
+        token: u64,
+        plugin: u32,
+        argument: &str,
+        operation: Operation,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Did, Failed> {
+        let plugin = abi::plugin(self.plugins, plugin)?;
+        let setting = self.setting(Argument::Given(argument), token);
+        match operation {
+            Operation::ListPartitions { dataset, directory, suffix } => {
+                let of = format!("the list of partitions of `{dataset}`");
+                let expected = Expected::all_of(of, vec!["data".to_owned()]);
+                let state = CallState::new(setting, Vec::new(), descriptors, expected)?;
+                let (listing, metadata) = partitions::listing(&dataset, &directory, &suffix)?;
+                state.put(0, listing.as_bytes(), Format::Json, &metadata)?;
+                Ok((String::new(), state.finish()?, Vec::new()))
+            }
+            Operation::Call { node, inputs, outputs, chunks, partitions: sources } => {
+                let found = abi::entry(plugin, "node", &plugin.description.nodes, node)?;
+                let expected = Expected::of_node(&plugin.description.name, found)
+                    .with_chunks(chunks.iter().map(|chunk| chunk.port));
+                abi::agree(&expected, outputs)?;
+                let savers = ChunkSavers::new(self, token, chunks)?;
+                let loaders = PartitionLoaders::new(self, token, sources)?;
+                let setting = Setting { chunks: Some(&savers), partitions: Some(&loaders), ..setting };
+                let state = CallState::new(setting, inputs, descriptors, expected)?;
+                let called = plugin.module.call_node()(node, Call::new(&state)).into_result();
+                let made = called.and_then(|()| state.finish()).and_then(|made| Ok((made, savers.finish()?)));
+                match made {
+                    Ok((made, saved)) => Ok((String::new(), made, saved)),
+                    Err(failure) => Err(Failed { failure, saving: savers.abandon() }),
+                }
+            }
+            Operation::Dataset { dataset_type, operation, input, file: _ } => {
+                let found = abi::entry(plugin, "dataset type", &plugin.description.datasets, dataset_type)?;
+                let outputs = match operation {
+                    DatasetOperation::Load => vec!["data".to_owned()],
+                    _ => Vec::new(),
+                };
+                let expected =
+                    Expected::all_of(format!("dataset type `{}::{}`", plugin.description.name, found.name), outputs);
+                let state = CallState::new(setting, input.into_iter().collect(), descriptors, expected)?;
+                let call = Call::new(&state);
+                let answer = plugin.module.call_dataset()(dataset_type, number(operation), call).into_result()?;
+                Ok((answer.into(), state.finish()?, Vec::new()))
+            }
         }
     }
 }

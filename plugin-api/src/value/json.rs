@@ -95,7 +95,7 @@ impl<T: Serialize> Output for Json<T> {
 
     fn write(self, port: &OutputPort<'_>) -> Result<()> {
         // Straight into the block: no copy of a large document on the heap.
-        let mut writer = port.writer(4096)?;
+        let mut writer = port.writer(1024)?;
         serde_json::to_writer(&mut writer, &self.0).map_err(|error| {
             Error::output(format!("`{}` cannot be written as JSON", type_name::<T>())).because(error)
         })?;

@@ -21,6 +21,7 @@
 //! zero exactly when each reader has read or never will; when nothing is live, queued or waiting for a deadline, every node
 //! is final and the run closes.
 
+mod ahead;
 mod close;
 mod flow;
 mod outcome;
@@ -67,6 +68,8 @@ pub struct Run {
     open_nodes: u32,
     /// Nodes that finished.
     finished_nodes: u32,
+    /// A call that goes at once when it becomes ready: it was sent ahead.
+    promised: Option<TaskId>,
     failures: Vec<FailureReport>,
     cancel_reason: Option<String>,
     /// Whether some node was skipped or stopped because the run was cancelled.
@@ -178,6 +181,7 @@ impl Run {
             last_failures: BTreeMap::new(),
             live: 0,
             backing_off: 0,
+            promised: None,
             failures: Vec::new(),
             cancel_reason: None,
             cut_short: false,
@@ -213,9 +217,17 @@ impl Run {
             Event::Cancel { reason } => self.cancel(reason, step),
             Event::Tick => self.tick(step),
         }
+        self.promised = None;
         self.pump(step);
         self.drop_stale_timers();
         self.close_if_over(step);
+    }
+
+    /// Changes how many tasks may be live at a time, from the next event on. No effect where that is not bounded.
+    pub fn set_tasks_max(&mut self, tasks_max: u32) {
+        if let Some(bound) = &mut self.policy.tasks_max {
+            *bound = tasks_max;
+        }
     }
 
     /// Says whether an attempt that was dispatched may still begin. Ask before telling a worker.

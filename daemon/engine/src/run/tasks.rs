@@ -14,7 +14,7 @@ impl Run {
     /// Lets a task go: at once, or, where the number of live tasks is bounded, by priority and then in the order of the
     /// plan. `node` is the node that it is for.
     pub(super) fn enqueue(&mut self, task: TaskId, node: NodeId, step: &mut Step<'_>) {
-        if self.policy.tasks_max.is_none() {
+        if self.policy.tasks_max.is_none() || self.promised == Some(task) {
             self.dispatch(task, step);
             return;
         }

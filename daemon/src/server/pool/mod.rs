@@ -6,10 +6,11 @@
 
 mod bell;
 mod driver;
+mod pace;
 mod slot;
 mod steal;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::action::AbortReason;
@@ -22,11 +23,12 @@ use crate::server::services::Services;
 
 pub use bell::Bell;
 pub use driver::{DriverSettings, Errand, OutputLines, Subject, Worker, describe_storage, doing_dataset, failure_json};
+use pace::Paces;
 pub use slot::{Slot, WorkerState};
 pub use steal::{Local, Queues};
 
 /// An attempt at a task of a run, dispatched and not begun.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Job {
     /// The run.
     pub run: Arc<Run>,
@@ -50,6 +52,10 @@ pub struct Shared {
     slots: Arc<[Slot]>,
     party: Arc<Party>,
     services: Arc<Services>,
+    paces: Paces,
+    /// Drivers with tasks on their way.
+    busy: AtomicUsize,
+    processors: usize,
     stopping: AtomicBool,
 }
 
@@ -73,6 +79,9 @@ impl Pool {
             slots,
             party: services.budget.join(count),
             services: Arc::clone(services),
+            paces: Paces::new(),
+            busy: AtomicUsize::new(0),
+            processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             stopping: AtomicBool::new(false),
         });
         let pool = Pool { shared: Arc::clone(&shared), threads: Mutex::default() };
@@ -87,14 +96,14 @@ impl Pool {
     }
 
     /// Takes jobs: from a driver of this pool onto its own deque, from anybody else into the injector.
-    pub fn take(&self, jobs: Vec<Job>, driver: Option<&Local<Job>>) {
+    pub fn take(&self, jobs: &mut Vec<Job>, driver: Option<&Local<Job>>) {
         if jobs.is_empty() {
             return;
         }
         self.shared.services.budget.jobs_added(&self.shared.party, jobs.len());
         match driver {
-            Some(local) => self.shared.queues.push_own(local, jobs),
-            None => self.shared.queues.inject(jobs),
+            Some(local) => self.shared.queues.push_own(local, jobs.drain(..)),
+            None => self.shared.queues.inject(jobs.drain(..)),
         }
     }
 
@@ -115,6 +124,8 @@ impl Pool {
                 return;
             }
         }
+        // It has not begun: in a queue it does no harm, in a ring it must not be begun with.
+        self.shared.slots.iter().for_each(Slot::want_back);
     }
 
     /// Sends a driver on an errand.
@@ -164,5 +175,11 @@ impl Shared {
 
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Whether there is a processor for a driver and one for its worker, for all that are at work: only then may one of
+    /// them wait without sleeping.
+    fn may_spin(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) * 2 <= self.processors
     }
 }

@@ -1,11 +1,12 @@
 //! What others may know of a driver, and tell it.
 //!
 //! A driver writes its attempt into its slot before it asks the engine whether the attempt may begin. So whoever carries
-//! out an abort, which the engine only orders for an attempt that has begun, finds it here.
+//! out an abort of an attempt that has begun finds it here. One that has not begun waits in a queue, where it is forgotten when its turn
+//! comes, or in a ring, from which its driver is asked to take it back.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::action::AbortReason;
@@ -23,6 +24,10 @@ pub struct Slot {
     errands: Mutex<VecDeque<Errand>>,
     /// Whether there may be errands: looked at before each job, so it must cost nothing.
     has_errands: AtomicBool,
+    /// How many tasks wait in the worker's ring behind the one it is at.
+    behind: AtomicU32,
+    /// Somebody would have those, or some of them are to be forgotten.
+    wanted_back: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +67,26 @@ impl Slot {
             state: Mutex::default(),
             errands: Mutex::default(),
             has_errands: AtomicBool::new(false),
+            behind: AtomicU32::new(0),
+            wanted_back: AtomicBool::new(false),
         })
+    }
+
+    /// Driver: so many tasks wait behind the one my worker is at.
+    pub fn set_behind(&self, behind: u32) {
+        self.behind.store(behind, Ordering::SeqCst);
+    }
+
+    /// Driver: am I to take back what waits behind?
+    pub fn take_wanted_back(&self) -> bool {
+        self.wanted_back.load(Ordering::SeqCst) && self.wanted_back.swap(false, Ordering::SeqCst)
+    }
+
+    /// Asks the driver to take back what waits behind the task its worker is at, if there is something.
+    pub fn want_back(&self) {
+        if self.behind.load(Ordering::SeqCst) > 0 && !self.wanted_back.swap(true, Ordering::SeqCst) {
+            self.bell.ring();
+        }
     }
 
     /// Wakes the driver.
@@ -77,9 +101,14 @@ impl Slot {
         self.bell.ring();
     }
 
+    /// Driver: is there something to do before the next job?
+    pub fn has_errands(&self) -> bool {
+        self.has_errands.load(Ordering::Acquire)
+    }
+
     /// Driver: what am I to do before the next job?
     pub fn next_errand(&self) -> Option<Errand> {
-        if !self.has_errands.load(Ordering::Acquire) {
+        if !self.has_errands() {
             return None;
         }
         let mut errands = self.errands.lock().unwrap_or_else(PoisonError::into_inner);

@@ -306,7 +306,7 @@ impl Loading {
         let Some(Slot::Loading(parked)) = before else { return };
         for job in parked {
             let run = Arc::clone(&job.run);
-            run.generation.pool.take(vec![job], None);
+            run.generation.pool.take(&mut vec![job], None);
         }
     }
 }

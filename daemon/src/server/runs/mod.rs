@@ -12,4 +12,4 @@ mod run;
 
 pub use id::of_time as version_of_time;
 pub use registry::{AddError, Registry};
-pub use run::{HeldBlock, Keep, Origin, Run, RunSettings};
+pub use run::{Ending, HeldBlock, Keep, Made, Origin, Run, RunSettings};

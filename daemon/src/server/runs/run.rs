@@ -5,9 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod blocks;
+mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use engine::action::{Action, Happening, RunState};
@@ -18,6 +19,8 @@ use engine::id::{Attempt, DatasetId, Id as _, NodeId, TaskId, Time};
 use engine::plan::{Plan, TaskKind};
 use engine::policy::RunPolicy;
 use protocol::{EventKind, LogLine, LogSource, Progress, RunDetail, RunSummary};
+
+pub use settle::{Ending, Made};
 
 use super::gate::Gate;
 use super::gauge::Gauge;
@@ -36,6 +39,9 @@ use crate::server::services::Services;
 use crate::server::store::Ledger;
 use crate::server::uploads::Upload;
 use crate::server::versions::Reservation;
+
+/// How many short tasks a run may have in the pool for each worker: enough to fill its ring twice.
+const SHORT_TASKS_PER_WORKER: u32 = 2 * crate::ipc::ring::indices::SLOTS;
 
 /// What a run is made of.
 pub struct RunSettings {
@@ -97,8 +103,16 @@ pub struct Run {
     state: Mutex<State>,
     datasets: Box<[Mutex<Cell>]>,
     wanted_outputs: BTreeSet<DatasetId>,
+    /// Whether there were any, ever.
+    has_uploads: bool,
     /// Each until it is loaded.
     uploads: Mutex<BTreeMap<DatasetId, Arc<Upload>>>,
+    /// Bytes of blocks that have no charge of their own.
+    small_bytes: AtomicU64,
+    /// Whether some attempt was called off, ever: what was sent ahead is then looked at again.
+    has_aborts: AtomicBool,
+    /// How many tasks of it may be in the pool at a time, of long and of short ones. Nothing if the client gave a bound.
+    tasks_max: Option<(u32, u32)>,
 }
 
 struct State {
@@ -110,6 +124,8 @@ struct State {
     verdict: Option<Failure>,
     /// Tasks that wait for their next attempt, as the budget counts them.
     backing_off: u32,
+    /// Paid for small blocks: so many bytes.
+    small_charge: Option<(u64, Charge)>,
 }
 
 /// What is known of a dataset, and its block while it lives.
@@ -134,6 +150,8 @@ pub enum Keep {
     Charge(Charge),
     /// Everybody's: the run is one of its readers.
     Lease(Lease),
+    /// The run's own, and small: charged together with its others (`settle`).
+    Small,
 }
 
 /// A block that a run holds.
@@ -163,6 +181,10 @@ pub struct Origin<'a> {
 impl Run {
     /// Makes a run that has not begun.
     pub fn new(settings: RunSettings, services: Arc<Services>) -> Arc<Run> {
+        // More than there are workers: not what a client asked for, but what lets runs take turns.
+        let workers = u32::try_from(settings.generation.pool.size()).unwrap_or(u32::MAX);
+        let many = workers.saturating_mul(SHORT_TASKS_PER_WORKER);
+        let tasks_max = settings.policy.tasks_max.filter(|few| *few > workers).map(|few| (few, many.max(few)));
         let datasets = (0..settings.plan.dataset_count()).map(|_| Mutex::default()).collect();
         let log = Arc::new(RunLog::new(settings.log_lines_max));
         Arc::new(Run {
@@ -173,7 +195,7 @@ impl Run {
             id: settings.id,
             generation: settings.generation,
             base_directory: settings.base_directory,
-            feed: Feed::new(usize::try_from(settings.events_max).unwrap_or(usize::MAX)),
+            feed: Feed::of_plan(usize::try_from(settings.events_max).unwrap_or(usize::MAX), Arc::clone(&settings.plan)),
             log,
             services,
             versions: settings.versions,
@@ -189,11 +211,16 @@ impl Run {
                 finished: None,
                 verdict: None,
                 backing_off: 0,
+                small_charge: None,
             }),
             plan: settings.plan,
             datasets,
+            has_uploads: !settings.uploads.is_empty(),
             uploads: Mutex::new(settings.uploads),
             wanted_outputs: settings.wanted_outputs,
+            small_bytes: AtomicU64::new(0),
+            has_aborts: AtomicBool::new(false),
+            tasks_max,
         })
     }
 
@@ -207,7 +234,7 @@ impl Run {
             }
             self.step_locked(&mut state, Event::Started { task, attempt, worker }, &mut actions)
         };
-        self.perform(actions, waited, Some(driver));
+        self.perform(&mut actions, waited, Some(driver));
         true
     }
 
@@ -229,11 +256,11 @@ impl Run {
     pub fn step(self: &Arc<Run>, event: Event, driver: Option<&Local<Job>>) {
         let mut actions = Vec::new();
         let waited = self.step_locked(&mut self.lock(), event, &mut actions);
-        self.perform(actions, waited, driver);
+        self.perform(&mut actions, waited, driver);
     }
 
     /// Does what follows from a step after which `waited` tasks fewer wait for their next attempt.
-    fn perform(self: &Arc<Run>, actions: Vec<Action>, waited: u32, driver: Option<&Local<Job>>) {
+    fn perform(self: &Arc<Run>, actions: &mut Vec<Action>, waited: u32, driver: Option<&Local<Job>>) {
         perform(self, actions, driver);
         if waited > 0 {
             self.generation.pool.backing_off_ended(waited as usize);
@@ -248,14 +275,36 @@ impl Run {
         if is_start && state.started.is_none() {
             state.started = Some(now);
         }
-        for action in actions.iter() {
+        self.follow(state, now, actions)
+    }
+
+    /// Does what is to be done with the actions of a step while the lock is held. Gives how many tasks fewer wait for their next
+    /// attempt now.
+    fn follow(self: &Arc<Run>, state: &mut State, now: Time, actions: &[Action]) -> u32 {
+        let tells_nodes = logging::tells_nodes();
+        let mut batch = self.feed.batch(self.services.clock.unix_us(now));
+        for action in actions {
             match action {
                 // Its end is told when the hooks have seen it: `usher`.
                 Action::Emit(Happening::RunFinished { .. }) => state.finished = Some(now),
-                Action::Emit(happening) => self.publish_happening(state, happening, now),
+                Action::Emit(
+                    happening @ (Happening::NodeStarted { .. }
+                    | Happening::NodeFinished { .. }
+                    | Happening::DatasetReleased { .. }),
+                ) if !tells_nodes => {
+                    self.note_ended(state, happening);
+                    batch.add_later(happening.clone());
+                }
+                Action::Emit(happening) => {
+                    if let Some(kind) = self.event_of(state, happening, now) {
+                        logging::event_of_run(&self.id, &kind);
+                        batch.add(kind);
+                    }
+                }
                 _ => {}
             }
         }
+        drop(batch);
         // One alarm at a time is enough: when it goes off, the engine is asked again.
         if let Some(deadline) = state.engine.next_deadline()
             && state.armed.is_none_or(|armed| deadline < armed || armed <= now)
@@ -271,7 +320,7 @@ impl Run {
         before.saturating_sub(state.backing_off)
     }
 
-    fn publish_happening(&self, state: &State, happening: &Happening, now: Time) {
+    fn event_of(&self, state: &State, happening: &Happening, now: Time) -> Option<EventKind> {
         match happening {
             Happening::DatasetLoaded { dataset, duration_us, .. } => {
                 self.note(*dataset, |facts| facts.load_us = i64::try_from(*duration_us).ok());
@@ -284,10 +333,7 @@ impl Run {
         self.note_ended(state, happening);
         let duration_us = state.started.map_or(0, |started| now.since(started));
         let facts = |dataset: DatasetId| self.facts(dataset);
-        if let Some(kind) = convert::happening(&self.plan, happening, &facts, duration_us, None) {
-            logging::event_of_run(&self.id, &kind);
-            self.feed.publish(self.services.clock.unix_us(now), kind);
-        }
+        convert::happening(&self.plan, happening, &facts, duration_us, None)
     }
 
     /// Has the store keep a node that ended, so that a crash of the daemon does not forget it.

@@ -8,13 +8,16 @@ use plugin_api::abi::{Failure, InputBlock, SharedBytes, failure_kind, format};
 use super::PROTOCOL;
 use crate::block::view::{View, ViewProblem};
 use crate::ipc::message::{BlockPlace, InputValue};
+use crate::ipc::ring::record::SmallBlock;
 
 /// All of them.
-pub(super) struct Inputs(Mutex<Vec<Slot>>);
+pub struct Inputs<'a>(Mutex<Vec<Slot<'a>>>);
 
 /// One of them.
-enum Slot {
+enum Slot<'a> {
     Absent,
+    /// In a record of the ring: copied out when it is asked for, as few ask twice.
+    Small(SmallBlock<'a>),
     /// Never asked for so far.
     Waiting {
         file: OwnedFd,
@@ -28,11 +31,17 @@ enum Slot {
     Broken(Failure),
 }
 
-impl Inputs {
-    pub(super) fn new(values: Vec<InputValue>, descriptors: Vec<OwnedFd>) -> Result<Inputs, Failure> {
+impl<'a> Inputs<'a> {
+    pub(super) fn new(values: Vec<InputValue>, descriptors: Vec<OwnedFd>) -> Result<Inputs<'a>, Failure> {
         let mut descriptors: Vec<_> = descriptors.into_iter().map(Some).collect();
-        let slots: Result<Vec<Slot>, Failure> = values.into_iter().map(|value| slot(value, &mut descriptors)).collect();
+        let slots: Result<Vec<Slot<'_>>, Failure> =
+            values.into_iter().map(|value| slot(value, &mut descriptors)).collect();
         Ok(Inputs(Mutex::new(slots?)))
+    }
+
+    /// Inputs that are small, or absent.
+    pub fn small(blocks: impl Iterator<Item = Option<SmallBlock<'a>>>) -> Inputs<'a> {
+        Inputs(Mutex::new(blocks.map(|block| block.map_or(Slot::Absent, Slot::Small)).collect()))
     }
 
     pub(super) fn get(&self, port: u32) -> Result<Option<InputBlock>, Failure> {
@@ -48,13 +57,16 @@ impl Inputs {
         }
         match slot {
             Slot::Absent | Slot::Waiting { .. } => Ok(None),
+            Slot::Small(block) => {
+                Ok(Some(InputBlock::new(block.payload.to_vec().into(), block.format.as_str(), block.metadata)))
+            }
             Slot::Ready(block) => Ok(Some(block.clone())),
             Slot::Broken(failure) => Err(failure.clone()),
         }
     }
 }
 
-fn slot(value: InputValue, descriptors: &mut [Option<OwnedFd>]) -> Result<Slot, Failure> {
+fn slot<'a>(value: InputValue, descriptors: &mut [Option<OwnedFd>]) -> Result<Slot<'a>, Failure> {
     let block = match value {
         InputValue::Absent => return Ok(Slot::Absent),
         InputValue::Json(json) => {

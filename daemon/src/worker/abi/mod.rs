@@ -3,6 +3,8 @@
 //! The thunks between this and the plugin's library are `plugin_api::abi`'s; here is only their safe trait, and one
 //! `unsafe` where memory is handed out.
 
+mod argument;
+mod expected;
 mod inputs;
 mod outputs;
 
@@ -10,9 +12,11 @@ use std::os::fd::OwnedFd;
 
 use plugin_api::abi::{CallHost, Failure, InputBlock, OutputBuffer, failure_kind};
 
-pub use self::outputs::{Chunk, Claims, Expected};
+pub use self::argument::{Argument, NodeArgument};
+pub use self::expected::Expected;
+pub use self::inputs::Inputs;
+pub use self::outputs::{Chunk, Claims, Made, Spare};
 
-use self::inputs::Inputs;
 use self::outputs::Outputs;
 use crate::block::layout::Format;
 use crate::ipc::message::{InputValue, TaskFailure};
@@ -52,14 +56,16 @@ pub trait LoadPartition: Sync {
 /// Around a call: what it is told and where its signs go.
 #[derive(Clone, Copy)]
 pub struct Setting<'a> {
-    /// The call's argument, JSON.
-    pub argument: &'a str,
+    /// The call's argument.
+    pub argument: Argument<'a>,
     /// The task.
     pub token: u64,
     /// Its page.
     pub page: &'a WorkerPage,
     /// Who grants memory.
     pub reserve: &'a dyn Reserve,
+    /// Memory of earlier calls, to be used again.
+    pub spare: &'a Spare,
     /// Who saves chunks, if any port has some.
     pub chunks: Option<&'a dyn SaveChunk>,
     /// Who loads partitions, if any input has some.
@@ -68,23 +74,40 @@ pub struct Setting<'a> {
     pub is_inner: bool,
 }
 
+impl<'a> Setting<'a> {
+    /// That of a call of its own, which has neither chunks nor partitions.
+    pub fn new(
+        argument: Argument<'a>,
+        token: u64,
+        page: &'a WorkerPage,
+        reserve: &'a dyn Reserve,
+        spare: &'a Spare,
+    ) -> Setting<'a> {
+        Setting { argument, token, page, reserve, spare, chunks: None, partitions: None, is_inner: false }
+    }
+}
+
 /// One call, while it lasts. Its mappings go with it, but for what the plugin keeps.
 pub struct CallState<'a> {
     setting: Setting<'a>,
-    inputs: Inputs,
+    inputs: Inputs<'a>,
     outputs: Outputs<'a>,
 }
 
 impl<'a> CallState<'a> {
-    /// A call about to begin.
+    /// A call about to begin, as a message asks for it.
     pub fn new(
         setting: Setting<'a>,
         inputs: Vec<InputValue>,
         descriptors: Vec<OwnedFd>,
-        expected: Expected,
+        expected: Expected<'a>,
     ) -> Result<CallState<'a>, Failure> {
-        let inputs = Inputs::new(inputs, descriptors)?;
-        Ok(CallState { inputs, outputs: Outputs::new(expected, setting.token, setting.reserve), setting })
+        Ok(CallState::with(setting, Inputs::new(inputs, descriptors)?, expected))
+    }
+
+    /// A call about to begin.
+    pub fn with(setting: Setting<'a>, inputs: Inputs<'a>, expected: Expected<'a>) -> CallState<'a> {
+        CallState { inputs, outputs: Outputs::new(expected, setting), setting }
     }
 
     /// Takes what was committed to a port that is given in chunks, as the input of another call.
@@ -100,14 +123,14 @@ impl<'a> CallState<'a> {
     }
 
     /// What the call has made; a failure if that is not what was expected of it.
-    pub fn finish(self) -> Result<Claims, Failure> {
+    pub fn finish(self) -> Result<Made, Failure> {
         self.outputs.finish()
     }
 }
 
 impl CallHost for CallState<'_> {
     fn argument(&self) -> &str {
-        self.setting.argument
+        self.setting.argument.json()
     }
 
     fn input(&self, port: u32) -> Result<Option<InputBlock>, Failure> {
@@ -182,7 +205,7 @@ pub fn entry<'a, T>(plugin: &Plugin, what: &str, entries: &'a [T], index: u32) -
 }
 
 /// Checks that server and plugin speak of the same outputs.
-pub fn agree(expected: &Expected, count: u32) -> Result<(), Failure> {
+pub fn agree(expected: &Expected<'_>, count: u32) -> Result<(), Failure> {
     if expected.count() == count as usize {
         return Ok(());
     }

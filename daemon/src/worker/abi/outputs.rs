@@ -4,70 +4,22 @@
 //! From 1 MiB on the server is asked first. Memory that was handed out stays out of use until the call is over, so a
 //! plugin that writes after its commit faults (shared memory) or writes to nobody (heap), and harms no other data.
 
-use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use plugin_api::abi::{Failure, OutputBuffer, failure_kind};
+use plugin_api::abi::{Failure, OutputBuffer};
 
-use super::Reserve;
+use super::{Expected, Setting};
 use crate::block::build::{Builder, Finished};
 use crate::block::layout::{Format, INLINE_BELOW};
 use crate::ipc::message::{BlockClaim, BlockPlace, BlockReference, InputValue};
+use crate::ipc::ring::record::{Record, SmallBlock};
 use crate::sys::map::Guard;
 
 /// From this size on the server is asked before memory is taken.
 const RESERVE_FROM: u64 = 1 << 20;
 /// Larger metadata do not travel inline.
 const INLINE_METADATA_MAX: usize = 8 * 1024;
-
-/// What a call is expected to make.
-#[derive(Clone, Debug)]
-pub struct Expected {
-    of: String,
-    ports: Vec<String>,
-    all: bool,
-    /// Ports that are given chunk by chunk, and left with nothing at the end.
-    in_chunks: Vec<u32>,
-}
-
-impl Expected {
-    /// One output for each of these ports, by `of` (a node `a::b`, say).
-    pub fn all_of(of: String, ports: Vec<String>) -> Expected {
-        Expected { of, ports, all: true, in_chunks: Vec::new() }
-    }
-
-    /// Any of so many ports.
-    pub fn any_of(of: String, count: usize) -> Expected {
-        let ports = (0..count).map(|index| index.to_string()).collect();
-        Expected { of, ports, all: false, in_chunks: Vec::new() }
-    }
-
-    /// The same, but these ports are given chunk by chunk.
-    #[must_use]
-    pub fn with_chunks(mut self, ports: impl IntoIterator<Item = u32>) -> Expected {
-        self.in_chunks.extend(ports);
-        self
-    }
-
-    /// Who makes it.
-    pub fn of(&self) -> &str {
-        &self.of
-    }
-
-    /// How many ports there are.
-    pub fn count(&self) -> usize {
-        self.ports.len()
-    }
-
-    fn name(&self, port: u32) -> Option<&str> {
-        self.ports.get(port as usize).map(String::as_str)
-    }
-
-    fn failure(&self, text: std::fmt::Arguments<'_>) -> Failure {
-        Failure::new(failure_kind::OUTPUT, format!("{}: {text}", self.of))
-    }
-}
 
 /// What a call has made, ready to be told.
 #[derive(Debug, Default)]
@@ -80,19 +32,43 @@ pub struct Claims {
     pub guards: Vec<Guard>,
 }
 
+/// All that a call has made, by port. Few of either kind, so they are looked for one by one.
+pub struct Made {
+    committed: Vec<(u32, Committed)>,
+    guards: Vec<Guard>,
+}
+
+/// Small buffers of calls that are over, for calls to come.
+#[derive(Default)]
+pub struct Spare(Mutex<Vec<Heap>>);
+
+impl Spare {
+    /// More than these are given back.
+    const HEAPS_MAX: usize = 8;
+
+    fn take(&self) -> Heap {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_else(Heap::new)
+    }
+
+    fn give(&self, heaps: impl Iterator<Item = Heap>) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = Spare::HEAPS_MAX.saturating_sub(spare.len());
+        spare.extend(heaps.take(room));
+    }
+}
+
 /// All of a call's outputs.
 pub(super) struct Outputs<'a> {
-    expected: Expected,
-    token: u64,
-    reserve: &'a dyn Reserve,
+    expected: Expected<'a>,
+    setting: Setting<'a>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     last_id: u64,
-    buffers: HashMap<u64, Buffer>,
-    committed: BTreeMap<u32, Committed>,
+    buffers: Vec<(u64, Buffer)>,
+    committed: Vec<(u32, Committed)>,
     /// Granted to buffers that are no more.
     spare: u64,
     /// Memory that was handed out and must not be used for anything else.
@@ -116,24 +92,37 @@ enum Memory {
 struct Heap {
     bytes: Vec<u8>,
     start: usize,
+    /// How much of it was handed out; zero when it was.
+    length: usize,
 }
 
 impl Heap {
     const SIZE: usize = INLINE_BELOW;
     const ALIGNMENT: usize = 64;
+    /// No less is handed out.
+    const LEAST: usize = 256;
 
     fn new() -> Heap {
         let bytes = vec![0; Heap::SIZE + Heap::ALIGNMENT];
         let start = bytes.as_ptr().align_offset(Heap::ALIGNMENT).min(Heap::ALIGNMENT);
-        Heap { bytes, start }
+        Heap { bytes, start, length: 0 }
+    }
+
+    /// Makes room for `capacity` bytes; what is new is zero, whatever it held for an earlier call.
+    fn extend(&mut self, capacity: usize) {
+        let length = capacity.max(Heap::LEAST).next_multiple_of(Heap::ALIGNMENT).min(Heap::SIZE);
+        if length > self.length {
+            self.bytes[self.start + self.length..self.start + length].fill(0);
+            self.length = length;
+        }
     }
 
     fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.start..self.start + Heap::SIZE]
+        &self.bytes[self.start..self.start + self.length]
     }
 
     fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.start + Heap::SIZE]
+        &mut self.bytes[self.start..self.start + self.length]
     }
 }
 
@@ -148,7 +137,7 @@ struct Committed {
 }
 
 enum CommittedBytes {
-    Inline { payload: Vec<u8>, metadata: String },
+    Inline(Vec<u8>),
     File { file: OwnedFd, size: u64 },
 }
 
@@ -164,7 +153,7 @@ impl Chunk {
     /// How large it is as a block.
     pub fn size(&self) -> u64 {
         match &self.0.bytes {
-            CommittedBytes::Inline { payload, .. } => payload.len() as u64,
+            CommittedBytes::Inline(payload) => payload.len() as u64,
             CommittedBytes::File { size, .. } => *size,
         }
     }
@@ -173,9 +162,9 @@ impl Chunk {
     pub fn claim(&self, port: u32) -> (BlockClaim, Option<&OwnedFd>) {
         let format = self.0.format.to_string();
         match &self.0.bytes {
-            CommittedBytes::Inline { payload, metadata } => {
+            CommittedBytes::Inline(payload) => {
                 let place = BlockPlace::Inline(payload.clone());
-                (BlockClaim { port, format, metadata: metadata.clone(), place }, None)
+                (BlockClaim { port, format, metadata: self.0.metadata.clone(), place }, None)
             }
             CommittedBytes::File { file, size } => {
                 let place = BlockPlace::Memfd { descriptor: 0, size: *size };
@@ -186,31 +175,29 @@ impl Chunk {
 
     /// The chunk as the input of another call, and the file that it names, if it names one.
     pub fn into_input(self) -> (InputValue, Vec<OwnedFd>) {
-        let format = self.0.format.to_string();
-        let (metadata, place, files) = match self.0.bytes {
-            CommittedBytes::Inline { payload, metadata } => (metadata, BlockPlace::Inline(payload), Vec::new()),
-            CommittedBytes::File { file, size } => {
-                (self.0.metadata, BlockPlace::Memfd { descriptor: 0, size }, vec![file])
-            }
+        let Committed { format, bytes, metadata, .. } = self.0;
+        let (place, files) = match bytes {
+            CommittedBytes::Inline(payload) => (BlockPlace::Inline(payload), Vec::new()),
+            CommittedBytes::File { file, size } => (BlockPlace::Memfd { descriptor: 0, size }, vec![file]),
         };
-        (InputValue::Block(BlockReference { id: 0, format, metadata, place }), files)
+        (InputValue::Block(BlockReference { id: 0, format: format.to_string(), metadata, place }), files)
     }
 }
 
 impl<'a> Outputs<'a> {
-    pub(super) fn new(expected: Expected, token: u64, reserve: &'a dyn Reserve) -> Outputs<'a> {
-        Outputs { expected, token, reserve, state: Mutex::default() }
+    pub(super) fn new(expected: Expected<'a>, setting: Setting<'a>) -> Outputs<'a> {
+        Outputs { expected, setting, state: Mutex::default() }
     }
 
     pub(super) fn allocate(&self, port: u32, capacity: u64) -> Result<OutputBuffer, Failure> {
         let name = self.expected.name(port).ok_or_else(|| {
-            let ports = self.expected.ports.join(", ");
+            let ports = self.expected.names().collect::<Vec<_>>().join(", ");
             let count = self.expected.count();
             self.expected
                 .failure(format_args!("it filled output port number {port}, expected one of {count} ports ({ports})"))
         })?;
         let mut state = self.state();
-        if state.committed.contains_key(&port) {
+        if state.is_committed(port) {
             return Err(self.twice(name));
         }
         let (memory, granted) = self.memory(&mut state, name, capacity)?;
@@ -218,17 +205,18 @@ impl<'a> Outputs<'a> {
         let id = state.last_id;
         let mut buffer = Buffer { port, memory, granted };
         let handed_out = hand_out(&mut buffer, id);
-        state.buffers.insert(id, buffer);
+        state.buffers.push((id, buffer));
         Ok(handed_out)
     }
 
     pub(super) fn grow(&self, id: u64, capacity: u64) -> Result<OutputBuffer, Failure> {
         let mut state = self.state();
-        let Buffer { port, memory, granted } = state.buffers.remove(&id).ok_or_else(|| self.unknown(id))?;
+        let Buffer { port, memory, granted } = state.take(id).ok_or_else(|| self.unknown(id))?;
         let name = self.expected.name(port).unwrap_or_default().to_owned();
         let mut buffer = match memory {
             // Room enough already.
-            Memory::Heap(heap) if capacity < INLINE_BELOW as u64 => {
+            Memory::Heap(mut heap) if capacity < INLINE_BELOW as u64 => {
+                heap.extend(usize::try_from(capacity).unwrap_or(Heap::SIZE));
                 Buffer { port, memory: Memory::Heap(heap), granted }
             }
             Memory::Heap(heap) => {
@@ -245,23 +233,23 @@ impl<'a> Outputs<'a> {
             }
         };
         let handed_out = hand_out(&mut buffer, id);
-        state.buffers.insert(id, buffer);
+        state.buffers.push((id, buffer));
         Ok(handed_out)
     }
 
     pub(super) fn discard(&self, id: u64) {
         let mut state = self.state();
-        if let Some(buffer) = state.buffers.remove(&id) {
+        if let Some(buffer) = state.take(id) {
             state.retire(buffer);
         }
     }
 
     pub(super) fn commit(&self, id: u64, length: u64, format: &str, metadata: &str) -> Result<(), Failure> {
         let mut state = self.state();
-        let buffer = state.buffers.remove(&id).ok_or_else(|| self.unknown(id))?;
+        let buffer = state.take(id).ok_or_else(|| self.unknown(id))?;
         let port = buffer.port;
         let name = self.expected.name(port).unwrap_or_default();
-        if state.committed.contains_key(&port) {
+        if state.is_committed(port) {
             state.retire(buffer);
             return Err(self.twice(name));
         }
@@ -283,7 +271,7 @@ impl<'a> Outputs<'a> {
         let bytes = if length_here < INLINE_BELOW && metadata.len() <= INLINE_METADATA_MAX {
             let payload = buffer.copy(length_here);
             state.retire(buffer);
-            CommittedBytes::Inline { payload, metadata: metadata.to_owned() }
+            CommittedBytes::Inline(payload)
         } else {
             let builder = match buffer.memory {
                 Memory::Shared(builder) => builder,
@@ -302,7 +290,7 @@ impl<'a> Outputs<'a> {
             state.guards.push(guard);
             CommittedBytes::File { file, size }
         };
-        state.committed.insert(port, Committed { format, bytes, metadata: metadata.to_owned(), charged });
+        state.commit(port, Committed { format, bytes, metadata: metadata.to_owned(), charged });
         Ok(())
     }
 
@@ -310,35 +298,35 @@ impl<'a> Outputs<'a> {
     pub(super) fn put(&self, port: u32, bytes: &[u8], format: Format, metadata: &str) -> Result<(), Failure> {
         let mut state = self.state();
         let name = self.expected.name(port).unwrap_or("?");
-        let metadata = metadata.to_owned();
         let (kept, charged) = if bytes.len() < INLINE_BELOW {
-            (CommittedBytes::Inline { payload: bytes.to_vec(), metadata: metadata.clone() }, 0)
+            (CommittedBytes::Inline(bytes.to_vec()), 0)
         } else {
             let length = bytes.len() as u64;
             let granted = self.grant(&mut state, name, 0, length)?;
             let builder = Builder::new(length).map_err(|problem| self.no_memory(name, length, &problem))?;
             builder.write(0, bytes);
             let Finished { file, size, guard } = builder
-                .finish(length, format, &metadata)
+                .finish(length, format, metadata)
                 .map_err(|problem| self.expected.failure(format_args!("output port `{name}`: {problem}")))?;
             state.guards.push(guard);
             (CommittedBytes::File { file, size }, granted)
         };
-        state.committed.insert(port, Committed { format, bytes: kept, metadata, charged });
+        state.commit(port, Committed { format, bytes: kept, metadata: metadata.to_owned(), charged });
         Ok(())
     }
 
     /// Takes what was committed to a port that is given in chunks; the port is free for the next one.
     pub(super) fn take(&self, port: u32) -> Result<Chunk, Failure> {
         let name = self.expected.name(port).unwrap_or("?");
-        if !self.expected.in_chunks.contains(&port) {
+        if !self.expected.in_chunks().contains(&port) {
             let text = format_args!("output port `{name}` was given in chunks, and is to be given whole");
             return Err(self.expected.failure(text));
         }
         let mut state = self.state();
-        let chunk = state.committed.remove(&port).ok_or_else(|| {
+        let place = state.committed.iter().position(|(other, _)| *other == port).ok_or_else(|| {
             self.expected.failure(format_args!("a chunk of output port `{name}` was given before it was committed"))
         })?;
+        let (_, chunk) = state.committed.remove(place);
         state.forget_old();
         Ok(Chunk(chunk))
     }
@@ -350,49 +338,50 @@ impl<'a> Outputs<'a> {
     }
 
     /// The reckoning: every output that was expected must be there.
-    pub(super) fn finish(self) -> Result<Claims, Failure> {
+    pub(super) fn finish(self) -> Result<Made, Failure> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if self.expected.all {
-            let missing: Vec<_> = (0..)
-                .zip(&self.expected.ports)
-                .filter(|(port, _)| !state.committed.contains_key(port) && !self.expected.in_chunks.contains(port))
-                .map(|(_, name)| format!("`{name}`"))
-                .collect();
-            if !missing.is_empty() {
-                let (expected, got) = (self.expected.count(), state.committed.len());
-                return Err(self
-                    .expected
-                    .failure(format_args!(
-                        "it ended without filling output {}; expected {expected} outputs, got {got}",
-                        missing.join(", ")
-                    ))
-                    .with_hint("every output port must be filled, by a value that is returned or by a buffer that is committed"));
-            }
-        }
-        if let Some(port) = self.expected.in_chunks.iter().find(|port| state.committed.contains_key(port)) {
+        // The call is over: nobody may write there any more.
+        let unfinished = state.buffers.into_iter().filter_map(|(_, buffer)| match buffer.memory {
+            Memory::Heap(heap) => Some(heap),
+            Memory::Shared(_) => None,
+        });
+        self.setting.spare.give(state.retired.into_iter().chain(unfinished));
+        // Each port is committed at most once, so as many as there are ports are all.
+        let in_chunks = self.expected.in_chunks();
+        if let Some(port) = in_chunks.iter().find(|port| state.committed.iter().any(|(other, _)| other == *port)) {
             let name = self.expected.name(*port).unwrap_or("?");
             let text = format_args!("output port `{name}` was given whole, and is to be given in chunks");
             return Err(self.expected.failure(text));
         }
-        let mut made = Claims { guards: state.guards, ..Claims::default() };
-        for (port, Committed { format, bytes, .. }) in state.committed {
-            let (metadata, place) = match bytes {
-                CommittedBytes::Inline { payload, metadata } => (metadata, BlockPlace::Inline(payload)),
-                CommittedBytes::File { file, size } => {
-                    made.files.push(file);
-                    // There are fewer files than ports, and ports are counted in u32.
-                    (String::new(), BlockPlace::Memfd { descriptor: made.files.len() as u32 - 1, size })
-                }
-            };
-            made.claims.push(BlockClaim { port, format: format.to_string(), metadata, place });
+        if self.expected.wants_all() && state.committed.len() + in_chunks.len() < self.expected.count() {
+            let committed =
+                |port: u32| in_chunks.contains(&port) || state.committed.iter().any(|(other, _)| *other == port);
+            let missing: Vec<_> = (0..)
+                .zip(self.expected.names())
+                .filter(|(port, _)| !committed(*port))
+                .map(|(_, name)| format!("`{name}`"))
+                .collect();
+            let (expected, got) = (self.expected.count(), state.committed.len());
+            return Err(self
+                .expected
+                .failure(format_args!(
+                    "it ended without filling output {}; expected {expected} outputs, got {got}",
+                    missing.join(", ")
+                ))
+                .with_hint(
+                    "every output port must be filled, by a value that is returned or by a buffer that is committed",
+                ));
         }
-        Ok(made)
+        Ok(Made { committed: state.committed, guards: state.guards })
     }
 
     /// Memory for so many bytes, and what was granted for it.
     fn memory(&self, state: &mut State, name: &str, capacity: u64) -> Result<(Memory, u64), Failure> {
         if capacity < INLINE_BELOW as u64 {
-            return Ok((Memory::Heap(Heap::new()), 0));
+            let mut heap = self.setting.spare.take();
+            heap.length = 0;
+            heap.extend(usize::try_from(capacity).unwrap_or(Heap::SIZE));
+            return Ok((Memory::Heap(heap), 0));
         }
         let granted = self.grant(state, name, 0, capacity)?;
         let builder = Builder::new(capacity).map_err(|problem| self.no_memory(name, capacity, &problem))?;
@@ -408,7 +397,7 @@ impl<'a> Outputs<'a> {
         let from_spare = missing.min(state.spare);
         state.spare -= from_spare;
         if missing > from_spare {
-            self.reserve.reserve(self.token, missing - from_spare).map_err(|reason| {
+            self.setting.reserve.reserve(self.setting.token, missing - from_spare).map_err(|reason| {
                 self.expected
                     .failure(format_args!("output port `{name}` needs {capacity} bytes of shared memory: {reason}"))
                     .with_hint(
@@ -440,7 +429,39 @@ impl<'a> Outputs<'a> {
     }
 }
 
+impl Made {
+    /// As claims for a message.
+    pub fn into_claims(self) -> Claims {
+        let mut made = Claims { guards: self.guards, ..Claims::default() };
+        for (port, Committed { format, bytes, metadata, .. }) in self.committed {
+            let (metadata, place) = match bytes {
+                CommittedBytes::Inline(payload) => (metadata, BlockPlace::Inline(payload)),
+                CommittedBytes::File { file, size } => {
+                    made.files.push(file);
+                    // There are fewer files than ports, and ports are counted in u32.
+                    (String::new(), BlockPlace::Memfd { descriptor: made.files.len() as u32 - 1, size })
+                }
+            };
+            made.claims.push(BlockClaim { port, format: format.to_string(), metadata, place });
+        }
+        made
+    }
+
+    /// Adds all of it to an answer; false if it does not fit there.
+    pub fn write(&self, answer: &mut Record) -> bool {
+        self.committed.iter().all(|(port, Committed { format, bytes, metadata, .. })| match bytes {
+            CommittedBytes::Inline(payload) => answer.output(*port, SmallBlock { format: *format, metadata, payload }),
+            CommittedBytes::File { .. } => false,
+        })
+    }
+}
+
 impl State {
+    fn take(&mut self, id: u64) -> Option<Buffer> {
+        let place = self.buffers.iter().position(|(other, _)| *other == id)?;
+        Some(self.buffers.swap_remove(place).1)
+    }
+
     /// As many buffers of the past as are kept out of use where there may be any number: a late writer is quick or never.
     const KEPT_MAX: usize = 64;
 
@@ -448,6 +469,15 @@ impl State {
     fn forget_old(&mut self) {
         self.guards.drain(..self.guards.len().saturating_sub(State::KEPT_MAX));
         self.retired.drain(..self.retired.len().saturating_sub(State::KEPT_MAX));
+    }
+
+    fn commit(&mut self, port: u32, committed: Committed) {
+        let place = self.committed.partition_point(|(other, _)| *other < port);
+        self.committed.insert(place, (port, committed));
+    }
+
+    fn is_committed(&self, port: u32) -> bool {
+        self.committed.iter().any(|(other, _)| *other == port)
     }
 
     /// Keeps the addresses of a buffer out of use until the call is over; its memory goes, unless it is little.
@@ -463,7 +493,7 @@ impl State {
 impl Buffer {
     fn capacity(&self) -> u64 {
         match &self.memory {
-            Memory::Heap(_) => Heap::SIZE as u64,
+            Memory::Heap(heap) => heap.length as u64,
             Memory::Shared(builder) => builder.capacity(),
         }
     }
@@ -480,7 +510,7 @@ impl Buffer {
 /// The memory of a buffer, for the plugin.
 fn hand_out(buffer: &mut Buffer, id: u64) -> OutputBuffer {
     let (pointer, capacity) = match &mut buffer.memory {
-        Memory::Heap(heap) => (heap.as_mut_slice().as_mut_ptr(), Heap::SIZE),
+        Memory::Heap(heap) => (heap.as_mut_slice().as_mut_ptr(), heap.length),
         // A mapping of that size exists, so it fits into usize.
         Memory::Shared(builder) => (builder.payload(), usize::try_from(builder.capacity()).unwrap_or(0)),
     };

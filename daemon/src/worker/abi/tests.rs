@@ -35,15 +35,8 @@ fn with_call<R>(
     page.begin(7);
     let bank = Bank { limit, asked: Mutex::default() };
     let expected = Expected::all_of("node `p::n`".to_owned(), vec!["left".to_owned(), "right".to_owned()]);
-    let setting = Setting {
-        argument: "{}",
-        token: 7,
-        page: &page,
-        reserve: &bank,
-        chunks: None,
-        partitions: None,
-        is_inner: false,
-    };
+    let spare = Spare::default();
+    let setting = Setting::new(Argument::Given("{}"), 7, &page, &bank, &spare);
     let result = body(CallState::new(setting, inputs, files, expected).unwrap());
     (result, bank.asked.into_inner().unwrap())
 }
@@ -80,7 +73,7 @@ fn small_outputs_travel_inline_and_large_ones_in_files_of_their_own() {
     let claims = call(|state| {
         fill(&state, 0, 4095);
         fill(&state, 1, 4096);
-        state.finish().unwrap()
+        state.finish().unwrap().into_claims()
     });
     assert!(matches!(&claims.claims[0].place, BlockPlace::Inline(payload) if payload.len() == 4095));
     assert!(matches!(claims.claims[1].place, BlockPlace::Memfd { descriptor: 0, size: 4160 }));
@@ -95,7 +88,7 @@ fn little_data_in_a_large_buffer_and_under_much_metadata() {
         state.commit(buffer.id(), 10, "text", "{}").unwrap();
         let buffer = state.allocate(1, 10).unwrap();
         state.commit(buffer.id(), 10, "text", &"m".repeat(100_000)).unwrap();
-        state.finish().unwrap()
+        state.finish().unwrap().into_claims()
     });
     let blocks = adopt(claims);
     assert!(blocks[0].inode().is_none() && blocks[0].metadata() == "{}");
@@ -117,7 +110,7 @@ fn growing_goes_from_heap_to_shared_memory_and_asks_for_what_is_missing() {
         let buffer = state.allocate(1, 4 << 20).unwrap();
         state.commit(buffer.id(), 4 << 20, "bytes", "").unwrap();
         fill(&state, 0, 0);
-        assert_eq!(state.finish().unwrap().claims.len(), 2);
+        assert_eq!(state.finish().unwrap().into_claims().claims.len(), 2);
     });
     assert_eq!(asked, [2 << 20, 1 << 20, 1 << 20]);
 }
@@ -141,7 +134,7 @@ fn missing_surplus_and_repeated_outputs_are_named() {
         fill(&state, 0, 10);
         let failure = state.allocate(0, 10).unwrap_err();
         assert!(failure.message.contains("`left` was filled twice"), "{failure}");
-        let failure = state.finish().unwrap_err();
+        let failure = state.finish().err().unwrap();
         assert_eq!(failure.message, "node `p::n`: it ended without filling output `right`; expected 2 outputs, got 1");
     });
     call(|state| {
@@ -173,7 +166,7 @@ fn inputs_are_mapped_when_asked_for_and_are_the_very_pages() {
     let claims = call(|state| {
         fill(&state, 0, 100_000);
         fill(&state, 1, 5);
-        state.finish().unwrap()
+        state.finish().unwrap().into_claims()
     });
     let blocks = adopt(claims);
     let mut borrowed = Vec::new();
@@ -232,20 +225,13 @@ fn cancelling_and_progress_go_through_the_page() {
     let (page, file) = WorkerPage::create().unwrap();
     let server = WorkerPage::open(&file).unwrap();
     page.begin(7);
-    let setting = Setting {
-        argument: "{}",
-        token: 7,
-        page: &page,
-        reserve: &Granted,
-        chunks: None,
-        partitions: None,
-        is_inner: false,
-    };
+    let spare = Spare::default();
+    let setting = Setting::new(Argument::Given("{}"), 7, &page, &Granted, &spare);
     let state = CallState::new(setting, Vec::new(), Vec::new(), Expected::any_of(String::new(), 0)).unwrap();
     state.progress(1, 4);
     assert_eq!(server.progress(), Some((1, 4)));
     assert!(!state.is_cancelled());
     server.cancel(7);
     assert!(state.is_cancelled());
-    assert_eq!(state.finish().unwrap().claims.len(), 0);
+    assert_eq!(state.finish().unwrap().into_claims().claims.len(), 0);
 }

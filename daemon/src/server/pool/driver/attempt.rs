@@ -1,31 +1,31 @@
-//! One job, top to bottom: may it begin, hooks, message, conversation, adoption, hooks, and the engine is told.
+//! One task, before it goes out and after it has ended: hooks, the request, and what the worker claims to have made.
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
-use engine::event::Event;
 use engine::failure::{Failure, FailureKind};
 use engine::id::DatasetId;
 use engine::plan::TaskKind;
 
+use super::Driver;
 use super::chunks::ChunkDesk;
-use super::conversation::Topic;
 use super::failure::Subject;
+use super::flight::Flight;
 use super::request::Work;
-use super::{Driver, Job, Local};
 use crate::block::Block;
 use crate::block::adopt::ClaimedBlock;
-use crate::ipc::channel::ChannelError;
-use crate::ipc::client::{Input, TaskRequest};
+use crate::ipc::client::Input;
 use crate::ipc::message::SavedChunks;
+use crate::ipc::ring::record;
 use crate::server::budget::{Allowance, Charge};
 use crate::server::hooks::HookEventName;
 use crate::server::json::JsonObject;
-use crate::server::residents::{Entered, Share};
-use crate::server::runs::{Keep, Origin};
+use crate::server::pool::Job;
+use crate::server::residents::Share;
+use crate::server::runs::{Keep, Made};
 
 /// An output that was checked, and the dataset it is bound to.
+#[derive(Debug)]
 pub struct Output {
     /// The output port.
     pub port: usize,
@@ -33,11 +33,12 @@ pub struct Output {
     pub dataset: Option<DatasetId>,
     /// The bytes.
     pub block: Block,
-    charge: Charge,
+    /// Nothing for a small one, which is charged with others of its run.
+    charge: Option<Charge>,
 }
 
 /// What hooks are shown of a task: its blocks and its times.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Shown {
     /// The blocks it reads, with their input ports.
     pub inputs: Vec<(usize, Block)>,
@@ -49,114 +50,38 @@ pub struct Shown {
     pub saved: Vec<(DatasetId, SavedChunks)>,
 }
 
+/// Why what a worker claims to have made is not taken.
+pub enum Refused {
+    /// It lies: as it stands after "the worker broke the protocol".
+    Lie(String),
+    /// It is true, and cannot be kept.
+    Failure(Failure),
+}
+
 impl Driver {
-    /// Carries out a job and tells its run how it ended.
-    pub fn attempt(&mut self, job: Job, local: &Local<Job>) {
-        // One that waits for another run's load is not begun: it holds no worker, and its run can take it back.
-        let Entered::Begin(job, share) = self.shared.services.residents.enter(job) else {
-            self.shared.services.budget.job_ended(&self.shared.party);
-            return;
-        };
-        let Job { task, attempt, .. } = job;
-        let worker = self.number;
-        // First the slot, then the engine: an abort is ordered only after the engine has heard of the beginning.
-        self.slot().begin(&job.run, task, attempt);
-        if job.run.begin(task, attempt, worker, local) {
-            let services = &self.shared.services;
-            let bell = Arc::clone(self.slot().bell());
-            let mut allowance = Allowance::new(Arc::clone(&services.budget), Arc::clone(&self.shared.party), bell);
-            let result = self.carry_out(&job, share, &mut allowance);
-            self.slot().end();
-            let event = match result {
-                Ok(()) => Event::Finished { task, attempt, worker },
-                Err(failure) => Event::Failed { task, attempt, worker, failure: Box::new(failure) },
-            };
-            job.run.step(event, Some(local));
-        } else {
-            self.slot().end();
-            // Given back before the job is counted as ended, as whatever follows from its end.
-            drop(share);
-        }
-        // After everything that follows from the end: what it released, and what it made ready.
-        self.shared.services.budget.job_ended(&self.shared.party);
+    /// Whether tasks of this run go out one by one because a hook wants to see each before it begins.
+    pub fn goes_alone(job: &Job) -> bool {
+        let hooks = &job.run.generation.hooks;
+        [HookEventName::BeforeNodeRun, HookEventName::BeforeDatasetLoaded, HookEventName::BeforeDatasetSaved]
+            .into_iter()
+            .any(|event| hooks.wants(event))
     }
 
-    fn carry_out(&mut self, job: &Job, share: Share, allowance: &mut Allowance) -> Result<(), Failure> {
-        let run = &job.run;
-        if let (Share::There(lease), Some(TaskKind::Load(dataset))) = (&share, run.plan.task(job.task)) {
-            run.hold(dataset, lease.block(), Keep::Lease(lease.clone()));
-            return Ok(());
-        }
-        let Some(work) = run.plan.task(job.task).and_then(|kind| Work::of(run, kind)) else {
-            let message = format!("task {} is not in the plan; this is a mistake in dagd", job.task);
-            return Err(Failure::new(FailureKind::Protocol, message));
-        };
-        let subject = work.subject(self.number);
-        let hooks = &run.generation.hooks;
-        let [_, after, _] = work.events();
-        let mut shown = Shown::default();
-        shown.times_us.0 = self.shared.services.clock.unix_us_now();
-        let mut share = share;
-        let result = self.execute(job, &work, &subject, allowance, &mut shown);
-        shown.times_us.1 = self.shared.services.clock.unix_us_now();
-        let result = result.and_then(|outputs| {
-            if hooks.wants(after) {
-                let describe = |event: &mut JsonObject| work.describe_end(event, run, self.number, &shown, &outputs);
-                hooks.call(after, Some(run), describe, &mut work.blocks_at_end(&shown, &outputs))?;
-            }
-            Ok(outputs)
-        });
-        match result {
-            Ok(outputs) => {
-                for Output { dataset, block, charge, .. } in outputs {
-                    let Some(dataset) = dataset else { continue };
-                    let keep = match share.take_loading() {
-                        Some(loading) => Keep::Lease(loading.finish(block.clone(), charge)),
-                        None => Keep::Charge(charge),
-                    };
-                    run.hold(dataset, block, keep);
-                }
-                for (dataset, SavedChunks { chunks, bytes, .. }) in shown.saved {
-                    run.note_chunks(dataset, chunks, bytes);
-                }
-                Ok(())
-            }
-            Err(failure) => {
-                let failure = run.redacted(failure);
-                // A save within a call is told as one.
-                let save = shown.unsaved.and_then(|dataset| Work::of(run, TaskKind::Save(dataset)));
-                let work = save.as_ref().unwrap_or(&work);
-                let [_, _, error] = work.events();
-                // A hook that refused the task has spoken already, and a task that was told to stop did not err.
-                if hooks.wants(error) && !matches!(failure.kind, FailureKind::Hook | FailureKind::Cancelled) {
-                    let describe =
-                        |event: &mut JsonObject| work.describe_error(event, run, self.number, &shown, &failure);
-                    let told = hooks.call(error, Some(run), describe, &mut work.blocks_at_error(&shown));
-                    if let Err(second) = told {
-                        // The task has failed already; that a hook failed over it must not hide why.
-                        log::warn!("{}: {second}", run.id);
-                    }
-                }
-                Err(failure)
-            }
-        }
-    }
-
-    fn execute(
-        &mut self,
+    /// Gives the inputs of a task, after the hooks that may change them.
+    pub fn prepare(
+        &self,
         job: &Job,
         work: &Work<'_>,
         subject: &Subject,
-        allowance: &mut Allowance,
         shown: &mut Shown,
-    ) -> Result<Vec<Output>, Failure> {
+    ) -> Result<Vec<Input>, Failure> {
         let run = &job.run;
-        self.ensure_worker().map_err(|reason| subject.no_worker(reason))?;
         let mut inputs = work.inputs(run, subject)?;
         let hooks = &run.generation.hooks;
         let [before, after, error] = work.events();
         if [before, after, error].into_iter().any(|event| hooks.wants(event)) {
             shown.inputs = blocks_of(&inputs);
+            shown.times_us.0 = self.shared.services.clock.unix_us_now();
         }
         if hooks.wants(before) {
             let mut blocks: Vec<Input> = shown.inputs.iter().map(|(_, block)| Input::Block(block.clone())).collect();
@@ -173,131 +98,188 @@ impl Driver {
         if let (Work::Save(..), Some(Input::Block(block))) = (work, inputs.first()) {
             work.check_schema(run, block, subject)?;
         }
-        self.last_token += 1;
-        let token = self.last_token;
-        let desk = ChunkDesk::of(run, work);
-        let in_chunks: Vec<u32> = desk.ports().collect();
-        let request = TaskRequest {
-            token,
-            plugin: work.plugin(),
-            argument: work.argument(run, job.attempt, self.number),
-            operation: work.operation(
-                run,
-                inputs,
-                desk.describe(run, token, job.attempt, self.number),
-                work.partitions(run, job.attempt, self.number),
-            ),
-        };
-        self.send(&request, subject)?;
-        if let (Work::Load(dataset, storage) | Work::Save(dataset, storage), Some(worker)) = (work, &self.worker)
-            && storage.releases
-        {
-            run.note_keeper(dataset.id, self.number, worker.process.pid);
-        }
-        // The message keeps the blocks alive until here; from now on the run does, as their reader is under way.
-        drop(request);
-        let topic = Topic {
-            job,
-            token,
-            subject,
-            origin: Origin { node: Some(work.name()), plugin: &subject.plugin, worker: Some(self.number) },
-            node: work.node(),
-            chunks: RefCell::new(desk),
-        };
-        let claims = self.converse(&topic, allowance);
-        let mut desk = topic.chunks.into_inner();
-        let claims = claims.map_err(|failure| {
-            shown.unsaved = desk.failed.and_then(|port| desk.dataset(port));
-            match desk.refused.take() {
-                // The worker only passes on what a hook said.
-                Some(refused) if failure.kind == FailureKind::Error => refused,
-                _ => failure,
-            }
-        })?;
-        let saved = desk.saved.iter().filter_map(|saved| Some((desk.dataset(saved.port)?, *saved)));
-        shown.saved = saved.collect();
-        let outputs = self.adopt(&work.outputs(), &in_chunks, claims, subject, allowance)?;
-        if let Work::Load(..) = work {
-            outputs.iter().try_for_each(|output| work.check_schema(run, &output.block, subject))?;
-        }
-        Ok(outputs)
+        Ok(inputs)
     }
 
-    /// Sends a task. A worker that died idle is found out here at the latest, and is no fault of the task.
-    fn send(&mut self, request: &TaskRequest, subject: &Subject) -> Result<(), Failure> {
-        for _ in 0..2 {
-            let worker = self.ensure_worker().map_err(|reason| subject.no_worker(reason))?;
-            // A process it left behind may hold its channel open: then nobody would read the task.
-            if worker.process.has_ended() {
-                self.discard_worker();
-                continue;
-            }
-            match worker.channel.send_task(request) {
-                Ok(()) => return Ok(()),
-                // One that has not even read what belonged to earlier tasks is no better.
-                Err(ChannelError::Closed | ChannelError::Behind) => self.discard_worker(),
-                Err(error) => {
-                    let mut failure =
-                        subject.failure(FailureKind::Error, format!("the task could not be sent: {error}"));
-                    failure
-                        .hints
-                        .push("a node with very many inputs can be split, or its inputs collected into one".to_owned());
-                    return Err(failure);
+    /// Tells the hooks how a task ended; what it made, for its run.
+    pub fn conclude(
+        &self,
+        job: &Job,
+        shown: &mut Shown,
+        share: &mut Share,
+        result: Result<Vec<Output>, Failure>,
+    ) -> Result<Made, Failure> {
+        let outputs = self.tell_end(job, shown, result)?;
+        for (dataset, SavedChunks { chunks, bytes, .. }) in shown.saved.drain(..) {
+            job.run.note_chunks(dataset, chunks, bytes);
+        }
+        let made = |Output { dataset, block, charge, .. }: Output| {
+            let keep = match (share.take_loading(), charge) {
+                (Some(loading), charge) => {
+                    let charge = charge.unwrap_or_else(|| self.shared.services.budget.charge(block.size()));
+                    Keep::Lease(loading.finish(block.clone(), charge))
                 }
-            }
-        }
-        Err(subject.no_worker("it ended twice before it could take the task".to_owned()))
+                (None, Some(charge)) => Keep::Charge(charge),
+                (None, None) => Keep::Small,
+            };
+            Some((dataset?, block, keep))
+        };
+        Ok(outputs.into_iter().filter_map(made).collect())
     }
 
-    /// Checks what the worker claims to have made. A worker that claims what is not true is not used again.
-    fn adopt(
-        &mut self,
-        expected: &[Option<DatasetId>],
-        in_chunks: &[u32],
-        claims: Vec<ClaimedBlock>,
-        subject: &Subject,
-        allowance: &mut Allowance,
+    fn tell_end(
+        &self,
+        job: &Job,
+        shown: &mut Shown,
+        result: Result<Vec<Output>, Failure>,
     ) -> Result<Vec<Output>, Failure> {
-        let services = Arc::clone(&self.shared.services);
-        let mut outputs: Vec<Option<Output>> = expected.iter().map(|_| None).collect();
-        let mut lie = None;
-        for claim in claims {
-            let port = usize::try_from(claim.port).unwrap_or(usize::MAX);
-            match outputs.get_mut(port) {
-                Some(_) if in_chunks.contains(&claim.port) => {
-                    lie = Some(format!("output {port} was handed in whole, and is saved in chunks"));
-                }
-                Some(place @ None) => match claim.adopt(&services.accounts) {
-                    Ok(block) => {
-                        let charge = allowance.settle_block(block.size());
-                        *place = Some(Output { port, dataset: expected.get(port).copied().flatten(), block, charge });
-                    }
-                    Err(problem) => lie = Some(format!("the block of output {port} was refused: {problem}")),
-                },
-                Some(Some(_)) => lie = Some(format!("output {port} was handed in twice")),
-                None => lie = Some(format!("output {port} was handed in, the task has {}", expected.len())),
+        let run = &job.run;
+        let hooks = &run.generation.hooks;
+        let is_heard =
+            |work: &Work<'_>| shown.unsaved.is_some() || work.events().into_iter().any(|event| hooks.wants(event));
+        let work = run.plan.task(job.task).and_then(|kind| Work::of(run, kind)).filter(is_heard);
+        let Some(work) = work else { return result.map_err(|failure| run.redacted(failure)) };
+        let [_, after, _] = work.events();
+        shown.times_us.1 = self.shared.services.clock.unix_us_now();
+        let result = result.and_then(|outputs| {
+            if hooks.wants(after) {
+                let describe = |event: &mut JsonObject| work.describe_end(event, run, self.number, shown, &outputs);
+                hooks.call(after, Some(run), describe, &mut work.blocks_at_end(shown, &outputs))?;
+            }
+            Ok(outputs)
+        });
+        let failure = match result {
+            Ok(outputs) => return Ok(outputs),
+            Err(failure) => run.redacted(failure),
+        };
+        // A save within a call is told as one.
+        let save = shown.unsaved.and_then(|dataset| Work::of(run, TaskKind::Save(dataset)));
+        let work = save.as_ref().unwrap_or(&work);
+        let [_, _, error] = work.events();
+        // A hook that refused the task has spoken already, and a task that was told to stop did not err.
+        if hooks.wants(error) && !matches!(failure.kind, FailureKind::Hook | FailureKind::Cancelled) {
+            let describe = |event: &mut JsonObject| work.describe_error(event, run, self.number, shown, &failure);
+            let told = hooks.call(error, Some(run), describe, &mut work.blocks_at_error(shown));
+            if let Err(second) = told {
+                // The task has failed already; that a hook failed over it must not hide why.
+                log::warn!("{}: {second}", run.id);
             }
         }
-        let made = outputs.iter().flatten().count() + in_chunks.len();
-        if lie.is_none() && made < expected.len() {
-            lie = Some(format!("{made} outputs were handed in, expected {}", expected.len()));
+        Err(failure)
+    }
+
+    /// Checks what the worker claims to have made.
+    pub fn adopt(&self, flight: &mut Flight, claims: Vec<ClaimedBlock>) -> Result<Vec<Output>, Refused> {
+        let services = &self.shared.services;
+        let job = &flight.job;
+        let mut files = 0;
+        let mut outputs = Outputs::of(job, flight.desk.as_deref());
+        for claim in claims {
+            let port = outputs.check(claim.port)?;
+            let block = claim
+                .adopt(&services.accounts)
+                .map_err(|problem| Refused::Lie(format!("the block of output {port} was refused: {problem}")))?;
+            files += u64::from(block.small().is_none());
+            let charge = match &mut flight.allowance {
+                Some(allowance) => allowance.settle_block(block.size()),
+                None => services.budget.charge(block.size()),
+            };
+            outputs.add(port, block, Some(charge));
         }
-        if let Some(lie) = lie {
-            self.discard_worker();
-            return Err(subject.protocol(lie));
-        }
-        let files = services.accounts.usage().files;
-        if files > services.block_files_max {
-            let mut failure = subject.failure(
+        let outputs = outputs.all()?;
+        let all_files = if files == 0 { 0 } else { services.accounts.usage().files };
+        if all_files > services.block_files_max {
+            let mut failure = self.subject(job).failure(
                 FailureKind::Budget,
-                format!("{files} datasets have a file of their own, and no more than {} may", services.block_files_max),
+                format!(
+                    "{all_files} datasets have a file of their own, and no more than {} may",
+                    services.block_files_max
+                ),
             );
             failure
                 .hints
                 .push("raise the daemon's limit on open files (LimitNOFILE= in the unit, ulimit -n)".to_owned());
-            return Err(failure);
+            return Err(Refused::Failure(failure));
         }
-        Ok(outputs.into_iter().flatten().collect())
+        if let Some(work @ Work::Load(..)) = job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind)) {
+            let subject = work.subject(self.number);
+            let check = |output: &Output| work.check_schema(&job.run, &output.block, &subject);
+            outputs.iter().try_for_each(check).map_err(Refused::Failure)?;
+        }
+        Ok(outputs)
+    }
+
+    /// Takes small outputs out of an answer; what it claims of them was checked where it was read.
+    pub fn adopt_small(job: &Job, claims: record::Outputs<'_>) -> Result<Vec<Output>, Refused> {
+        let mut outputs = Outputs::of(job, None);
+        for claim in claims {
+            let (port, small) = claim.map_err(|problem| Refused::Lie(problem.to_string()))?;
+            let port = outputs.check(port)?;
+            outputs.add(port, Block::uncounted(small), None);
+        }
+        outputs.all()
+    }
+
+    /// What failures of a task are about. Texts are made for it, so it is for when they are needed.
+    pub fn subject(&self, job: &Job) -> Subject {
+        match job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind)) {
+            Some(work) => work.subject(self.number),
+            None => Subject { doing: format!("at task {}", job.task), plugin: String::new(), worker: self.number },
+        }
+    }
+
+    /// What a task was granted so far, from the first time it asks.
+    pub fn allowance<'f>(&self, allowance: &'f mut Option<Allowance>) -> &'f mut Allowance {
+        allowance.get_or_insert_with(|| {
+            let (budget, party) = (&self.shared.services.budget, &self.shared.party);
+            Allowance::new(Arc::clone(budget), Arc::clone(party), Arc::clone(self.slot().bell()))
+        })
+    }
+}
+
+/// The outputs of a task, as they are handed in.
+struct Outputs<'a> {
+    work: Option<Work<'a>>,
+    /// Those of its outputs that are not handed in.
+    desk: Option<&'a ChunkDesk>,
+    expected: usize,
+    list: Vec<Output>,
+}
+
+impl<'a> Outputs<'a> {
+    fn of(job: &'a Job, desk: Option<&'a ChunkDesk>) -> Outputs<'a> {
+        let work = job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind));
+        let expected = work.as_ref().map_or(0, Work::outputs_count);
+        Outputs { work, desk, expected, list: Vec::with_capacity(expected) }
+    }
+
+    /// A port that was not handed in before.
+    fn check(&self, claimed: u32) -> Result<usize, Refused> {
+        let (port, expected) = (usize::try_from(claimed).unwrap_or(usize::MAX), self.expected);
+        if port >= expected {
+            return Err(Refused::Lie(format!("output {port} was handed in, the task has {expected}")));
+        }
+        if self.desk.is_some_and(|desk| desk.dataset(claimed).is_some()) {
+            return Err(Refused::Lie(format!("output {port} was handed in whole, and is saved in chunks")));
+        }
+        if self.list.iter().any(|output| output.port == port) {
+            return Err(Refused::Lie(format!("output {port} was handed in twice")));
+        }
+        Ok(port)
+    }
+
+    fn add(&mut self, port: usize, block: Block, charge: Option<Charge>) {
+        let dataset = self.work.as_ref().and_then(|work| work.output(port));
+        self.list.push(Output { port, dataset, block, charge });
+    }
+
+    fn all(mut self) -> Result<Vec<Output>, Refused> {
+        let (found, expected) = (self.list.len() + self.desk.map_or(0, ChunkDesk::len), self.expected);
+        if found < expected {
+            return Err(Refused::Lie(format!("{found} outputs were handed in, expected {expected}")));
+        }
+        self.list.sort_unstable_by_key(|output| output.port);
+        Ok(self.list)
     }
 }
 

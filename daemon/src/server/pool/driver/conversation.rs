@@ -1,262 +1,405 @@
-//! The part of an attempt in which the worker is at work: everything it may say, and everything that may come between.
+//! What a driver hears while its worker has tasks: everything the worker may say, and everything that may come between.
+//! Whatever the worker does, a task ends: by its answer, the worker's death, or the ladder.
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use engine::action::AbortReason;
 use engine::failure::{Failure, FailureKind};
-use engine::id::NodeId;
 use nix::sys::signal::Signal;
 use protocol::{LogSource, Progress};
 
-use super::chunks::ChunkDesk;
-use super::failure::Subject;
+use super::flight::Told;
 use super::ladder::{Ladder, Push};
-use super::worker::Worker;
-use super::{Driver, Job};
-use crate::block::adopt::ClaimedBlock;
+use super::request::Work;
+use super::{Driver, Job, Local, WorkerState};
 use crate::ipc::channel::ChannelError;
 use crate::ipc::client::WorkerEvent;
-use crate::server::budget::{Allowance, Answer};
+use crate::ipc::message::LogRecord;
+use crate::server::budget::Answer;
 use crate::server::logs::level_word;
 use crate::server::runs::Origin;
 use crate::sys::wait;
 
 /// How often the page is looked at for progress while a task runs.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+/// How long the answers to many short tasks may be left to gather.
+const GATHER_INTERVAL: Duration = Duration::from_millis(1);
+/// How long a driver looks for an answer before it sleeps, where a processor is free for that.
+const SPIN: Duration = Duration::from_micros(50);
 /// How long a worker's last words are listened to once its process has ended: a process that it left behind may hold its
 /// channel, and go on talking.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the conversation is about.
-pub struct Topic<'a> {
-    /// The job.
-    pub job: &'a Job,
-    /// The number of this task between driver and worker.
-    pub token: u64,
-    /// What failures are about.
-    pub subject: &'a Subject,
-    /// Whose lines the log lines are.
-    pub origin: Origin<'a>,
-    /// The node whose progress is told, for a call.
-    pub node: Option<NodeId>,
-    /// The outputs of a call that are saved chunk by chunk.
-    pub chunks: RefCell<ChunkDesk<'a>>,
-}
-
-/// How a conversation ended, for the worker.
+/// How it ended with a worker.
+#[derive(Debug)]
 pub enum End {
-    /// The worker is ready for the next task.
-    Idle(Result<Vec<ClaimedBlock>, Failure>),
-    /// The worker must not be used again.
-    Unusable(Failure),
-    /// The worker has gone.
+    /// It must not be used again: the failure of the task it is at.
+    Unusable(Box<Failure>),
+    /// It has gone.
     Gone,
 }
 
 impl Driver {
-    /// Listens until the task has ended. Whatever the worker does, this ends: by its answer, its death, or the ladder.
-    pub fn converse(&mut self, topic: &Topic<'_>, allowance: &mut Allowance) -> Result<Vec<ClaimedBlock>, Failure> {
-        let Some(mut worker) = self.worker.take() else {
-            return Err(topic.subject.no_worker("it ended before the task began".to_owned()));
-        };
-        let mut ladder = None;
-        let end = self.listen(&mut worker, topic, allowance, &mut ladder);
-        // What was printed until now belongs to this task, a line without an end too.
-        log_output(&mut worker, topic);
-        if let Some(line) = worker.process.output.end_partial_line() {
-            topic.job.run.log_line(&topic.origin, LogSource::Output, "info", String::new(), line);
+    /// Takes the next answers, or waits until there is something to do.
+    pub fn attend(&mut self, local: &Local<Job>) {
+        let result = self.collect(local).and_then(|any| if any { Ok(()) } else { self.wait_and_listen(local) });
+        if let Err(end) = result {
+            self.lose_worker(end, local);
         }
-        let result = match end {
-            End::Idle(result) => {
-                worker.process.output.forget_tail();
-                self.worker = Some(worker);
-                result
+        if std::mem::take(&mut self.is_to_take_back) {
+            self.take_back(local);
+        }
+    }
+
+    fn wait_and_listen(&mut self, local: &Local<Job>) -> Result<(), End> {
+        if self.spin() {
+            return Ok(());
+        }
+        let Some(worker) = &self.worker else { return Ok(()) };
+        // For many short tasks half of them, but only once: it may be that they are not so short.
+        let gathers = !self.has_gathered && self.flights.len() > 2;
+        let answers = if gathers { u32::try_from(self.flights.len() / 2).unwrap_or(1) } else { 1 };
+        let patience = match &self.ladder {
+            Some(ladder) => ladder.patience(Instant::now()).min(PROGRESS_INTERVAL),
+            None if gathers => GATHER_INTERVAL,
+            None => PROGRESS_INTERVAL,
+        };
+        self.has_gathered = gathers;
+        // An answer that waits for its messages is there already.
+        if !self.has_answer {
+            match worker.rings.lie_down(answers) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(problem) => return Err(self.unusable(problem.to_string())),
             }
+        }
+        let watched: [BorrowedFd<'_>; 4] =
+            [worker.rings.as_fd(), worker.channel.as_fd(), self.slot().bell().as_fd(), worker.process.watched()];
+        let ready = match worker.process.output.watched() {
+            Some(output) => {
+                let [rings, channel, bell, process] = watched;
+                wait::readable(&[rings, channel, bell, process, output], Some(patience))
+            }
+            None => wait::readable(&watched, Some(patience)),
+        };
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(error) => {
+                worker.rings.get_up(false);
+                return Err(self.unusable(format!("it cannot be waited for: {error}")));
+            }
+        };
+        let is_ready = |place: usize| ready.get(place) == Some(&true);
+        worker.rings.get_up(is_ready(0));
+        if is_ready(4) {
+            self.log_output();
+        }
+        if is_ready(1) {
+            self.hear()?;
+        } else if self.ended_since.is_some() && !is_ready(0) {
+            return Err(End::Gone);
+        }
+        if is_ready(3) {
+            // Not at once: its last words may have come between the looks at the channel and at the process.
+            let since = *self.ended_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > LAST_WORDS_PATIENCE {
+                return Err(End::Gone);
+            }
+        }
+        if is_ready(2) {
+            self.answer_bell(local)?;
+        }
+        self.climb()?;
+        self.tell_progress();
+        Ok(())
+    }
+
+    /// Looks for an answer for a moment, if nobody else needs the processor; true when there is one.
+    fn spin(&mut self) -> bool {
+        let Some(worker) = &self.worker else { return false };
+        let is_short = self.flights.front().is_some_and(|front| front.expected_ns < 100_000);
+        let may_spin = is_short && !self.has_answer && self.shared.may_spin();
+        let patience = if may_spin { SPIN } else { Duration::ZERO };
+        worker.rings.set_patience_ns(u32::try_from(patience.as_nanos()).unwrap_or(0));
+        if !may_spin {
+            return false;
+        }
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            for _ in 0..16 {
+                // An index that cannot be is found out where answers are taken.
+                if worker.rings.answers() != Ok(0) {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        false
+    }
+
+    /// Somebody rang: a request for memory was answered, a task is to be stopped, or others would have what waits behind it.
+    fn answer_bell(&mut self, local: &Local<Job>) -> Result<(), End> {
+        self.slot().bell().answer();
+        if self.slot().take_wanted_back() {
+            self.take_back(local);
+        }
+        let (Some(front), Some(worker)) = (self.flights.front_mut(), &self.worker) else { return Ok(()) };
+        let answered = match front.allowance.as_mut().and_then(|allowance| allowance.poll()) {
+            Some(Answer::Granted) => worker.channel.grant(front.token),
+            Some(Answer::Refused(reason)) => worker.channel.refuse(front.token, reason),
+            Some(Answer::Waiting) | None => Ok(()),
+        };
+        answered.map_err(|error| self.channel_end(error))?;
+        let reason = self.slot().abort_reason().or_else(|| self.shared.is_stopping().then_some(AbortReason::Cancelled));
+        match reason {
+            Some(reason) if self.ladder.is_none() => self.stop_front(reason, local),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins to stop the task under way.
+    fn stop_front(&mut self, reason: AbortReason, local: &Local<Job>) -> Result<(), End> {
+        // What waits behind it may go on elsewhere.
+        self.take_back(local);
+        let (Some(front), Some(worker)) = (self.flights.front_mut(), &self.worker) else { return Ok(()) };
+        worker.process.page.cancel(front.token);
+        self.ladder = Some(Ladder::start(reason, self.settings.cancel_grace, Instant::now()));
+        // It cannot look at the flag while it waits for memory.
+        let refused = match &mut front.allowance {
+            Some(allowance) => match allowance.withdraw() {
+                true => worker.channel.refuse(front.token, "the task was told to stop".to_owned()),
+                false => Ok(()),
+            },
+            None => Ok(()),
+        };
+        refused.map_err(|error| self.channel_end(error))
+    }
+
+    /// The worker is at, or about to begin with, a task that nobody wants any more.
+    pub fn stop_unwanted(&mut self, local: &Local<Job>) {
+        if let Err(end) = self.stop_front(AbortReason::Stale, local) {
+            self.lose_worker(end, local);
+        }
+    }
+
+    /// Takes the ladder's next step if its time has come.
+    fn climb(&mut self) -> Result<(), End> {
+        let Some(worker) = &self.worker else { return Ok(()) };
+        match self.ladder.as_mut().and_then(|ladder| ladder.push(Instant::now())) {
+            Some(Push::Terminate) => worker.process.signal(Signal::SIGTERM),
+            Some(Push::Kill) => worker.process.kill(),
+            Some(Push::GiveUp) => return Err(End::Gone),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Takes one message, if there is one; says whether there was.
+    pub fn hear(&mut self) -> Result<bool, End> {
+        let Some(worker) = &mut self.worker else { return Ok(false) };
+        let event = match worker.channel.try_receive() {
+            Ok(Some(event)) => event,
+            Ok(None) => return Ok(false),
+            Err(error) => return Err(self.channel_end(error)),
+        };
+        worker.received += 1;
+        match event {
+            WorkerEvent::Log(record) => self.log_record(record),
+            WorkerEvent::Reserve { token, bytes } => self.reserve(token, bytes)?,
+            WorkerEvent::Done { token, outputs, chunks, .. } => self.note_told(token, Told::Done(outputs, chunks))?,
+            WorkerEvent::Chunk { token, chunk } => self.chunk_came(token, chunk)?,
+            WorkerEvent::ChunkSaved { token } => self.chunk_was_saved(token)?,
+            WorkerEvent::Failed { token, failure, saving } => self.note_told(token, Told::Failed(failure, saving))?,
+            WorkerEvent::Ready { .. } => {
+                return Err(self.unusable("it said that it is ready while it had a task".to_owned()));
+            }
+        }
+        Ok(true)
+    }
+
+    fn note_told(&mut self, token: u64, told: Told) -> Result<(), End> {
+        match self.flights.find(token) {
+            Some(flight) => {
+                flight.told = Some(told);
+                Ok(())
+            }
+            None => Err(self.unusable(format!("an answer to task {token} came, which is not under way"))),
+        }
+    }
+
+    /// The task under way asks for memory.
+    fn reserve(&mut self, token: u64, bytes: u64) -> Result<(), End> {
+        let Some(flight) = self.flights.find(token) else {
+            return Err(self.unusable(format!("task {token} asked for memory, which is not under way")));
+        };
+        let mut allowance = flight.allowance.take();
+        let answer = self.allowance(&mut allowance).request(bytes);
+        if let Some(flight) = self.flights.find(token) {
+            flight.allowance = allowance;
+        }
+        let Some(worker) = &self.worker else { return Ok(()) };
+        let sent = match answer {
+            Answer::Granted => worker.channel.grant(token),
+            Answer::Refused(reason) => worker.channel.refuse(token, reason),
+            Answer::Waiting => {
+                // Somebody else must be able to go on with what waits behind it: it may be what frees memory.
+                self.is_to_take_back = true;
+                Ok(())
+            }
+        };
+        sent.map_err(|error| self.channel_end(error))
+    }
+
+    fn log_record(&mut self, record: LogRecord) {
+        let number = self.number;
+        match self.flights.find(record.token) {
+            Some(flight) => with_origin(&flight.job, number, |origin| {
+                let level = level_word(record.level);
+                flight.job.run.log_line(origin, LogSource::Log, level, record.target, record.message);
+            }),
+            // From a thread that a plugin keeps.
+            None => log::info!(target: "plugin", "worker {number}: {}: {}", record.target, record.message),
+        }
+    }
+
+    /// What the worker printed while it is at a task is that task's.
+    fn log_output(&mut self) {
+        let Some(worker) = &mut self.worker else { return };
+        let lines = worker.process.output.read();
+        if let Some(front) = self.flights.front() {
+            self.log_lines(&front.job, lines);
+        }
+    }
+
+    /// What was printed until a task has ended is that task's, a line without an end too.
+    pub fn log_output_of(&mut self, job: Option<&Job>) {
+        let Some(worker) = &mut self.worker else { return };
+        let mut lines = worker.process.output.read();
+        lines.extend(worker.process.output.end_partial_line());
+        if let Some(job) = job {
+            self.log_lines(job, lines);
+        }
+        if let Some(worker) = &mut self.worker {
+            worker.process.output.forget_tail();
+        }
+    }
+
+    fn log_lines(&self, job: &Job, lines: Vec<String>) {
+        if lines.is_empty() {
+            return;
+        }
+        if let Some(kind) = job.pace_kind() {
+            self.shared.paces.note_talks(kind);
+        }
+        with_origin(job, self.number, |origin| {
+            for line in lines {
+                job.run.log_line(origin, LogSource::Output, "info", String::new(), line);
+            }
+        });
+    }
+
+    /// Publishes the progress in the page if it is of the task under way and has changed.
+    fn tell_progress(&mut self) {
+        let (Some(front), Some(worker)) = (self.flights.front(), &self.worker) else { return };
+        let kind = front.job.run.plan.task(front.job.task);
+        let Some(Work::Call(node)) = kind.and_then(|kind| Work::of(&front.job.run, kind)) else { return };
+        let page = &worker.process.page;
+        if page.token() != front.token {
+            return;
+        }
+        let progress = page.progress();
+        if let Some((done, total)) = progress.filter(|_| progress != self.told_progress) {
+            self.told_progress = progress;
+            front.job.run.tell_progress(node.id, Progress { done, total });
+        }
+    }
+
+    /// The worker broke the protocol.
+    pub fn unusable(&self, reason: String) -> End {
+        let failure = match self.flights.front() {
+            Some(front) => self.subject(&front.job).protocol(reason),
+            None => Failure::new(FailureKind::Protocol, reason),
+        };
+        End::Unusable(Box::new(failure))
+    }
+
+    pub(super) fn channel_end(&self, error: ChannelError) -> End {
+        match (error, self.flights.front()) {
+            (ChannelError::Closed, _) => End::Gone,
+            (ChannelError::TooManyOpenFiles, Some(front)) => {
+                let files = front.job.run.open_block_files();
+                let mut failure = self.subject(&front.job).failure(
+                    FailureKind::Budget,
+                    format!(
+                        "the daemon has as many files open as it may ({files} of them are datasets), so an output was lost"
+                    ),
+                );
+                failure
+                    .hints
+                    .push("raise the daemon's limit on open files (LimitNOFILE= in the unit, ulimit -n)".to_owned());
+                End::Unusable(Box::new(failure))
+            }
+            (error, _) => self.unusable(error.to_string()),
+        }
+    }
+
+    /// The worker is no more, or must be no more: the task it was at fails, the others go to whoever comes first.
+    pub fn lose_worker(&mut self, end: End, local: &Local<Job>) {
+        if matches!(end, End::Gone) {
+            // What it answered before it died counts.
+            while matches!(self.collect(local), Ok(true)) {}
+        }
+        self.has_answer = false;
+        self.ended_since = None;
+        let Some(front) = self.flights.front() else {
+            self.discard_worker();
+            return;
+        };
+        let subject = self.subject(&front.job);
+        let (token, job) = (front.token, front.job.clone());
+        let Some(worker) = &mut self.worker else { return };
+        let failure = match end {
             End::Unusable(failure) => {
                 worker.kill();
-                log_output(&mut worker, topic);
-                Err(failure)
+                Some(*failure)
             }
             End::Gone => {
                 let ended = worker.await_end();
-                log_output(&mut worker, topic);
-                Err(topic.subject.died(&ended, &worker.process.output.tail(), self.settings.limits.memory_bytes))
+                // The page says which task it was at. One that had not begun with any did not die of one.
+                let is_at = worker.process.page.token() == token || self.ladder.is_some();
+                let lines = worker.process.output.read();
+                let tail = worker.process.output.tail();
+                self.log_lines(&job, lines);
+                is_at.then(|| subject.died(&ended, &tail, self.settings.limits.memory_bytes))
             }
         };
-        if self.worker.is_none() {
-            self.slot().set_worker(super::WorkerState::Starting, 0);
-        }
-        match ladder {
-            // Whatever it still answered, or died of: it was told to stop, so that is how it ended.
-            Some(ladder) => Err(topic.subject.aborted(ladder.reason())),
-            None => result,
-        }
-    }
-
-    fn listen(
-        &self,
-        worker: &mut Worker,
-        topic: &Topic<'_>,
-        allowance: &mut Allowance,
-        ladder: &mut Option<Ladder>,
-    ) -> End {
-        let mut told = None;
-        let mut ended: Option<Instant> = None;
-        loop {
-            let patience = match ladder {
-                Some(ladder) => ladder.patience(Instant::now()).min(PROGRESS_INTERVAL),
-                None => PROGRESS_INTERVAL,
-            };
-            let mut watched = vec![worker.channel.as_fd(), self.slot().bell().as_fd(), worker.process.watched()];
-            watched.extend(worker.process.output.watched());
-            let ready = match wait::readable(&watched, Some(patience)) {
-                Ok(ready) => ready,
-                Err(error) => return End::Unusable(topic.subject.protocol(format!("cannot wait for it: {error}"))),
-            };
-            if ready.get(3) == Some(&true) {
-                log_output(worker, topic);
-            }
-            if ready.first() == Some(&true) {
-                if let Some(end) = self.hear(worker, topic, allowance) {
-                    return end;
+        // It has ended: there is nothing to wait for.
+        self.worker = None;
+        self.slot().set_worker(WorkerState::Starting, 0);
+        match failure {
+            Some(failure) => {
+                // The others first: the front's end must not find them on their way.
+                let first = self.flights.pop_front();
+                self.send_again(None, local);
+                if let Some(first) = first {
+                    self.flights.push_front(first);
                 }
-            } else if ended.is_some() {
-                return End::Gone;
+                self.end_front(failure, local);
             }
-            if ready.get(2) == Some(&true) {
-                // Not at once: its last words may have come between the looks at the channel and at the process.
-                let since = *ended.get_or_insert_with(Instant::now);
-                if since.elapsed() > LAST_WORDS_PATIENCE {
-                    return End::Gone;
-                }
-            }
-            if ready.get(1) == Some(&true) {
-                self.slot().bell().answer();
-                if let Err(error) = answer_reservation(worker, topic, allowance) {
-                    return channel_end(error, topic);
-                }
-                if ladder.is_none()
-                    && let Some(reason) = self.wanted_stop()
-                {
-                    worker.process.page.cancel(topic.token);
-                    // It cannot look at the flag while it waits for memory.
-                    if allowance.withdraw()
-                        && let Err(error) = worker.channel.refuse(topic.token, "the task was told to stop".to_owned())
-                    {
-                        return channel_end(error, topic);
-                    }
-                    *ladder = Some(Ladder::start(reason, self.settings.cancel_grace, Instant::now()));
-                }
-            }
-            match ladder.as_mut().and_then(|ladder| ladder.push(Instant::now())) {
-                Some(Push::Terminate) => worker.process.signal(Signal::SIGTERM),
-                Some(Push::Kill) => worker.process.kill(),
-                Some(Push::GiveUp) => return End::Gone,
-                None => {}
-            }
-            tell_progress(worker, topic, &mut told);
-        }
-    }
-
-    fn wanted_stop(&self) -> Option<AbortReason> {
-        self.slot().abort_reason().or_else(|| self.shared.is_stopping().then_some(AbortReason::Cancelled))
-    }
-
-    /// Takes one message; says if the conversation is over.
-    fn hear(&self, worker: &mut Worker, topic: &Topic<'_>, allowance: &mut Allowance) -> Option<End> {
-        let event = match worker.channel.receive() {
-            Ok(event) => event,
-            Err(error) => return Some(channel_end(error, topic)),
-        };
-        let stale = |token: u64| {
-            (token != topic.token).then(|| {
-                End::Unusable(
-                    topic.subject.protocol(format!("an answer to task {token} came, {} is under way", topic.token)),
-                )
-            })
-        };
-        match event {
-            WorkerEvent::Log(record) => {
-                let origin = &topic.origin;
-                topic.job.run.log_line(origin, LogSource::Log, level_word(record.level), record.target, record.message);
-                None
-            }
-            WorkerEvent::Reserve { token, bytes } => stale(token).or_else(|| {
-                let sent = match allowance.request(bytes) {
-                    Answer::Granted => worker.channel.grant(token),
-                    Answer::Refused(reason) => worker.channel.refuse(token, reason),
-                    Answer::Waiting => Ok(()),
-                };
-                sent.err().map(|error| channel_end(error, topic))
-            }),
-            WorkerEvent::Done { token, outputs, chunks, .. } => stale(token).or_else(|| {
-                topic.chunks.borrow_mut().saved = chunks;
-                Some(End::Idle(Ok(outputs)))
-            }),
-            WorkerEvent::Chunk { token, chunk } => stale(token).or_else(|| self.chunk_came(worker, topic, chunk)),
-            WorkerEvent::ChunkSaved { token } => stale(token).or_else(|| self.chunk_was_saved(worker, topic)),
-            WorkerEvent::Failed { token, failure, saving } => stale(token).or_else(|| {
-                topic.chunks.borrow_mut().failed = saving;
-                let mut failure = topic.subject.reported(failure);
-                // The plugin got our refusal as an error and passed it on in words of its own.
-                if allowance.was_refused() {
-                    failure.kind = FailureKind::Budget;
-                }
-                Some(End::Idle(Err(failure)))
-            }),
-            WorkerEvent::Ready { .. } => {
-                Some(End::Unusable(topic.subject.protocol("it said that it is ready while it had a task")))
+            None => {
+                let first = self.flights.pop_front();
+                self.send_again(first, local);
+                self.note_busy(false);
             }
         }
     }
 }
 
-fn answer_reservation(worker: &Worker, topic: &Topic<'_>, allowance: &mut Allowance) -> Result<(), ChannelError> {
-    match allowance.poll() {
-        Some(Answer::Granted) => worker.channel.grant(topic.token),
-        Some(Answer::Refused(reason)) => worker.channel.refuse(topic.token, reason),
-        Some(Answer::Waiting) | None => Ok(()),
-    }
-}
-
-pub fn channel_end(error: ChannelError, topic: &Topic<'_>) -> End {
-    match error {
-        ChannelError::Closed => End::Gone,
-        ChannelError::TooManyOpenFiles => {
-            let files = topic.job.run.open_block_files();
-            let mut failure = topic.subject.failure(
-                FailureKind::Budget,
-                format!(
-                    "the daemon has as many files open as it may ({files} of them are datasets), so an output was lost"
-                ),
-            );
-            failure
-                .hints
-                .push("raise the daemon's limit on open files (LimitNOFILE= in the unit, ulimit -n)".to_owned());
-            End::Unusable(failure)
-        }
-        error => End::Unusable(topic.subject.protocol(error.to_string())),
-    }
-}
-
-fn log_output(worker: &mut Worker, topic: &Topic<'_>) {
-    for line in worker.process.output.read() {
-        topic.job.run.log_line(&topic.origin, LogSource::Output, "info", String::new(), line);
-    }
-}
-
-/// Publishes the progress in the page if it is this task's and has changed.
-fn tell_progress(worker: &Worker, topic: &Topic<'_>, told: &mut Option<(u64, u64)>) {
-    let (Some(node), page) = (topic.node, &worker.process.page) else { return };
-    if page.token() != topic.token {
-        return;
-    }
-    let progress = page.progress();
-    if let Some((done, total)) = progress.filter(|_| progress != *told) {
-        *told = progress;
-        topic.job.run.tell_progress(node, Progress { done, total });
+/// Whose lines those of a job are.
+fn with_origin(job: &Job, worker: u32, body: impl FnOnce(&Origin<'_>)) {
+    if let Some(work) = job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind)) {
+        body(&Origin { node: Some(work.name()), plugin: work.plugin_name(), worker: Some(worker) });
     }
 }

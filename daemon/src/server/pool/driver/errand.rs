@@ -19,12 +19,16 @@ use super::worker::Worker;
 use super::{Driver, WorkerState};
 use crate::ipc::client::{TaskOperation, TaskRequest, WorkerEvent};
 use crate::ipc::message::DatasetOperation;
+use crate::ipc::ring::record::{Head, Record};
 use crate::server::json::JsonObject;
 use crate::server::runs::{Origin, Run};
 use crate::sys::wait;
 
 /// How long an errand may take: whoever lets go of memory is quick, and a job may be waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A worker that does not ring is looked at so often.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What a driver's worker is asked.
 #[derive(Debug)]
@@ -103,32 +107,64 @@ fn release(worker: &mut Worker, token: u64, run: &Run, dataset: &Dataset<'_>, st
     if let Err(error) = worker.channel.send_task(&request) {
         return End::Lost(error.to_string());
     }
+    worker.sent += 1;
+    let mut record = Record::default();
+    record.message(Head { token, messages: worker.sent });
+    // There is nothing else in the ring: errands are done between tasks.
+    if worker.rings.push(&record, None).is_none() {
+        return End::Lost("the worker's ring has no room".to_owned());
+    }
+    worker.rings.publish();
     let deadline = Instant::now() + PATIENCE;
     let doing = doing_dataset("releasing", dataset.name, storage);
     let subject = Subject { doing, plugin: storage.plugin_name.clone(), worker: number };
+    let origin = Origin { node: Some(dataset.name), plugin: &storage.plugin_name, worker: Some(number) };
+    // Its end comes as a message; the answer in the ring says that the worker is ready for the next task. It needs both.
+    let (mut end, mut is_answered) = (None, false);
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let watched = [worker.channel.as_fd(), worker.process.watched()];
-        let ready = match wait::readable(&watched, Some(left)) {
-            Ok(ready) => ready,
-            Err(error) => return End::Lost(format!("the worker cannot be waited for: {error}")),
-        };
-        if ready.first() == Some(&true) {
-            match worker.channel.receive() {
-                Ok(WorkerEvent::Log(record)) => {
-                    let origin =
-                        Origin { node: Some(dataset.name), plugin: &storage.plugin_name, worker: Some(number) };
+        while let Some(event) = match worker.channel.try_receive() {
+            Ok(event) => event,
+            Err(error) => return End::Lost(error.to_string()),
+        } {
+            worker.received += 1;
+            match event {
+                WorkerEvent::Log(record) => {
                     run.log_line(&origin, LogSource::Log, "info", record.target, record.message);
                 }
-                Ok(WorkerEvent::Done { token: found, .. }) if found == token => return End::Done,
-                Ok(WorkerEvent::Failed { token: found, failure, .. }) if found == token => {
-                    return End::Failed(subject.reported(failure).message);
+                WorkerEvent::Done { token: found, .. } if found == token => end = Some(End::Done),
+                WorkerEvent::Failed { token: found, failure, .. } if found == token => {
+                    end = Some(End::Failed(subject.reported(failure).message));
                 }
-                Ok(_) => return End::Lost("the worker spoke out of turn".to_owned()),
-                Err(error) => return End::Lost(error.to_string()),
+                _ => return End::Lost("the worker spoke out of turn".to_owned()),
             }
-        } else if ready.get(1) == Some(&true) {
-            return End::Lost("the worker ended".to_owned());
+        }
+        match worker.rings.take_answer(&mut record) {
+            Ok(false) => {}
+            Ok(true) => match record.as_answer() {
+                Ok(answer) if answer.head.token == token => is_answered = true,
+                Ok(_) => return End::Lost("the worker answered to another task".to_owned()),
+                Err(problem) => return End::Lost(problem.to_string()),
+            },
+            Err(problem) => return End::Lost(problem.to_string()),
+        }
+        if is_answered && let Some(end) = end.take() {
+            return end;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        match worker.rings.lie_down(1) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(problem) => return End::Lost(problem.to_string()),
+        }
+        let watched = [worker.rings.as_fd(), worker.channel.as_fd(), worker.process.watched()];
+        let ready = wait::readable(&watched, Some(left.min(LOOK_INTERVAL)));
+        worker.rings.get_up(ready.as_ref().is_ok_and(|ready| ready.first() == Some(&true)));
+        match ready {
+            Ok(ready) if ready.get(2) == Some(&true) && ready.get(1) != Some(&true) => {
+                return End::Lost("the worker ended".to_owned());
+            }
+            Ok(_) => {}
+            Err(error) => return End::Lost(format!("the worker cannot be waited for: {error}")),
         }
         if left.is_zero() {
             return End::Lost(format!("it took longer than {} s", PATIENCE.as_secs()));

@@ -1,29 +1,38 @@
-//! A driver: the thread that owns one worker and takes one job after the other.
+//! A driver: the thread that owns one worker and keeps it at work.
 //!
-//! [`Driver::run`] is the loop; [`attempt`] is one job from top to bottom; [`conversation`] is the part of it in which the
-//! worker is at work. [`worker`] starts and ends the process, [`ladder`] stops an attempt, [`failure`] puts ends into words.
+//! [`Driver::run`] is the loop: [`launch`] sends tasks, [`conversation`] waits and hears, [`collect`] takes answers. [`flight`] is
+//! what is on its way; [`attempt`] what is done with a task before it goes and after it has ended. [`worker`] starts and ends the
+//! process, [`ladder`] stops an attempt, [`failure`] puts ends into words; [`errand`] is what a worker does between tasks, [`chunks`] what
+//! it saves while it is at one.
 #![forbid(unsafe_code)]
 
 mod attempt;
 mod chunks;
+mod collect;
 mod conversation;
 mod describe;
 mod errand;
 mod failure;
+mod flight;
 mod ladder;
+mod launch;
 mod output;
 mod request;
 mod schema;
 mod worker;
 
+use std::collections::VecDeque;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Job, Local, Shared, Slot, WorkerState};
+use crate::block::Block;
 use crate::ipc::channel::ChannelError;
 use crate::ipc::client::WorkerEvent;
 use crate::ipc::message::Limits;
+use crate::ipc::ring::record::Record;
 use crate::server::generations::{ProcessEnd, Zygote, ending_in_words};
 use crate::sys::wait;
 
@@ -33,6 +42,11 @@ pub use failure::Subject;
 pub use output::OutputLines;
 pub use request::{describe_storage, doing_dataset};
 pub use worker::Worker;
+
+use collect::Ended;
+use flight::Flights;
+use ladder::Ladder;
+use launch::Again;
 
 /// How long a driver waits before it tries again to start a worker that did not start.
 const START_PAUSE: Duration = Duration::from_secs(1);
@@ -67,13 +81,64 @@ pub struct Driver {
     worker: Option<Worker>,
     last_token: u64,
     start_failed: Option<Instant>,
+    /// What is on its way.
+    flights: Flights,
+    /// What is to be sent again, its worker having died before it began.
+    again: VecDeque<Again>,
+    /// How far the task under way is being stopped.
+    ladder: Option<Ladder>,
+    /// What was last told of its progress.
+    told_progress: Option<(u64, u64)>,
+    /// Since when the worker's process has been known to have ended.
+    ended_since: Option<Instant>,
+    /// As the slot was told: tasks that wait behind the one under way.
+    behind: u32,
+    /// Counted among the busy drivers.
+    is_busy: bool,
+    /// The task that ended last was of a short kind.
+    is_short: bool,
+    /// The last wait was for many answers.
+    has_gathered: bool,
+    /// What waits behind the task under way is to be taken back at the next occasion.
+    is_to_take_back: bool,
+    /// The answer that was taken last waits for the messages before it.
+    has_answer: bool,
+    /// Kept for their memory.
+    answer: Record,
+    record: Record,
+    blocks: Vec<Block>,
+    ended: Vec<Ended>,
 }
 
 impl Driver {
     /// Makes driver number `index`.
     pub fn new(index: usize, shared: Arc<Shared>, zygote: Arc<Zygote>, settings: DriverSettings) -> Driver {
         let number = u32::try_from(index).unwrap_or(u32::MAX);
-        Driver { index, number, shared, zygote, settings, worker: None, last_token: 0, start_failed: None }
+        Driver {
+            index,
+            number,
+            shared,
+            zygote,
+            settings,
+            worker: None,
+            last_token: 0,
+            start_failed: None,
+            flights: Flights::default(),
+            again: VecDeque::new(),
+            ladder: None,
+            told_progress: None,
+            ended_since: None,
+            behind: 0,
+            is_busy: false,
+            is_short: false,
+            has_gathered: false,
+            is_to_take_back: false,
+            has_answer: false,
+            answer: Record::default(),
+            record: Record::default(),
+            blocks: Vec::new(),
+            ended: Vec::new(),
+        }
     }
 
     /// Takes jobs until the pool stops.
@@ -83,31 +148,65 @@ impl Driver {
             log::error!("worker {} could not be started: {reason}", self.number);
         }
         let shared = Arc::clone(&self.shared);
-        while !shared.is_stopping() {
-            self.do_errands();
-            let job = shared.queues.find(&mut local).or_else(|| {
-                // Before it stands in the list of sleepers: a wake-up must find it ready.
-                self.replace_worker_before_rest();
-                match shared.queues.rest(&mut local) {
-                    super::steal::Rest::Job(job) => Some(job),
-                    super::steal::Rest::Sleep => {
-                        let lost = self.sleep();
-                        shared.queues.woken(&local);
-                        // Off the list of sleepers: it may take a while.
-                        if let Some(lost) = lost {
-                            self.end_idle_worker(lost);
-                        }
-                        None
-                    }
+        loop {
+            if self.flights.is_empty() {
+                self.do_errands();
+            }
+            // What is under way when the pool stops is stopped first: the bell has been rung for that.
+            if shared.is_stopping() {
+                if self.flights.is_empty() {
+                    break;
                 }
-            });
-            if let Some(job) = job {
-                self.attempt(job, &local);
+            } else {
+                self.feed(&mut local);
+            }
+            if self.flights.is_empty() {
+                self.rest(&shared, &mut local);
+            } else {
+                self.attend(&local);
             }
         }
         self.do_errands();
         if let Some(worker) = self.worker.take() {
             worker.quit();
+        }
+    }
+
+    /// Sleeps until there may be something to do.
+    fn rest(&mut self, shared: &Shared, local: &mut Local<Job>) {
+        if !self.again.is_empty() || shared.is_stopping() {
+            return;
+        }
+        // Before it stands in the list of sleepers: a wake-up must find it ready.
+        self.replace_worker_before_rest();
+        match shared.queues.rest(local) {
+            super::steal::Rest::Job(job) => {
+                // Its worker has been attended to: there is nothing on its way.
+                self.launch(job, local);
+            }
+            super::steal::Rest::Sleep => {
+                // Listed by now, so what is taken back finds it.
+                shared.slots.iter().for_each(Slot::want_back);
+                let lost = self.sleep();
+                shared.queues.woken(local);
+                // Off the list of sleepers: it may take a while.
+                if let Some(lost) = lost {
+                    self.end_idle_worker(lost);
+                }
+            }
+        }
+    }
+
+    /// Whether it has tasks on their way.
+    fn note_busy(&mut self, is_busy: bool) {
+        if is_busy == self.is_busy {
+            return;
+        }
+        self.is_busy = is_busy;
+        if is_busy {
+            self.shared.busy.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.shared.busy.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -162,8 +261,10 @@ impl Driver {
     }
 
     /// An idle worker has nothing to say but logs of threads that its plugins keep; anything else ends it.
-    fn hear_idle_worker(&self) -> Option<Lost> {
-        match self.worker.as_ref()?.channel.receive() {
+    fn hear_idle_worker(&mut self) -> Option<Lost> {
+        let worker = self.worker.as_mut()?;
+        worker.received += 1;
+        match worker.channel.receive() {
             Ok(WorkerEvent::Log(record)) => {
                 log::info!(target: "plugin", "worker {}: {}: {}", self.number, record.target, record.message);
                 None
@@ -204,7 +305,9 @@ impl Driver {
                 std::thread::sleep(START_PAUSE.saturating_sub(failed.elapsed()));
             }
             self.slot().set_worker(WorkerState::Starting, 0);
-            match Worker::start(&self.zygote, &self.settings) {
+            let started =
+                Worker::start(&self.zygote, &self.settings).and_then(|mut worker| worker.give_rings().map(|()| worker));
+            match started {
                 Ok(worker) => {
                     self.start_failed = None;
                     self.slot().set_worker(WorkerState::Up, worker.process.pid);

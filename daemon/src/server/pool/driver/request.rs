@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use engine::failure::{Failure, FailureKind};
-use engine::id::{Attempt, DatasetId, NodeId};
+use engine::id::{Attempt, DatasetId};
 use engine::plan::{Dataset, InputBinding, Node, Persisted, TaskKind};
 
 use super::failure::Subject;
 use crate::ipc::client::{Input, TaskOperation};
 use crate::ipc::message::{ChunkPort, DatasetOperation, PartitionSource};
 use crate::server::json::{JsonObject, array, list};
+use crate::server::pool::Job;
+use crate::server::pool::pace::Kind;
 use crate::server::runs::Run;
 
 /// A task with everything that is known of it before it runs.
@@ -65,14 +67,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The node whose code runs, for a call.
-    pub fn node(&self) -> Option<NodeId> {
-        match self {
-            Work::Call(node) => Some(node.id),
-            Work::Load(..) | Work::Save(..) => None,
-        }
-    }
-
     /// The name that log lines carry: the node's, or the dataset's that is loaded or saved.
     pub fn name(&self) -> &'a str {
         match self {
@@ -81,12 +75,37 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What each output port makes, in port order: a load makes its dataset on port 0, a save makes nothing.
-    pub fn outputs(&self) -> Vec<Option<DatasetId>> {
+    /// The plugin whose code runs.
+    pub fn plugin_name(&self) -> &'a str {
         match self {
-            Work::Call(node) => node.outputs.to_vec(),
-            Work::Load(dataset, _) => vec![Some(dataset.id)],
-            Work::Save(..) => Vec::new(),
+            Work::Call(node) => &node.call.plugin_name,
+            Work::Load(_, storage) | Work::Save(_, storage) => &storage.plugin_name,
+        }
+    }
+
+    /// What it has in common with others that take as long.
+    pub fn pace_kind(&self) -> Kind {
+        match self {
+            Work::Call(node) => Kind::node(node.call.plugin, node.call.node),
+            Work::Load(_, storage) | Work::Save(_, storage) => Kind::dataset(storage.plugin, storage.dataset_type),
+        }
+    }
+
+    /// How many output ports there are: a load makes its dataset on port 0, a save makes nothing.
+    pub fn outputs_count(&self) -> usize {
+        match self {
+            Work::Call(node) => node.outputs.len(),
+            Work::Load(..) => 1,
+            Work::Save(..) => 0,
+        }
+    }
+
+    /// What an output port makes; nothing if it is not bound.
+    pub fn output(&self, port: usize) -> Option<DatasetId> {
+        match self {
+            Work::Call(node) => node.outputs.get(port).copied().flatten(),
+            Work::Load(dataset, _) => (port == 0).then_some(dataset.id),
+            Work::Save(..) => None,
         }
     }
 
@@ -213,6 +232,14 @@ impl<'a> Work<'a> {
             }
         }
         json.end()
+    }
+}
+
+impl Job {
+    /// What it has in common with others that take as long.
+    pub fn pace_kind(&self) -> Option<Kind> {
+        let work = self.run.plan.task(self.task).and_then(|kind| Work::of(&self.run, kind))?;
+        Some(work.pace_kind())
     }
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::os::fd::AsFd as _;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use engine::credentials::Redactor;
@@ -9,8 +10,11 @@ use engine::credentials::Redactor;
 use super::DriverSettings;
 use crate::ipc::channel::ChannelError;
 use crate::ipc::client::{WorkerChannel, WorkerEvent};
-use crate::ipc::message::Role;
+use crate::ipc::message::{Role, RunBriefing};
+use crate::ipc::ring::record::Record;
+use crate::ipc::ring::{DriverRings, WorkerDescriptors};
 use crate::server::generations::{Process, ProcessEnd, Zygote, ending_in_words};
+use crate::server::runs::Run;
 use crate::sys::wait;
 
 /// How long a worker that closed its channel may take to be reported dead, and a killed one to die.
@@ -19,10 +23,46 @@ const END_PATIENCE: Duration = Duration::from_secs(5);
 /// A worker that takes tasks.
 #[derive(Debug)]
 pub struct Worker {
-    /// Its channel.
+    /// Its channel: for what does not fit into the rings.
     pub channel: WorkerChannel,
+    /// Tasks to it, answers from it.
+    pub rings: DriverRings,
     /// Its process.
     pub process: Process,
+    /// What the worker needs of the rings, until it was given it.
+    rings_to_give: Option<WorkerDescriptors>,
+    /// Messages that came over the channel.
+    pub received: u64,
+    /// Messages that went over the channel, but for answers to requests for memory.
+    pub sent: u64,
+    runs: Briefed,
+}
+
+/// The runs that a worker was told of.
+#[derive(Debug, Default)]
+struct Briefed {
+    /// By number. Weak handles: they keep a place in memory from being taken by another run, not the run.
+    known: Vec<Weak<Run>>,
+    next: usize,
+}
+
+impl Briefed {
+    /// More than these are not remembered; a run that is forgotten is told again.
+    const RUNS_MAX: usize = 16;
+
+    fn number(&self, run: &Arc<Run>) -> Option<usize> {
+        self.known.iter().position(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(run)))
+    }
+
+    fn add(&mut self, run: &Arc<Run>) -> usize {
+        let number = self.next;
+        self.next = (self.next + 1) % Briefed::RUNS_MAX;
+        match self.known.get_mut(number) {
+            Some(place) => *place = Arc::downgrade(run),
+            None => self.known.push(Arc::downgrade(run)),
+        }
+        number
+    }
 }
 
 impl Worker {
@@ -32,7 +72,17 @@ impl Worker {
         let (channel, socket) =
             WorkerChannel::pair().map_err(|error| format!("cannot make a channel for a worker: {error}"))?;
         let process = zygote.start_process(Role::Worker, settings.limits, socket, settings.start_timeout)?;
-        let mut worker = Worker { channel, process };
+        let (rings, theirs) =
+            DriverRings::create().map_err(|error| format!("cannot make rings for a worker: {error}"))?;
+        let mut worker = Worker {
+            channel,
+            rings,
+            process,
+            rings_to_give: Some(theirs),
+            received: 0,
+            sent: 0,
+            runs: Briefed::default(),
+        };
         match worker.await_ready(deadline) {
             Ok(()) => {
                 worker.log_output(&Redactor::default());
@@ -62,8 +112,12 @@ impl Worker {
             }
             if ready.first() == Some(&true) {
                 match self.channel.receive() {
-                    Ok(WorkerEvent::Ready { .. }) => return Ok(()),
+                    Ok(WorkerEvent::Ready { .. }) => {
+                        self.received += 1;
+                        return Ok(());
+                    }
                     Ok(WorkerEvent::Log(record)) => {
+                        self.received += 1;
                         log::info!(target: "plugin", "{}: {}", record.target, record.message);
                     }
                     Ok(_) => return Err("spoke out of turn".to_owned()),
@@ -109,10 +163,51 @@ impl Worker {
         }
     }
 
-    /// Asks the worker to leave, and kills it if it does not.
+    /// Gives the worker its rings: from now on it takes tasks from there, and messages only where a record points to them.
+    pub fn give_rings(&mut self) -> Result<(), String> {
+        match self.rings_to_give.take() {
+            Some(rings) => self
+                .channel
+                .rings(&rings)
+                .map_err(|error| format!("a new worker could not be given its rings: {error}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks the worker, which is at nothing, to leave, and kills it if it does not.
     pub fn quit(mut self) {
-        if self.channel.quit().is_err() || self.process.wait(Duration::from_millis(500)).is_none() {
+        let is_asked = if self.rings_to_give.is_some() {
+            self.channel.quit().is_ok()
+        } else {
+            let mut record = Record::default();
+            record.quit();
+            let is_pushed = self.rings.push(&record, None).is_some();
+            self.rings.publish();
+            is_pushed
+        };
+        if !is_asked || self.process.wait(Duration::from_millis(500)).is_none() {
             self.kill();
         }
+    }
+
+    /// The number by which the worker knows a run, which it is told of if need be.
+    pub fn brief(&mut self, run: &Arc<Run>, worker: u32) -> Result<u32, ChannelError> {
+        let number = match self.runs.number(run) {
+            Some(number) => number,
+            None => {
+                let number = self.runs.add(run);
+                let briefing = RunBriefing {
+                    number: number as u32,
+                    id: run.id.clone(),
+                    parameters: run.plan.parameters_json().to_owned(),
+                    worker,
+                };
+                self.channel.brief(briefing)?;
+                self.sent += 1;
+                number
+            }
+        };
+        // No more than `RUNS_MAX`.
+        Ok(number as u32)
     }
 }

@@ -6,8 +6,8 @@
 //! A driver takes from its own deque first in, first out, like everybody else: a run has only a few jobs in the pool at a
 //! time (`runs`), so those of several runs take turns, and a job's inputs are still warm when its turn comes.
 //!
-//! Jobs are stolen one at a time: a job costs some ten microseconds at the least and a steal some ten nanoseconds, and
-//! what was never taken in a batch need not be taken back when another driver is idle.
+//! Jobs are stolen one at a time: a steal costs some ten nanoseconds. What a driver sent ahead to its worker it takes back when
+//! another driver asks for it, which that one does before it sleeps (`slot`).
 #![forbid(unsafe_code)]
 
 mod sleep;
@@ -73,6 +73,21 @@ impl<J> Queues<J> {
         }
         // The driver itself takes one of them: waking another for it would only make two run for one job.
         self.sleepers.wake(count.saturating_sub(1));
+    }
+
+    /// Adds jobs that a driver had taken and cannot get to: to its own deque, for others to steal.
+    pub fn give_back(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) {
+        let mut count = 0_usize;
+        for job in jobs {
+            local.deque.push(job);
+            count += 1;
+        }
+        self.sleepers.wake(count);
+    }
+
+    /// Whether a driver sleeps, or is about to.
+    pub fn anybody_sleeps(&self) -> bool {
+        self.sleepers.any()
     }
 
     /// Looks for a job in the fixed order: own, injector, neighbours.

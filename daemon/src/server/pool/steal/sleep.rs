@@ -28,6 +28,11 @@ impl Sleepers {
         fence(Ordering::SeqCst);
     }
 
+    /// Whether the list holds anybody.
+    pub fn any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
     /// Takes a driver off the list; it may have been taken off by a waker already.
     pub fn remove(&self, index: usize) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! The blocks of a run: held while somebody has still to read them, then let go, or left for those who fetch outputs.
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use engine::id::{DatasetId, Id as _};
@@ -20,14 +21,26 @@ impl Run {
 
     /// Takes a block into the run's care.
     pub fn hold(&self, dataset: DatasetId, block: Block, keep: Keep) {
+        self.hold_since(dataset, block, keep, self.unix_us_now());
+    }
+
+    /// The same, at a moment that is known: reading the clock is much of the cost of a small block.
+    pub(super) fn hold_since(&self, dataset: DatasetId, block: Block, keep: Keep, since_us: i64) {
         let Some(mut cell) = self.cell(dataset) else { return };
         cell.facts.bytes = Some(block.payload_length());
-        cell.facts.metadata_json = self.redactor.redact(block.metadata()).into_owned();
+        if !block.metadata().is_empty() || !cell.facts.metadata_json.is_empty() {
+            cell.facts.metadata_json = self.redactor.redact(block.metadata()).into_owned();
+        }
         self.gauge.add(block.payload_length());
-        let replaced = cell.held.replace(Held { block, keep, since_us: self.unix_us_now() });
+        if let Keep::Small = keep {
+            self.small_bytes.fetch_add(block.size(), Ordering::Relaxed);
+        }
+        let replaced = cell.held.replace(Held { block, keep, since_us });
         drop(cell);
         self.let_go(replaced);
-        self.forget_upload(dataset);
+        if self.has_uploads {
+            self.forget_upload(dataset);
+        }
     }
 
     /// The bytes that came with the run for a dataset, until it is loaded.
@@ -75,6 +88,9 @@ impl Run {
     fn let_go(&self, held: Option<Held>) {
         if let Some(held) = held {
             self.gauge.remove(held.block.payload_length());
+            if let Keep::Small = held.keep {
+                self.small_bytes.fetch_sub(held.block.size(), Ordering::Relaxed);
+            }
         }
     }
 
@@ -94,7 +110,7 @@ impl Run {
             .filter_map(|dataset| {
                 let cell = self.cell(dataset)?;
                 let Held { block, since_us, .. } =
-                    cell.held.as_ref().filter(|held| matches!(held.keep, Keep::Charge(_)))?;
+                    cell.held.as_ref().filter(|held| !matches!(held.keep, Keep::Lease(_)))?;
                 Some(HeldBlock { dataset, block: block.clone(), readers: 0, since_us: *since_us })
             })
             .collect();
@@ -120,6 +136,11 @@ impl Run {
             let mut cell = self.cell(dataset.id)?;
             let (block, kept) = match cell.held.take() {
                 Some(Held { block, keep: Keep::Charge(charge), .. }) => (Some((block, charge)), None),
+                Some(Held { block, keep: Keep::Small, .. }) => {
+                    self.small_bytes.fetch_sub(block.size(), Ordering::Relaxed);
+                    let charge = self.services.budget.charge(block.size());
+                    (Some((block, charge)), None)
+                }
                 other => (None, other),
             };
             cell.held = kept;
@@ -140,6 +161,8 @@ impl Run {
         (0..self.datasets.len()).map(DatasetId::from_index).for_each(|dataset| self.release(dataset));
         let uploads = std::mem::take(&mut *self.uploads.lock().unwrap_or_else(PoisonError::into_inner));
         drop(uploads);
+        let charge = self.lock().small_charge.take();
+        drop(charge);
     }
 
     /// How many blocks of the whole daemon have a descriptor of their own.

@@ -1,0 +1,380 @@
+//! What a slot of a ring holds: a task or an answer that is small, in few bytes and without a copy more than needed.
+//!
+//! Written and read by hand, for this is the one encoding that costs as much as the work it carries. Reading never
+//! panics and never trusts: what does not parse is [`Malformed`].
+
+use crate::block::layout::Format;
+
+/// Bytes of a record, no more.
+pub const RECORD_BYTES: usize = 504;
+
+/// The bytes of one record.
+#[derive(Clone, Debug)]
+pub struct Record {
+    bytes: [u8; RECORD_BYTES],
+    length: usize,
+    /// Something did not fit.
+    overflows: bool,
+}
+
+/// Why a record cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record in the ring is malformed: {0}")]
+pub struct Malformed(pub &'static str);
+
+/// A task's number, and what has come over the socket before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The task.
+    pub token: u64,
+    /// So many messages were sent over the socket before this record: they come first.
+    pub messages: u64,
+}
+
+/// A task as a slot holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Task<'a> {
+    /// Call a node.
+    Call(Call<'a>),
+    /// The task is the last of the messages before this.
+    Message(Head),
+    /// Leave, with exit code 0.
+    Quit,
+}
+
+/// A call of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call<'a> {
+    /// Its number.
+    pub head: Head,
+    /// Index into the generation's plugins.
+    pub plugin: u32,
+    /// Index into the plugin's nodes.
+    pub node: u32,
+    /// The number of its run; the worker was told of it over the socket.
+    pub run: u32,
+    /// Which attempt it is.
+    pub attempt: u32,
+    /// How many output ports there are.
+    pub outputs: u32,
+    /// The node's name in the pipeline.
+    pub name: &'a str,
+    /// How many inputs follow.
+    pub inputs_count: u32,
+    /// The inputs, as written: see [`Inputs`].
+    pub inputs: Inputs<'a>,
+}
+
+/// The inputs of a call, one after the other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inputs<'a>(&'a [u8]);
+
+/// What an input port is given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Input<'a> {
+    /// Nothing: the port is optional and unbound.
+    Absent,
+    /// A parameter, JSON.
+    Json(&'a str),
+    /// A dataset.
+    Block(SmallBlock<'a>),
+    /// What the task of this number made on this port: it ran on this worker before.
+    Made {
+        /// The task.
+        token: u64,
+        /// Its output port.
+        port: u32,
+    },
+}
+
+/// A small block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SmallBlock<'a> {
+    /// How to understand its payload.
+    pub format: Format,
+    /// A JSON object, or nothing.
+    pub metadata: &'a str,
+    /// Its bytes.
+    pub payload: &'a [u8],
+}
+
+/// What an answer says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome<'a> {
+    /// The task succeeded; its outputs are here.
+    Done(Outputs<'a>),
+    /// The answer is the last of the messages before this.
+    Message,
+    /// It was not begun: a task before it, which makes its input, failed.
+    NotBegun,
+}
+
+/// An answer as a slot holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer<'a> {
+    /// The task.
+    pub head: Head,
+    /// How long the worker was at it, as it says.
+    pub took_ns: u64,
+    /// What came of it.
+    pub outcome: Outcome<'a>,
+}
+
+/// The outputs in an answer: a port and a block each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outputs<'a>(&'a [u8]);
+
+const CALL: u8 = 1;
+const MESSAGE: u8 = 2;
+const QUIT: u8 = 3;
+const DONE: u8 = 4;
+const NOT_BEGUN: u8 = 5;
+
+const ABSENT: u8 = 0;
+const JSON: u8 = 1;
+const BLOCK: u8 = 2;
+const MADE: u8 = 3;
+
+impl Default for Record {
+    fn default() -> Record {
+        Record { bytes: [0; RECORD_BYTES], length: 0, overflows: false }
+    }
+}
+
+impl Record {
+    /// What was written.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Room for bytes from elsewhere.
+    pub fn for_length(&mut self, length: usize) -> &mut [u8] {
+        self.length = length.min(RECORD_BYTES);
+        self.overflows = false;
+        &mut self.bytes[..self.length]
+    }
+
+    /// A task that is to leave.
+    pub fn quit(&mut self) {
+        self.begin(QUIT);
+    }
+
+    /// A task that came over the socket.
+    pub fn message(&mut self, head: Head) {
+        self.begin(MESSAGE);
+        self.head(head);
+    }
+
+    /// A call; false if it does not fit, and must go over the socket. The inputs in `call` are not looked at: `inputs` are.
+    pub fn call<'i>(&mut self, call: &Call<'_>, inputs: impl Iterator<Item = Input<'i>>) -> bool {
+        self.begin(CALL);
+        self.head(call.head);
+        for number in [call.plugin, call.node, call.run, call.attempt, call.outputs, call.inputs_count] {
+            self.put(&number.to_le_bytes());
+        }
+        self.short(call.name.as_bytes());
+        for input in inputs {
+            match input {
+                Input::Absent => self.put(&[ABSENT]),
+                Input::Json(json) => {
+                    self.put(&[JSON]);
+                    self.short(json.as_bytes());
+                }
+                Input::Block(block) => {
+                    self.put(&[BLOCK]);
+                    self.block(block);
+                }
+                Input::Made { token, port } => {
+                    self.put(&[MADE]);
+                    self.put(&token.to_le_bytes());
+                    self.put(&port.to_le_bytes());
+                }
+            }
+        }
+        !self.overflows
+    }
+
+    /// The beginning of a good answer; [`Record::output`] adds to it.
+    pub fn done(&mut self, head: Head, took_ns: u64) {
+        self.begin(DONE);
+        self.head(head);
+        self.put(&took_ns.to_le_bytes());
+    }
+
+    /// One more output; false if it does not fit, and all must go over the socket.
+    pub fn output(&mut self, port: u32, block: SmallBlock<'_>) -> bool {
+        self.put(&port.to_le_bytes());
+        self.block(block);
+        !self.overflows
+    }
+
+    /// An answer that came over the socket.
+    pub fn answered_by_message(&mut self, head: Head, took_ns: u64) {
+        self.begin(MESSAGE);
+        self.head(head);
+        self.put(&took_ns.to_le_bytes());
+    }
+
+    /// The answer to a task that could not be begun.
+    pub fn not_begun(&mut self, head: Head) {
+        self.begin(NOT_BEGUN);
+        self.head(head);
+        self.put(&0_u64.to_le_bytes());
+    }
+
+    fn begin(&mut self, kind: u8) {
+        (self.length, self.overflows) = (0, false);
+        self.put(&[kind]);
+    }
+
+    fn head(&mut self, head: Head) {
+        self.put(&head.token.to_le_bytes());
+        self.put(&head.messages.to_le_bytes());
+    }
+
+    fn block(&mut self, block: SmallBlock<'_>) {
+        let format = Format::ALL.iter().position(|format| *format == block.format).unwrap_or(0);
+        self.put(&[u8::try_from(format).unwrap_or(0)]);
+        self.short(block.metadata.as_bytes());
+        self.short(block.payload);
+    }
+
+    fn short(&mut self, bytes: &[u8]) {
+        match u16::try_from(bytes.len()) {
+            Ok(length) => {
+                self.put(&length.to_le_bytes());
+                self.put(bytes);
+            }
+            Err(_) => self.overflows = true,
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        match self.bytes.get_mut(self.length..self.length + bytes.len()) {
+            Some(room) if !self.overflows => {
+                room.copy_from_slice(bytes);
+                self.length += bytes.len();
+            }
+            _ => self.overflows = true,
+        }
+    }
+
+    /// Reads a task.
+    pub fn as_task(&self) -> Result<Task<'_>, Malformed> {
+        let mut reader = Reader(self.bytes());
+        match reader.byte()? {
+            CALL => {
+                let head = reader.head()?;
+                let [plugin, node, run, attempt, outputs, inputs_count] = reader.numbers()?;
+                let name = reader.text()?;
+                let inputs = Inputs(reader.0);
+                Ok(Task::Call(Call { head, plugin, node, run, attempt, outputs, name, inputs_count, inputs }))
+            }
+            MESSAGE => Ok(Task::Message(reader.head()?)),
+            QUIT => Ok(Task::Quit),
+            _ => Err(Malformed("no task is of that kind")),
+        }
+    }
+
+    /// Reads an answer.
+    pub fn as_answer(&self) -> Result<Answer<'_>, Malformed> {
+        let mut reader = Reader(self.bytes());
+        let kind = reader.byte()?;
+        let head = reader.head()?;
+        let took_ns = u64::from_le_bytes(reader.array()?);
+        let outcome = match kind {
+            DONE => Outcome::Done(Outputs(reader.0)),
+            MESSAGE => Outcome::Message,
+            NOT_BEGUN => Outcome::NotBegun,
+            _ => return Err(Malformed("no answer is of that kind")),
+        };
+        Ok(Answer { head, took_ns, outcome })
+    }
+}
+
+impl<'a> Iterator for Inputs<'a> {
+    type Item = Result<Input<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        take_one(&mut self.0, |reader| {
+            Ok(match reader.byte()? {
+                ABSENT => Input::Absent,
+                JSON => Input::Json(reader.text()?),
+                BLOCK => Input::Block(reader.block()?),
+                MADE => Input::Made {
+                    token: u64::from_le_bytes(reader.array()?),
+                    port: u32::from_le_bytes(reader.array()?),
+                },
+                _ => return Err(Malformed("no input is of that kind")),
+            })
+        })
+    }
+}
+
+impl<'a> Iterator for Outputs<'a> {
+    type Item = Result<(u32, SmallBlock<'a>), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        take_one(&mut self.0, |reader| Ok((u32::from_le_bytes(reader.array()?), reader.block()?)))
+    }
+}
+
+/// Reads one thing off the front of `bytes`; after a malformed one there are no more.
+fn take_one<'a, T>(
+    bytes: &mut &'a [u8],
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, Malformed>,
+) -> Option<Result<T, Malformed>> {
+    if bytes.is_empty() {
+        return None;
+    }
+    let mut reader = Reader(bytes);
+    let result = read(&mut reader);
+    *bytes = if result.is_ok() { reader.0 } else { &[] };
+    Some(result)
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed("it ends too early"))?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed("it ends too early"))?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, Malformed> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn numbers<const N: usize>(&mut self) -> Result<[u32; N], Malformed> {
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            *number = u32::from_le_bytes(self.array()?);
+        }
+        Ok(numbers)
+    }
+
+    fn head(&mut self) -> Result<Head, Malformed> {
+        Ok(Head { token: u64::from_le_bytes(self.array()?), messages: u64::from_le_bytes(self.array()?) })
+    }
+
+    fn short(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = u16::from_le_bytes(self.array()?);
+        self.take(usize::from(length))
+    }
+
+    fn text(&mut self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.short()?).map_err(|_| Malformed("a text is not UTF-8"))
+    }
+
+    fn block(&mut self) -> Result<SmallBlock<'a>, Malformed> {
+        let format = *Format::ALL.get(usize::from(self.byte()?)).ok_or(Malformed("no format has that number"))?;
+        Ok(SmallBlock { format, metadata: self.text()?, payload: self.short()? })
+    }
+}

@@ -1,0 +1,255 @@
+//! Answers: taken from the ring, checked, told to the hooks and then, many under one lock, to their runs.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use engine::failure::{Failure, FailureKind};
+use engine::id::TaskId;
+
+use super::attempt::{Output, Refused};
+use super::conversation::End;
+use super::flight::{Flight, Told};
+use super::{Driver, Job, Local};
+use crate::ipc::message::SavedChunks;
+use crate::ipc::ring::record::{Answer, Outcome, Record};
+use crate::server::pool::pace::SHORT_NS;
+use crate::server::runs::{Ending, Made};
+
+/// So many answers are told at once: others wait for the run's lock meanwhile.
+const ANSWERS_MAX: usize = 64;
+
+/// A task that has ended, for its run.
+#[derive(Debug)]
+pub struct Ended {
+    job: Job,
+    result: Result<Made, Failure>,
+    then: Option<TaskId>,
+    is_unwanted: bool,
+}
+
+impl Driver {
+    /// Takes what answers there are and tells the runs; says whether there were any, or how the worker ended.
+    pub fn collect(&mut self, local: &Local<Job>) -> Result<bool, End> {
+        let mut ended = std::mem::take(&mut self.ended);
+        let mut lost = None;
+        while ended.len() < ANSWERS_MAX {
+            match self.next_ended(ended.is_empty(), local) {
+                Ok(Some(one)) => ended.push(one),
+                Ok(None) => break,
+                Err(end) => {
+                    lost = Some(end);
+                    break;
+                }
+            }
+        }
+        let any = !ended.is_empty();
+        if any {
+            self.settle(&mut ended, local);
+        }
+        self.ended = ended;
+        match lost {
+            Some(end) => Err(end),
+            // What is to be sent again is a reason not to wait, too.
+            None => Ok(any || (self.flights.is_empty() && !self.again.is_empty())),
+        }
+    }
+
+    /// The next task that has ended, if the answer is there.
+    fn next_ended(&mut self, is_first: bool, local: &Local<Job>) -> Result<Option<Ended>, End> {
+        if !self.has_answer {
+            let Some(worker) = &mut self.worker else { return Ok(None) };
+            match worker.rings.take_answer(&mut self.answer) {
+                Ok(false) => return Ok(None),
+                Ok(true) => self.has_answer = true,
+                Err(problem) => return Err(self.unusable(problem.to_string())),
+            }
+        }
+        // Its own buffer for a moment, so that what is read from it and the driver can be borrowed apart.
+        let record = std::mem::take(&mut self.answer);
+        let result = self.read_answer(&record, is_first, local);
+        self.answer = record;
+        result
+    }
+
+    fn read_answer(&mut self, record: &Record, is_first: bool, local: &Local<Job>) -> Result<Option<Ended>, End> {
+        let answer = record.as_answer().map_err(|problem| self.unusable(problem.to_string()))?;
+        // First what was said before it.
+        while self.worker.as_ref().is_some_and(|worker| worker.received < answer.head.messages) {
+            if !self.hear()? {
+                return Ok(None);
+            }
+        }
+        if answer.outcome == Outcome::NotBegun && !is_first {
+            // Those before it are told first: then it is known whether this one is wanted.
+            return Ok(None);
+        }
+        self.has_answer = false;
+        let token = answer.head.token;
+        let expected = self.flights.front().map(|front| front.token);
+        if expected != Some(token) {
+            return Err(self.unusable(match expected {
+                Some(expected) => format!("an answer to task {token} came, {expected} is under way"),
+                None => format!("an answer to task {token} came, none is under way"),
+            }));
+        }
+        let Some(mut flight) = self.flights.pop_front() else { return Ok(None) };
+        if answer.outcome == Outcome::NotBegun && flight.is_ahead {
+            return Ok(self.not_begun(flight, local));
+        }
+        let result = match self.result_of(&mut flight, &answer) {
+            Ok(result) => result,
+            Err(lie) => {
+                self.flights.push_front(flight);
+                return Err(self.unusable(lie));
+            }
+        };
+        if let Some(kind) = flight.job.pace_kind() {
+            self.shared.paces.note(kind, answer.took_ns);
+            self.is_short = self.shared.paces.expected_ns(kind) < SHORT_NS;
+        }
+        Ok(Some(self.ended(flight, result)))
+    }
+
+    /// What came of a task, by its answer; or what is wrong with the answer.
+    fn result_of(&mut self, flight: &mut Flight, answer: &Answer<'_>) -> Result<Result<Vec<Output>, Failure>, String> {
+        let adopted = match &answer.outcome {
+            Outcome::Done(outputs) => Driver::adopt_small(&flight.job, outputs.clone()),
+            Outcome::Message => match flight.told.take() {
+                Some(Told::Done(claims, saved)) => {
+                    if let Some(desk) = &flight.desk {
+                        let dataset = |saved: SavedChunks| Some((desk.dataset(saved.port)?, saved));
+                        flight.shown.saved = saved.into_iter().filter_map(dataset).collect();
+                    }
+                    self.adopt(flight, claims)
+                }
+                Some(Told::Failed(failure, saving)) => {
+                    let mut failure = self.subject(&flight.job).reported(failure);
+                    // The plugin got our refusal as an error and passed it on in words of its own.
+                    if flight.allowance.as_ref().is_some_and(|allowance| allowance.was_refused()) {
+                        failure.kind = FailureKind::Budget;
+                    }
+                    if let Some(desk) = &mut flight.desk {
+                        flight.shown.unsaved = saving.and_then(|port| desk.dataset(port));
+                        // The worker only passes on what a hook said.
+                        if failure.kind == FailureKind::Error
+                            && let Some(refused) = desk.refused.take()
+                        {
+                            failure = refused;
+                        }
+                    }
+                    return Ok(Err(failure));
+                }
+                None => return Err("it said that it had answered by message, and had not".to_owned()),
+            },
+            Outcome::NotBegun => return Err("it did not begin with a task that could be begun".to_owned()),
+        };
+        match adopted {
+            Ok(outputs) => Ok(Ok(outputs)),
+            Err(Refused::Failure(failure)) => Ok(Err(failure)),
+            Err(Refused::Lie(lie)) => Err(lie),
+        }
+    }
+
+    /// The worker could not begin with what was sent ahead: the task before it failed, or made something large. If it is
+    /// wanted all the same, it is sent anew.
+    fn not_begun(&mut self, flight: Flight, local: &Local<Job>) -> Option<Ended> {
+        self.ladder = None;
+        if flight.is_unwanted {
+            // The engine never dispatched it, so there is nothing to tell.
+            self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+            return None;
+        }
+        // Whatever was sent behind it was not begun either, or has nothing to do with it.
+        self.take_back(local);
+        // One that the engine has not dispatched so far will come as any other.
+        match flight.has_begun {
+            true => self.again_first(flight),
+            false => self.shared.services.budget.jobs_ended(&self.shared.party, 1),
+        }
+        None
+    }
+
+    /// A task that has ended, with what hooks said of it.
+    fn ended(&mut self, mut flight: Flight, result: Result<Vec<Output>, Failure>) -> Ended {
+        // Whatever it still answered: it was told to stop, so that is how it ended.
+        let result = match self.ladder.take() {
+            Some(ladder) => Err(self.subject(&flight.job).aborted(ladder.reason())),
+            None => result,
+        };
+        self.told_progress = None;
+        let (is_unwanted, then) = (flight.is_unwanted, flight.then);
+        let result = match is_unwanted {
+            true => Ok(Made::default()),
+            false => self.conclude(&flight.job, &mut flight.shown, &mut flight.share, result),
+        };
+        Ended { job: flight.job, result, then, is_unwanted }
+    }
+
+    /// The oldest task has ended with its worker.
+    pub fn end_front(&mut self, failure: Failure, local: &Local<Job>) {
+        let Some(flight) = self.flights.pop_front() else { return };
+        let ended = self.ended(flight, Err(failure));
+        self.settle(&mut vec![ended], local);
+    }
+
+    /// A task has ended without having been sent.
+    pub fn end_unsent(&mut self, job: Job, result: Result<Made, Failure>, has_begun: bool, local: &Local<Job>) {
+        if self.flights.is_empty() {
+            self.settle(&mut vec![Ended { job, result, then: None, is_unwanted: false }], local);
+            return;
+        }
+        // Those before it are still on their way, and stay under way.
+        if has_begun || job.run.begin(job.task, job.attempt, self.number, local) {
+            let ending = Ending { task: job.task, attempt: job.attempt, result, then: None };
+            job.run.settle([ending].into_iter(), None, self.is_short, self.number, local);
+        }
+        self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+    }
+
+    /// Tells the runs how their tasks ended, and that the task which is the oldest now has begun.
+    fn settle(&mut self, ended: &mut Vec<Ended>, local: &Local<Job>) {
+        let count = ended.len();
+        self.log_output_of(ended.last().map(|ended| &ended.job));
+        let next = self.flights.front().filter(|front| !front.has_begun).map(|front| front.job.clone());
+        match self.flights.front() {
+            // First the slot, then the engine: see `launch`.
+            Some(front) => self.slot().begin(&front.job.run, front.job.task, front.job.attempt),
+            None => self.slot().end(),
+        }
+        let mut next_begins = None;
+        let mut all = ended.drain(..).filter(|ended| !ended.is_unwanted).peekable();
+        while let Some(first) = all.next() {
+            let run = Arc::clone(&first.job.run);
+            let mut same = vec![first.ending()];
+            while let Some(one) = all.next_if(|one| Arc::ptr_eq(&one.job.run, &run)) {
+                same.push(one.ending());
+            }
+            // The last ones and the next in one step, if they are of one run.
+            let next = next.as_ref().filter(|next| all.peek().is_none() && Arc::ptr_eq(&next.run, &run));
+            let step = next.map(|job| (job.task, job.attempt));
+            let begins = run.settle(same.into_iter(), step, self.is_short, self.number, local);
+            next_begins = next.map(|_| begins);
+        }
+        drop(all);
+        if let Some(job) = next {
+            let begins = next_begins.unwrap_or_else(|| job.run.begin(job.task, job.attempt, self.number, local));
+            if let Some(front) = self.flights.front_mut() {
+                front.has_begun = true;
+                front.is_unwanted = !begins;
+            }
+            if !begins {
+                self.stop_unwanted(local);
+            }
+        }
+        if self.flights.is_empty() {
+            self.note_busy(false);
+        }
+        self.shared.services.budget.jobs_ended(&self.shared.party, count);
+    }
+}
+
+impl Ended {
+    fn ending(self) -> Ending {
+        Ending { task: self.job.task, attempt: self.job.attempt, result: self.result, then: self.then }
+    }
+}

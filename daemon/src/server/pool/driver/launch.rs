@@ -1,0 +1,450 @@
+//! From a job to a task in the worker's ring; and how many go there at once.
+//!
+//! Many short tasks at once, one long task at a time: [`super::super::pace`] guesses which is which. What waits in the ring behind
+//! the task under way is taken back when another driver is idle, when that task waits for memory, or when some of it is not
+//! wanted any more.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use engine::failure::{Failure, FailureKind};
+use engine::id::{DatasetId, NodeId};
+use engine::plan::{InputBinding, TaskKind};
+
+use super::attempt::Shown;
+use super::chunks::ChunkDesk;
+use super::failure::Subject;
+use super::flight::Flight;
+use super::request::Work;
+use super::{Driver, Job, Local};
+use crate::block::Block;
+use crate::ipc::channel::ChannelError;
+use crate::ipc::client::TaskRequest;
+use crate::ipc::ring::indices::SLOTS;
+use crate::ipc::ring::record::{self, Head, Inputs};
+use crate::server::pool::pace::{AHEAD_NS, Kind, SHORT_NS};
+use crate::server::residents::{Entered, Share};
+use crate::server::runs::{Keep, Run};
+
+/// A job to be sent; most of them again, as their worker died before it began.
+#[derive(Debug)]
+pub struct Again {
+    job: Job,
+    share: Share,
+    has_begun: bool,
+    tries: u8,
+}
+
+/// A task that went out.
+struct Sent {
+    token: u64,
+    index: u32,
+    kind: Kind,
+    desk: Option<Box<ChunkDesk>>,
+}
+
+/// A worker may die so often before it begins with a task; then it is the task's failure.
+const TRIES_MAX: u8 = 2;
+
+/// Why a task did not go out.
+enum NotSent {
+    /// It failed.
+    Failed(Failure),
+    /// The worker has gone, or does not listen: the task is for another one.
+    WorkerLost,
+}
+
+impl Driver {
+    /// Sends the worker what there is to send.
+    pub fn feed(&mut self, local: &mut Local<Job>) {
+        loop {
+            if let Some(again) = self.again.pop_front() {
+                match self.launch_again(again, local) {
+                    true => continue,
+                    false => break,
+                }
+            }
+            if !self.wants_more() {
+                break;
+            }
+            // Beside one that sleeps, what is in the queues is left there: it has been woken for that.
+            let may_take = self.flights.is_empty() || !self.shared.queues.anybody_sleeps();
+            let goes_on = match may_take.then(|| self.shared.queues.find(local)).flatten() {
+                Some(job) => self.launch(job, local),
+                None => self.send_follower(),
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        if let Some(worker) = &mut self.worker {
+            worker.rings.publish();
+        }
+        self.note_behind();
+    }
+
+    /// Whether one more task is to go to the worker now.
+    fn wants_more(&self) -> bool {
+        let Some(front) = self.flights.front() else { return true };
+        self.flights.len() < SLOTS as usize
+            && self.flights.expected_ns() < AHEAD_NS
+            && self.ladder.is_none()
+            && !self.slot().has_errands()
+            && !front.allowance.as_ref().is_some_and(|allowance| allowance.is_waiting())
+            && !Driver::goes_alone(&front.job)
+    }
+
+    /// Sends one job; what cannot be sent has failed. False if the worker has gone, and is to be attended to first.
+    pub fn launch(&mut self, job: Job, local: &Local<Job>) -> bool {
+        // One that waits for another run's load is not begun: it holds no worker, and its run can take it back.
+        let Entered::Begin(job, share) = self.shared.services.residents.enter(job) else {
+            self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+            return true;
+        };
+        self.launch_again(Again { job, share, has_begun: false, tries: 0 }, local)
+    }
+
+    fn launch_again(&mut self, again: Again, local: &Local<Job>) -> bool {
+        let Again { job, mut share, mut has_begun, tries } = again;
+        if self.flights.is_empty() {
+            if !has_begun {
+                // First the slot, then the engine: an abort is ordered only after the engine has heard of the beginning.
+                self.slot().begin(&job.run, job.task, job.attempt);
+                has_begun = job.run.begin(job.task, job.attempt, self.number, local);
+                if !has_begun {
+                    self.slot().end();
+                    // Given back before the job is counted as ended, as whatever follows from its end.
+                    drop(share);
+                    self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+                    return true;
+                }
+            }
+        } else if !has_begun && job.run.has_aborts() && !job.run.is_wanted(job.task, job.attempt) {
+            drop(share);
+            self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+            return true;
+        }
+        if let (Share::There(lease), Some(TaskKind::Load(dataset))) = (&share, job.run.plan.task(job.task)) {
+            let made = vec![(dataset, lease.block(), Keep::Lease(lease.clone()))];
+            drop(share);
+            self.end_unsent(job, Ok(made), has_begun, local);
+            return true;
+        }
+        let mut shown = Shown::default();
+        let failure = if tries > TRIES_MAX {
+            self.subject(&job).no_worker("it ended before it could take the task, again and again".to_owned())
+        } else {
+            match self.send(&job, &mut shown) {
+                Ok(Sent { token, index, kind, desk }) => {
+                    let expected_ns = self.shared.paces.expected_ns(kind);
+                    self.note_busy(true);
+                    self.flights.push(Flight {
+                        job,
+                        token,
+                        index,
+                        has_begun,
+                        is_ahead: false,
+                        then: None,
+                        is_unwanted: false,
+                        tries,
+                        expected_ns,
+                        shown,
+                        allowance: None,
+                        desk,
+                        share,
+                        told: None,
+                    });
+                    return true;
+                }
+                Err(NotSent::WorkerLost) if self.flights.is_empty() => {
+                    self.discard_worker();
+                    self.again.push_back(Again { job, share, has_begun, tries: tries + 1 });
+                    return true;
+                }
+                // What is on its way tells of the loss in its own time.
+                Err(NotSent::WorkerLost) => {
+                    match has_begun {
+                        true => self.again.push_front(Again { job, share, has_begun, tries }),
+                        false => self.shared.queues.give_back(local, [job]),
+                    }
+                    return false;
+                }
+                Err(NotSent::Failed(failure)) => failure,
+            }
+        };
+        let result = self.conclude(&job, &mut shown, &mut share, Err(failure));
+        drop(share);
+        self.end_unsent(job, result, has_begun, local);
+        true
+    }
+
+    /// Puts a task into the ring, or into a message and a pointer to it into the ring.
+    fn send(&mut self, job: &Job, shown: &mut Shown) -> Result<Sent, NotSent> {
+        let Some(work) = job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind)) else {
+            let message = format!("task {} is not in the plan; this is a mistake in dagd", job.task);
+            return Err(NotSent::Failed(Failure::new(FailureKind::Protocol, message)));
+        };
+        if let Err(reason) = self.ensure_worker() {
+            return Err(NotSent::Failed(work.subject(self.number).no_worker(reason)));
+        }
+        self.last_token += 1;
+        let token = self.last_token;
+        let hooks = &job.run.generation.hooks;
+        let is_shown = work.events().into_iter().any(|event| hooks.wants(event));
+        let kind = work.pace_kind();
+        let mut desk = None;
+        if is_shown || !self.write_small(job, &work, token, None)? {
+            let subject = work.subject(self.number);
+            let inputs = self.prepare(job, &work, &subject, shown).map_err(NotSent::Failed)?;
+            desk = ChunkDesk::of(&job.run, &work).map(Box::new);
+            let request = TaskRequest {
+                token,
+                plugin: work.plugin(),
+                argument: work.argument(&job.run, job.attempt, self.number),
+                operation: work.operation(
+                    &job.run,
+                    inputs,
+                    desk.as_ref()
+                        .map_or_else(Vec::new, |desk| desk.describe(&job.run, token, job.attempt, self.number)),
+                    work.partitions(&job.run, job.attempt, self.number),
+                ),
+            };
+            // The message keeps the blocks alive until it is sent; from then on the run does, as their reader is under way.
+            self.send_message(&request, &subject)?;
+            if let (Work::Load(dataset, storage) | Work::Save(dataset, storage), Some(worker)) = (&work, &self.worker)
+                && storage.releases
+            {
+                job.run.note_keeper(dataset.id, self.number, worker.process.pid);
+            }
+        }
+        let oldest = self.flights.front().map(|front| front.index);
+        let pushed = self.worker.as_mut().and_then(|worker| worker.rings.push(&self.record, oldest));
+        pushed.map(|index| Sent { token, index, kind, desk }).ok_or(NotSent::WorkerLost)
+    }
+
+    /// Sends the call that begins as soon as the newest task ends, if there is one for certain; says whether it did. The worker
+    /// takes what it reads from the answer before, so a chain runs there without waiting for anybody.
+    fn send_follower(&mut self) -> bool {
+        let Some(back) = self.flights.back() else { return false };
+        let run = Arc::clone(&back.job.run);
+        let before = back.token;
+        let Some(TaskKind::Call(maker)) = run.plan.task(back.job.task) else { return false };
+        if back.is_unwanted || run.has_aborts() {
+            return false;
+        }
+        let Some((task, attempt)) = run.follower(back.job.task) else { return false };
+        let job = Job { run, task, attempt };
+        let Some(work) = job.run.plan.task(task).and_then(|kind| Work::of(&job.run, kind)) else { return false };
+        let hooks = &job.run.generation.hooks;
+        let kind = work.pace_kind();
+        let expected_ns = self.shared.paces.expected_ns(kind);
+        // Only what is known to be short: a long one is better left to whoever is free first.
+        if expected_ns > SHORT_NS || work.events().into_iter().any(|event| hooks.wants(event)) {
+            return false;
+        }
+        let token = self.last_token + 1;
+        if !matches!(self.write_small(&job, &work, token, Some((maker, before))), Ok(true)) {
+            return false;
+        }
+        let oldest = self.flights.front().map(|front| front.index);
+        let Some(index) = self.worker.as_mut().and_then(|worker| worker.rings.push(&self.record, oldest)) else {
+            return false;
+        };
+        self.last_token = token;
+        // Counted from here on, whether or not the engine comes to dispatch it.
+        self.shared.services.budget.jobs_added(&self.shared.party, 1);
+        if let Some(back) = self.flights.back_mut() {
+            back.then = Some(task);
+        }
+        self.flights.push(Flight {
+            job,
+            token,
+            index,
+            has_begun: false,
+            is_ahead: true,
+            then: None,
+            is_unwanted: false,
+            tries: 0,
+            expected_ns,
+            shown: Shown::default(),
+            allowance: None,
+            desk: None,
+            share: Share::None,
+            told: None,
+        });
+        true
+    }
+
+    /// Writes a call with small inputs into the record; false if this is none. What the node `made` makes, it will find in the
+    /// answer to the task of that number.
+    fn write_small(
+        &mut self,
+        job: &Job,
+        work: &Work<'_>,
+        token: u64,
+        made: Option<(NodeId, u64)>,
+    ) -> Result<bool, NotSent> {
+        let (Work::Call(node), Some(worker)) = (work, &mut self.worker) else { return Ok(false) };
+        let run = &job.run;
+        // What is saved in chunks, or read in partitions, takes more than a record can say.
+        if node.outputs.iter().flatten().any(|made| run.plan.is_chunked(*made)) {
+            return Ok(false);
+        }
+        let blocks = &mut self.blocks;
+        blocks.clear();
+        for input in node.inputs {
+            if let Some(InputBinding::Dataset(id)) = input
+                && made_by(run, *id, made).is_none()
+            {
+                let storage = run.plan.dataset(*id).and_then(|dataset| dataset.storage);
+                if storage.is_some_and(|storage| storage.partition_suffix.is_some()) {
+                    return Ok(false);
+                }
+                match run.block(*id).filter(|block| block.small().is_some()) {
+                    Some(block) => blocks.push(block),
+                    None => return Ok(false),
+                }
+            }
+        }
+        let number = worker.brief(run, self.number).map_err(|error| lost(error, || work.subject(self.number)))?;
+        let mut next = blocks.iter();
+        let inputs = node.inputs.iter().map(|input| match input {
+            None => record::Input::Absent,
+            Some(InputBinding::Parameter(id)) => {
+                record::Input::Json(run.plan.parameter(*id).map_or("null", |value| &value.json))
+            }
+            Some(InputBinding::Dataset(id)) => match made_by(run, *id, made) {
+                Some((token, port)) => record::Input::Made { token, port },
+                None => next.next().and_then(Block::small).map_or(record::Input::Absent, record::Input::Block),
+            },
+        });
+        let call = record::Call {
+            head: Head { token, messages: worker.sent },
+            plugin: node.call.plugin,
+            node: node.call.node,
+            run: number,
+            attempt: job.attempt.0,
+            outputs: u32::try_from(node.outputs.len()).unwrap_or(u32::MAX),
+            name: node.name,
+            inputs_count: u32::try_from(node.inputs.len()).unwrap_or(u32::MAX),
+            inputs: Inputs::default(),
+        };
+        let fits = self.record.call(&call, inputs);
+        blocks.clear();
+        Ok(fits)
+    }
+
+    /// Sends a task as a message, and writes into the record that it did.
+    fn send_message(&mut self, request: &TaskRequest, subject: &Subject) -> Result<(), NotSent> {
+        // A hook may have taken a while.
+        let worker = match self.ensure_worker() {
+            Ok(worker) => worker,
+            Err(reason) => return Err(NotSent::Failed(subject.no_worker(reason))),
+        };
+        // A process it left behind may hold its channel open: then nobody would read the task.
+        if worker.process.has_ended() {
+            return Err(NotSent::WorkerLost);
+        }
+        worker.channel.send_task(request).map_err(|error| lost(error, || subject.clone()))?;
+        worker.sent += 1;
+        let head = Head { token: request.token, messages: worker.sent };
+        self.record.message(head);
+        Ok(())
+    }
+
+    /// Takes back what the worker has not begun with, for whoever comes first.
+    pub fn take_back(&mut self, local: &Local<Job>) {
+        let mut jobs = Vec::new();
+        while self.flights.len() > 1 {
+            let Some(worker) = &mut self.worker else { break };
+            // An impossible index shows again where answers are taken, and ends the worker there.
+            let Ok(Some(index)) = worker.rings.take_back() else { break };
+            match self.flights.pop_back() {
+                Some(flight) if flight.index == index => {
+                    if flight.has_begun {
+                        // Sent anew behind others: the engine was told that it has begun, so it is nobody else's.
+                        self.again_first(flight);
+                    } else if !flight.is_ahead {
+                        jobs.push(flight.job);
+                    } else {
+                        // The engine will dispatch it in its own time.
+                        self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+                        if let Some(back) = self.flights.back_mut() {
+                            back.then = None;
+                        }
+                    }
+                }
+                Some(flight) => {
+                    self.flights.push(flight);
+                    break;
+                }
+                None => break,
+            }
+        }
+        // As they were sent.
+        jobs.reverse();
+        self.shared.queues.give_back(local, jobs);
+        self.note_behind();
+    }
+
+    /// Lets those know who look for work how much waits behind the task under way.
+    pub fn note_behind(&mut self) {
+        let behind = u32::try_from(self.flights.behind()).unwrap_or(u32::MAX);
+        if behind != self.behind {
+            self.behind = behind;
+            self.slot().set_behind(behind);
+        }
+    }
+
+    /// Sends this one again before anything else.
+    pub fn again_first(&mut self, flight: Flight) {
+        let Flight { job, share, has_begun, tries, .. } = flight;
+        self.again.push_front(Again { job, share, has_begun, tries });
+    }
+
+    /// Gives what was on its way to a worker that has gone to whoever comes first; the first of them, if the engine was told that
+    /// it has begun, to this driver's next worker.
+    pub fn send_again(&mut self, first: Option<Flight>, local: &Local<Job>) {
+        let mut jobs = Vec::new();
+        if let Some(flight) = first {
+            let Flight { job, share, has_begun, tries, .. } = flight;
+            self.again.push_back(Again { job, share, has_begun, tries: tries + 1 });
+        }
+        while let Some(flight) = self.flights.pop_front() {
+            if flight.has_begun {
+                let Flight { job, share, has_begun, tries, .. } = flight;
+                self.again.push_back(Again { job, share, has_begun, tries });
+            } else if flight.is_ahead {
+                self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+            } else {
+                jobs.push(flight.job);
+            }
+        }
+        self.shared.queues.give_back(local, jobs);
+        self.note_behind();
+    }
+}
+
+/// Where a dataset will be found that a task on its way makes: its number and output port.
+fn made_by(run: &Run, dataset: DatasetId, made: Option<(NodeId, u64)>) -> Option<(u64, u32)> {
+    let (maker, token) = made?;
+    if run.plan.dataset(dataset)?.producer != Some(maker) {
+        return None;
+    }
+    let port = run.plan.node(maker)?.outputs.iter().position(|output| *output == Some(dataset))?;
+    Some((token, u32::try_from(port).ok()?))
+}
+
+fn lost(error: ChannelError, subject: impl FnOnce() -> Subject) -> NotSent {
+    match error {
+        // One that has not even read what belonged to earlier tasks is no better than one that has gone.
+        ChannelError::Closed | ChannelError::Behind => NotSent::WorkerLost,
+        error => {
+            let mut failure = subject().failure(FailureKind::Error, format!("the task could not be sent: {error}"));
+            failure
+                .hints
+                .push("a node with very many inputs can be split, or its inputs collected into one".to_owned());
+            NotSent::Failed(failure)
+        }
+    }
+}

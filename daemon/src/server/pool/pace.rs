@@ -1,0 +1,100 @@
+//! How long tasks of a kind take, as they did lately: what decides how many are sent to a worker at once.
+//!
+//! A guess and nothing more. A kind nobody has seen is taken for long, so the first of each kind is sent alone.
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// So much work is sent ahead: long enough that a worker need not wait for its driver, short enough that
+/// what is behind it does not wait long either.
+pub const AHEAD_NS: u64 = 400_000;
+
+/// Tasks shorter than this are sent many at a time.
+pub const SHORT_NS: u64 = AHEAD_NS / 8;
+
+/// The paces of all kinds of tasks of one generation.
+#[derive(Debug)]
+pub struct Paces {
+    /// By a hash of plugin and node; two kinds that share a place spoil each other's guess and nothing else.
+    kinds: Box<[AtomicU32]>,
+}
+
+/// A kind of task: what names it among the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind(usize);
+
+impl Paces {
+    const KINDS: usize = 1024;
+
+    /// Nothing is known of any.
+    pub fn new() -> Paces {
+        Paces { kinds: (0..Paces::KINDS).map(|_| AtomicU32::new(u32::MAX)).collect() }
+    }
+
+    /// How long a task of this kind will take.
+    pub fn expected_ns(&self, kind: Kind) -> u64 {
+        self.place(kind).load(Ordering::Relaxed).into()
+    }
+
+    /// One took so long.
+    pub fn note(&self, kind: Kind, took_ns: u64) {
+        let took = u32::try_from(took_ns).unwrap_or(u32::MAX - 1).min(u32::MAX - 1);
+        let place = self.place(kind);
+        let known = place.load(Ordering::Relaxed);
+        let new = match known {
+            u32::MAX => took,
+            // One that was interrupted by something else says little of its kind.
+            known => {
+                let took = took.min(known.saturating_mul(16).saturating_add(10_000));
+                if took > known { known + (took - known) / 4 } else { known - (known - took).div_ceil(8) }
+            }
+        };
+        if new != known {
+            place.store(new, Ordering::Relaxed);
+        }
+    }
+
+    /// One printed something: alone, so that it is known whose lines they are.
+    pub fn note_talks(&self, kind: Kind) {
+        self.place(kind).store(u32::MAX, Ordering::Relaxed);
+    }
+
+    fn place(&self, kind: Kind) -> &AtomicU32 {
+        &self.kinds[kind.0 % self.kinds.len()]
+    }
+}
+
+impl Kind {
+    /// A node of a plugin.
+    pub fn node(plugin: u32, node: u32) -> Kind {
+        Kind((plugin as usize).wrapping_mul(61).wrapping_add(node as usize).wrapping_mul(2))
+    }
+
+    /// A dataset type of a plugin.
+    pub fn dataset(plugin: u32, dataset_type: u32) -> Kind {
+        Kind((plugin as usize).wrapping_mul(61).wrapping_add(dataset_type as usize).wrapping_mul(2) + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unknown_is_long_and_a_guess_follows_what_is_seen() {
+        let paces = Paces::new();
+        let (kind, other) = (Kind::node(1, 2), Kind::dataset(1, 2));
+        assert!(paces.expected_ns(kind) > AHEAD_NS);
+        paces.note(kind, 1_000);
+        assert_eq!(paces.expected_ns(kind), 1_000);
+        paces.note(kind, 1_000_000_000);
+        assert!(paces.expected_ns(kind) < 10_000, "one that was interrupted is no reason to send each alone");
+        (0..50).for_each(|_| paces.note(kind, 1_000_000_000));
+        assert!(paces.expected_ns(kind) > AHEAD_NS);
+        (0..200).for_each(|_| paces.note(kind, 1_000));
+        assert!(paces.expected_ns(kind) < 2_000);
+        assert!(paces.expected_ns(other) > AHEAD_NS);
+        paces.note_talks(kind);
+        assert!(paces.expected_ns(kind) > AHEAD_NS);
+    }
+}

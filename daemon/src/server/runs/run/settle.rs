@@ -1,0 +1,126 @@
+//! Many ends of tasks under one lock.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use engine::action::Action;
+use engine::event::Event;
+use engine::failure::Failure;
+use engine::id::{Attempt, DatasetId, TaskId};
+
+use super::{Keep, Run, State};
+use crate::block::Block;
+use crate::server::pool::{Job, Local};
+
+/// What a task made: a block for each of its datasets, and on whose account it is.
+pub type Made = Vec<(DatasetId, Block, Keep)>;
+
+/// Small blocks are charged in steps of so many bytes.
+const SMALL_STEP_BYTES: u64 = 1 << 20;
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct Ending {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt that was dispatched.
+    pub attempt: Attempt,
+    /// What it made, or why it failed.
+    pub result: Result<Made, Failure>,
+    /// The task that was sent ahead, right behind it: it is not handed out again.
+    pub then: Option<TaskId>,
+}
+
+impl Run {
+    /// Tells the engine of attempts that have ended, in order, and then that the worker begins with the `next`. Says whether that
+    /// one may begin. `are_short` is about the tasks that ended: of short ones more may be in the pool at a time.
+    pub fn settle(
+        self: &Arc<Run>,
+        endings: impl Iterator<Item = Ending>,
+        next: Option<(TaskId, Attempt)>,
+        are_short: bool,
+        worker: u32,
+        driver: &Local<Job>,
+    ) -> bool {
+        let mut actions = Vec::new();
+        // Dropped when the lock is let go: memory may take a while to be given back.
+        let mut unwanted = Vec::new();
+        let mut begins = false;
+        let waited = {
+            let mut state = self.lock();
+            let now = self.services.clock.now();
+            let now_us = self.services.clock.unix_us(now);
+            if let Some((few, many)) = self.tasks_max {
+                state.engine.set_tasks_max(if are_short { many } else { few });
+            }
+            for Ending { task, attempt, result, then } in endings {
+                let event = match result {
+                    Ok(made) => {
+                        // Before the engine lets anybody read it, and only if it still wants it.
+                        if state.engine.is_live(task, attempt) {
+                            for (dataset, block, keep) in made {
+                                self.hold_since(dataset, block, keep, now_us);
+                            }
+                        } else {
+                            unwanted.push(made);
+                        }
+                        Event::Finished { task, attempt, worker }
+                    }
+                    Err(failure) => Event::Failed { task, attempt, worker, failure: Box::new(failure) },
+                };
+                let before = actions.len();
+                if let Some(then) = then {
+                    state.engine.promise(then);
+                }
+                state.engine.on(event, now, &mut actions);
+                if let Some(then) = then {
+                    let is_then = |action: &Action| matches!(action, Action::Dispatch { task, .. } if *task == then);
+                    if let Some(place) = actions[before..].iter().position(is_then) {
+                        actions.remove(before + place);
+                    }
+                }
+            }
+            if let Some((task, attempt)) = next
+                && state.engine.is_wanted(task, attempt)
+            {
+                begins = true;
+                state.engine.on(Event::Started { task, attempt, worker }, now, &mut actions);
+            }
+            self.charge_small(&mut state);
+            self.follow(&mut state, now, &actions)
+        };
+        self.perform(&mut actions, waited, Some(driver));
+        begins
+    }
+
+    /// The call that follows this one at once when it ends well, if there is one for certain: it may be sent ahead.
+    pub fn follower(&self, task: TaskId) -> Option<(TaskId, Attempt)> {
+        self.lock().engine.follower(task)
+    }
+
+    /// Charges what small blocks take, if that has changed by more than a step.
+    fn charge_small(&self, state: &mut State) {
+        let live = self.small_bytes.load(Ordering::Relaxed);
+        let charged = state.small_charge.as_ref().map_or(0, |(charged, _)| *charged);
+        if live > charged || live + 2 * SMALL_STEP_BYTES < charged {
+            let wanted = live.next_multiple_of(SMALL_STEP_BYTES);
+            state.small_charge = Some((wanted, self.services.budget.charge(wanted)));
+        }
+    }
+
+    /// Whether an attempt that was dispatched may still begin.
+    pub fn is_wanted(&self, task: TaskId, attempt: Attempt) -> bool {
+        self.lock().engine.is_wanted(task, attempt)
+    }
+
+    /// Whether some attempt was called off: then what waits somewhere may not be wanted any more.
+    pub fn has_aborts(&self) -> bool {
+        self.has_aborts.load(Ordering::SeqCst)
+    }
+
+    /// Some attempt is being called off.
+    pub fn note_abort(&self) {
+        self.has_aborts.store(true, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,177 @@
+//! The worker's loop over the rings: take, perform, answer, and sleep when there is nothing to take.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use plugin_api::abi::Failure;
+
+use super::abi::PROTOCOL;
+use super::journal;
+use super::perform::Worker;
+use crate::ipc::channel::{ChannelError, Received};
+use crate::ipc::message::{RunBriefing, Task as MessageTask, ToWorker};
+use crate::ipc::ring::record::{self, Answer, Head, Input, Outcome, Record, SmallBlock, Task};
+use crate::ipc::ring::{WorkerDescriptors, WorkerRings};
+
+/// Opens the rings that a message brought.
+pub(super) fn open(descriptors: Vec<OwnedFd>) -> Result<WorkerRings, ChannelError> {
+    let [memory, bell] = <[OwnedFd; 2]>::try_from(descriptors)
+        .map_err(|_| ChannelError::Protocol("rings come as two descriptors".to_owned()))?;
+    WorkerRings::open(WorkerDescriptors { memory, bell })
+        .map_err(|source| ChannelError::System { attempt: "cannot map the rings", source })
+}
+
+/// Performs tasks until told to leave, or until the server has gone.
+pub(super) fn serve(worker: Worker<'_>, rings: WorkerRings) -> Result<(), ChannelError> {
+    let mut served = Served {
+        worker,
+        rings,
+        received: 0,
+        runs: HashMap::new(),
+        answer: Record::default(),
+        before: Record::default(),
+    };
+    match served.run() {
+        Err(ChannelError::Closed) => Ok(()),
+        result => result,
+    }
+}
+
+struct Served<'a> {
+    worker: Worker<'a>,
+    rings: WorkerRings,
+    /// Messages taken so far, as the driver counts them: those that a record may wait for.
+    received: u64,
+    /// What was told of runs, by number.
+    runs: HashMap<u32, RunBriefing>,
+    /// The answer being written.
+    answer: Record,
+    /// The answer before it: the next step of a chain finds its input there.
+    before: Record,
+}
+
+impl Served<'_> {
+    fn run(&mut self) -> Result<(), ChannelError> {
+        let mut task = Record::default();
+        loop {
+            if !self.rings.take(&mut task) {
+                self.await_task();
+                continue;
+            }
+            let started = Instant::now();
+            match task.as_task().map_err(|problem| ChannelError::Protocol(problem.to_string()))? {
+                Task::Quit => return Ok(()),
+                Task::Call(call) => {
+                    self.listen(call.head.messages)?;
+                    self.call(&call, started)?;
+                }
+                Task::Message(head) => {
+                    if let Some((task, descriptors)) = self.listen(head.messages)? {
+                        self.worker.perform(task, descriptors)?;
+                    }
+                    self.answer.answered_by_message(self.head(head.token), elapsed_ns(started));
+                }
+            }
+            self.rings.answer(&self.answer);
+            std::mem::swap(&mut self.answer, &mut self.before);
+        }
+    }
+
+    /// Looks again and again for as long as the driver allows, then sleeps.
+    fn await_task(&mut self) {
+        let patience = Duration::from_nanos(u64::from(self.rings.patience_ns()));
+        if !patience.is_zero() {
+            let until = Instant::now() + patience;
+            while Instant::now() < until {
+                for _ in 0..16 {
+                    if self.rings.has_task() {
+                        return;
+                    }
+                    std::hint::spin_loop();
+                }
+            }
+        }
+        self.worker.page.begin(0);
+        self.rings.sleep();
+    }
+
+    /// Takes messages until so many have come; the task among the last of them, if one was.
+    fn listen(&mut self, messages: u64) -> Result<Option<(MessageTask, Vec<OwnedFd>)>, ChannelError> {
+        let mut task = None;
+        while self.received < messages {
+            let Received { message, descriptors } = self.worker.link.next()?;
+            match message {
+                ToWorker::Task(asked) => task = Some((asked, descriptors)),
+                ToWorker::Run(run) => {
+                    self.runs.insert(run.number, run);
+                }
+                ToWorker::Rings => {}
+                // Not counted: they come whenever they come.
+                ToWorker::Reserved { .. } | ToWorker::Proceed { .. } => continue,
+                ToWorker::Quit => return Err(ChannelError::Closed),
+            }
+            self.received += 1;
+        }
+        Ok(task)
+    }
+
+    fn call(&mut self, call: &record::Call<'_>, started: Instant) -> Result<(), ChannelError> {
+        let token = call.head.token;
+        let Some(inputs) = find_inputs(call, &self.before) else {
+            self.answer.not_begun(self.head(token));
+            return Ok(());
+        };
+        self.worker.begin(token);
+        let outcome = match (inputs, self.runs.get(&call.run)) {
+            (Ok(inputs), Some(run)) => self.worker.call(call, run, inputs),
+            (Err(problem), _) => Err(Failure::new(PROTOCOL, problem.to_string())),
+            (_, None) => Err(Failure::new(PROTOCOL, format!("nothing is known of run number {}", call.run))),
+        };
+        journal::set_token(0);
+        match outcome {
+            Ok(made) => {
+                self.answer.done(self.head(token), elapsed_ns(started));
+                if made.write(&mut self.answer) {
+                    return Ok(());
+                }
+                self.worker.send_made(token, String::new(), made, Vec::new())?;
+            }
+            Err(failure) => self.worker.send_failure(token, failure, None)?,
+        }
+        self.answer.answered_by_message(self.head(token), elapsed_ns(started));
+        Ok(())
+    }
+
+    fn head(&self, token: u64) -> Head {
+        Head { token, messages: self.worker.link.sent() }
+    }
+}
+
+type Found<'a> = Result<Vec<Option<SmallBlock<'a>>>, record::Malformed>;
+
+/// The inputs of a call; nothing if one was to be made by the task before and was not.
+fn find_inputs<'a>(call: &record::Call<'a>, before: &'a Record) -> Option<Found<'a>> {
+    let mut found = Vec::with_capacity(call.inputs_count as usize);
+    for input in call.inputs.clone() {
+        found.push(match input {
+            Err(problem) => return Some(Err(problem)),
+            Ok(Input::Absent) => None,
+            Ok(Input::Json(json)) => {
+                Some(SmallBlock { format: crate::block::layout::Format::Json, metadata: "", payload: json.as_bytes() })
+            }
+            Ok(Input::Block(block)) => Some(block),
+            Ok(Input::Made { token, port }) => match before.as_answer() {
+                Ok(Answer { head, outcome: Outcome::Done(outputs), .. }) if head.token == token => {
+                    Some(outputs.flatten().find(|(made, _)| *made == port)?.1)
+                }
+                _ => return None,
+            },
+        });
+    }
+    Some(Ok(found))
+}
+
+fn elapsed_ns(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}

@@ -44,7 +44,7 @@ lint: ## Checks format and lints
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
 
-bench: ## Measures, prints a table and writes target/bench.json
+bench: ## Measures, prints a table, writes target/bench.json (QUICK=1: under 3 minutes; BASE=file.json: shows the change)
 	$(CARGO) build --release $(CARGO_FLAGS) $(DEMO:%=-p %) -p faults -p tests
 	DAGD_TESTS_BUILT=1 $(TARGET)/release/bench $(TARGET)/bench.json
 

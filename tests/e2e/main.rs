@@ -20,6 +20,7 @@ mod parity;
 mod pipelines;
 mod policies;
 mod reload;
+mod rings;
 mod scale;
 mod service;
 mod terminal;

@@ -11,6 +11,16 @@ pub fn noop(value: Option<i64>) -> i64 {
     value.unwrap_or(0)
 }
 
+/// So many rounds of arithmetic that cannot be left out; what came of them.
+#[node(outputs = ["value"])]
+pub fn busy(rounds: Params<i64>) -> i64 {
+    let mut value = 1_i64;
+    for round in 0..rounds.into_inner() {
+        value = std::hint::black_box(value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round));
+    }
+    value
+}
+
 /// The sum of two numbers.
 #[node(outputs = ["sum"])]
 pub fn add(left: i64, right: i64) -> i64 {

@@ -16,3 +16,11 @@ pub fn fails_until(attempt: Params<i64>, ctx: &Context) -> Result<i64> {
     ensure!(present >= *attempt, "attempt {present} of {} is too early", *attempt);
     Ok(present)
 }
+
+/// One more than it was given; fails when that is a number it was told.
+#[node(outputs = ["value"])]
+pub fn counts(value: Option<i64>, fails_at: Params<i64>) -> Result<i64> {
+    let next = value.unwrap_or(0) + 1;
+    ensure!(next != *fails_at, "{next} is where it fails");
+    Ok(next)
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use protocol::{NodeState, RunState};
+use protocol::{NodeState, RunDetail, RunState};
 use tests::Scene;
 
 use crate::pipelines::Gate;
@@ -121,4 +121,67 @@ fn short_tasks_behind_a_long_one_go_on_elsewhere() {
     tests::wait::until_true("all short nodes to end", || daemon.run(&id).summary.counts.succeeded == 2_000);
     gate.open();
     assert_eq!(daemon.wait(&id).summary.state, RunState::Succeeded);
+}
+
+/// Nodes that note that they ran, in chains.
+fn noting(scene: &Scene, chains: usize, length: usize) -> String {
+    let mut text = format!("name = \"noting\"\nparameters = {{ file = {:?} }}\n", scene.work("ran"));
+    for chain in 0..chains {
+        for index in 0..length {
+            let before = if index == 0 { String::new() } else { format!("before = \"d{chain}_{}\", ", index - 1) };
+            writeln!(
+                text,
+                "[[node]]\nname = \"n{chain}_{index}\"\ncall = \"faults::append\"\ninputs = {{ {before}file = \"params:file\" }}\noutputs = [\"d{chain}_{index}\"]"
+            )
+            .unwrap();
+        }
+    }
+    text
+}
+
+/// What is told as skipped did not run; what is told as run did, once.
+fn expect_true(scene: &Scene, run: &RunDetail) {
+    let ran = scene.read("ran");
+    let lines: BTreeSet<&str> = ran.lines().collect();
+    assert_eq!(lines.len(), ran.lines().count(), "a node ran twice");
+    for node in run.nodes.iter().filter(|node| node.name.starts_with('n')) {
+        let is_there = lines.contains(node.name.as_str());
+        match node.state {
+            NodeState::Succeeded => assert!(is_there, "{} did not run, and is told as run", node.name),
+            NodeState::Skipped => assert!(!is_there, "{} ran, and is told as skipped", node.name),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_a_run_that_is_cut_short_tells_is_what_it_did() {
+    // Many at once, one long chain, and some of each.
+    for (chains, length) in [(10_000, 1), (1, 10_000), (20, 500)] {
+        let scene = Scene::with(&["faults"]).set("workers.count", 2).build();
+        let daemon = scene.start();
+        // So that it is known how short they are.
+        daemon.submit(&noting(&scene, 300, 1)).expect_success();
+        std::fs::remove_file(scene.work("ran")).unwrap();
+        let lines = || std::fs::read_to_string(scene.work("ran")).map_or(0, |text| text.lines().count());
+
+        let id = daemon.begin(&noting(&scene, chains, length));
+        tests::wait::until_true("some nodes to run", || lines() > 200);
+        // It may have ended by itself.
+        let _ = daemon.ctl(["cancel", &id]);
+        let run = daemon.wait(&id);
+        expect_true(&scene, &run);
+        std::fs::remove_file(scene.work("ran")).unwrap();
+
+        let failing = format!(
+            "{}[[node]]\nname = \"fails\"\ncall = \"faults::counts\"\ninputs = {{ value = \"d0_{}\", fails_at = \"params:at\" }}\noutputs = [\"never\"]\n",
+            noting(&scene, chains, length),
+            length / 2,
+        );
+        let failing = failing.replacen("parameters = { ", &format!("parameters = {{ at = {}, ", length / 2 + 2), 1);
+        daemon.submit(&failing).expect_code(1);
+        let run = daemon.newest_run();
+        assert_eq!(run.summary.counts.failed, 1);
+        expect_true(&scene, &run);
+    }
 }

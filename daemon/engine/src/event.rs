@@ -38,6 +38,22 @@ pub enum Event {
         /// Why.
         failure: Box<Failure>,
     },
+    /// An attempt lies with a worker, which may begin with it any moment: from now on it is not taken back without an answer. That of a
+    /// call which [`Run::follower`](crate::run::Run::follower) gave, too. See [`Run::sent`](crate::run::Run::sent).
+    Sent {
+        /// The task.
+        task: TaskId,
+        /// The attempt that was dispatched, or will be.
+        attempt: Attempt,
+    },
+    /// An attempt that was sent was taken back, and no worker began with it, nor will. If it is
+    /// [`Run::is_wanted`](crate::run::Run::is_wanted) after this, the caller keeps it for another worker.
+    TakenBack {
+        /// The task.
+        task: TaskId,
+        /// The attempt that was sent.
+        attempt: Attempt,
+    },
     /// Someone wants the run to end.
     Cancel {
         /// Who or why, for the report.

@@ -4,7 +4,7 @@
 //! is released exactly once, after its last reader and never before, and never an output of the pipeline; every run closes;
 //! what is read again is loaded after its save, and a failed save takes it from its readers even where others read from memory;
 //! a failure skips exactly its descendants; cancelling and stopping let nothing new start; results of old attempts are
-//! ignored; time-outs abort; the report adds up to the plan; the same events give the same actions.
+//! ignored; what was sent is told as run or was taken back before anybody began with it; time-outs abort; the report adds up to the plan; the same events give the same actions.
 
 mod sim;
 
@@ -30,11 +30,20 @@ fn policies() -> impl Strategy<Value = RunPolicy> {
 fn tempers() -> impl Strategy<Value = Temper> {
     let failing = prop_oneof![Just(0u32), Just(10), Just(40), Just(100)];
     let hanging = prop_oneof![Just(0u32), Just(30)];
-    (any::<u64>(), failing, hanging, prop_oneof![Just(0u32), Just(20), Just(60)], prop::option::weighted(0.3, 0u32..40))
-        .prop_map(|(seed, failing, hanging, noise, cancel_after)| Temper {
+    let sending = prop_oneof![Just(0u32), Just(30), Just(90)];
+    (
+        any::<u64>(),
+        failing,
+        hanging,
+        sending,
+        prop_oneof![Just(0u32), Just(20), Just(60)],
+        prop::option::weighted(0.3, 0u32..40),
+    )
+        .prop_map(|(seed, failing, hanging, sending, noise, cancel_after)| Temper {
             seed,
             failing,
             hanging,
+            sending,
             noise,
             cancel_after,
         })
@@ -66,7 +75,7 @@ proptest! {
 
     #[test]
     fn without_faults_every_run_succeeds(draft in sim::pipeline::drafts(12), policy in policies(), seed in any::<u64>()) {
-        let temper = Temper { seed, failing: 0, hanging: 0, noise: 0, cancel_after: None };
+        let temper = Temper { seed, failing: 0, hanging: 0, sending: 50, noise: 0, cancel_after: None };
         let policy = RunPolicy { timeout_us: None, ..policy };
         let mut draft = draft;
         draft.nodes.iter_mut().for_each(|node| node.times_out = false);

@@ -12,7 +12,7 @@ use crate::report::{Failed, FailureReport, NodeCounts, NodeReport, NodeState, Re
 impl Run {
     /// Closes the run when nothing is left to happen.
     pub(super) fn close_if_over(&mut self, step: &mut Step<'_>) {
-        if self.stage == Stage::Created || self.live > 0 || self.backing_off > 0 {
+        if self.stage == Stage::Created || self.live > 0 || self.backing_off > 0 || self.ahead > 0 {
             return;
         }
         if self.open_nodes > 0 {

@@ -92,7 +92,7 @@ impl Run {
     }
 
     pub(super) fn task_finished(&mut self, task: TaskId, attempt: Attempt, worker: u32, step: &mut Step<'_>) {
-        if self.is_wanted(task, attempt) {
+        if self.is_wanted(task, attempt) || self.is_recalled(task, attempt) {
             // So quick that nobody told of its start.
             self.task_started(task, attempt, worker, step);
         }
@@ -223,7 +223,11 @@ impl Run {
         for &reader in plan.consumers(dataset) {
             let run = &mut self.nodes[reader];
             run.inputs_left = run.inputs_left.saturating_sub(1);
-            if run.inputs_left == 0 && run.state == NodeState::Waiting && self.stage == Stage::Running {
+            if run.inputs_left != 0 || run.state != NodeState::Waiting {
+                continue;
+            }
+            // What was sent ahead may have run already.
+            if self.stage == Stage::Running || plan.call_of(reader).is_some_and(|call| self.is_ahead(call)) {
                 self.demand(reader, step);
             }
         }

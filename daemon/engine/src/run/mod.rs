@@ -9,7 +9,9 @@
 //!
 //!  task   Idle ─▶ Queued (bound reached) ─▶ Dispatched ─Started─▶ Running ─▶ Done
 //!                                               │                  │  └─Abort sent─▶ Aborting ─▶ Done | Failed
-//!                                               └─▶ Withdrawn      └─Failed─▶ Backoff ─deadline─▶ Queued …| Failed
+//!                                               ├─▶ Withdrawn      └─Failed─▶ Backoff ─deadline─▶ Queued …| Failed
+//!                                               └─was sent─▶ Recalled ─TakenBack─▶ Withdrawn
+//!                                                               └─Started─▶ Running | Aborting
 //! ```
 //!
 //! A load is dispatched when the first node that needs it has all its other inputs, so nothing lies in memory early. A
@@ -17,7 +19,7 @@
 //! from where it is saved waits for that save in any case.
 //!
 //! Invariants, each a law in `tests/laws.rs`: at most one attempt of a task is live; a task that was dispatched and not
-//! started can be withdrawn without an answer, one that was started always gets one; a dataset's count of readers reaches
+//! started can be withdrawn without an answer, one that was started or sent always gets one; a dataset's count of readers reaches
 //! zero exactly when each reader has read or never will; when nothing is live, queued or waiting for a deadline, every node
 //! is final and the run closes.
 
@@ -68,8 +70,8 @@ pub struct Run {
     open_nodes: u32,
     /// Nodes that finished.
     finished_nodes: u32,
-    /// A call that goes at once when it becomes ready: it was sent ahead.
-    promised: Option<TaskId>,
+    /// Calls that were sent before they were dispatched, and still are not.
+    ahead: u32,
     failures: Vec<FailureReport>,
     cancel_reason: Option<String>,
     /// Whether some node was skipped or stopped because the run was cancelled.
@@ -110,6 +112,8 @@ struct TaskRun {
     state: TaskState,
     /// The number of the latest attempt; 0 before the first.
     attempt: Attempt,
+    /// Whether it lies with a worker, begun or not, dispatched or about to be.
+    sent: bool,
     /// How many attempts came to a worker.
     starts: u32,
     worker: u32,
@@ -121,6 +125,8 @@ enum TaskState {
     Idle,
     Queued,
     Dispatched,
+    /// To be taken back from the worker it lies with; if that has begun with it, it is told of as begun.
+    Recalled(AbortReason),
     Running,
     Aborting(AbortReason),
     Backoff,
@@ -148,7 +154,7 @@ impl TaskState {
     }
 
     fn is_live(self) -> bool {
-        matches!(self, Self::Dispatched | Self::Running | Self::Aborting(_))
+        matches!(self, Self::Dispatched | Self::Recalled(_) | Self::Running | Self::Aborting(_))
     }
 
     fn is_started(self) -> bool {
@@ -169,7 +175,14 @@ impl Run {
                 ended: Time(0),
             })
             .collect();
-        let idle = TaskRun { state: TaskState::Idle, attempt: Attempt(0), starts: 0, worker: 0, started: Time(0) };
+        let idle = TaskRun {
+            state: TaskState::Idle,
+            attempt: Attempt(0),
+            sent: false,
+            starts: 0,
+            worker: 0,
+            started: Time(0),
+        };
         Self {
             open_nodes: u32::try_from(nodes.len()).unwrap_or(u32::MAX),
             nodes: IdVec::new(nodes),
@@ -181,7 +194,7 @@ impl Run {
             last_failures: BTreeMap::new(),
             live: 0,
             backing_off: 0,
-            promised: None,
+            ahead: 0,
             failures: Vec::new(),
             cancel_reason: None,
             cut_short: false,
@@ -209,15 +222,20 @@ impl Run {
         let step = &mut Step { now, plan: &plan, actions };
         match event {
             Event::Start => self.start(step),
-            Event::Started { task, attempt, worker } => self.task_started(task, attempt, worker, step),
+            Event::Started { task, attempt, worker } => {
+                let is_recalled = self.is_recalled(task, attempt);
+                self.task_started(task, attempt, worker, step);
+                self.stop_recalled(task, is_recalled, step);
+            }
             Event::Finished { task, attempt, worker } => self.task_finished(task, attempt, worker, step),
             Event::Failed { task, attempt, worker, failure } => {
                 self.task_failed(task, attempt, worker, *failure, step);
             }
+            Event::Sent { task, attempt } => drop(self.sent(task, attempt)),
+            Event::TakenBack { task, attempt } => self.taken_back(task, attempt, step),
             Event::Cancel { reason } => self.cancel(reason, step),
             Event::Tick => self.tick(step),
         }
-        self.promised = None;
         self.pump(step);
         self.drop_stale_timers();
         self.close_if_over(step);

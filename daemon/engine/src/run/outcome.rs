@@ -21,7 +21,7 @@ impl Run {
     ) {
         let Some(before) = self.end(task, attempt, TaskState::Failed) else { return };
         let run = &mut self.tasks[task];
-        if before == TaskState::Dispatched {
+        if matches!(before, TaskState::Dispatched | TaskState::Recalled(_)) {
             // It came to a worker that could not begin: a try all the same.
             run.starts += 1;
             run.started = step.now;
@@ -59,7 +59,7 @@ impl Run {
     }
 
     /// A node's call has failed for good.
-    fn fail_node(&mut self, node: NodeId, failure: Arc<Failure>, step: &mut Step<'_>) {
+    pub(super) fn fail_node(&mut self, node: NodeId, failure: Arc<Failure>, step: &mut Step<'_>) {
         self.failures.push(FailureReport { what: Failed::Call(node), failure });
         self.close_node(node, NodeState::Failed, step);
         self.done_reading(node, step);
@@ -151,7 +151,7 @@ impl Run {
     }
 
     /// A save was stopped because the run was cancelled.
-    fn save_stopped(&mut self, dataset: DatasetId, step: &mut Step<'_>) {
+    pub(super) fn save_stopped(&mut self, dataset: DatasetId, step: &mut Step<'_>) {
         let Some(node) = self.plan.producer(dataset) else { return };
         if self.nodes[node].state == NodeState::Saving {
             self.stop_node(node, NodeState::Cancelled, step);
@@ -185,7 +185,12 @@ impl Run {
     }
 
     /// A node will never run.
-    fn skip(&mut self, node: NodeId, because: SkipReason, step: &mut Step<'_>) {
+    pub(super) fn skip(&mut self, node: NodeId, because: SkipReason, step: &mut Step<'_>) {
+        if let Some(call) = step.plan.call_of(node).filter(|call| self.is_ahead(*call)) {
+            // What it reads was not made, so it cannot have begun.
+            self.no_longer_ahead(call);
+            self.tasks[call].sent = false;
+        }
         self.close_node(node, NodeState::Skipped(because), step);
         step.emit(Happening::NodeSkipped { node, because });
         self.done_reading(node, step);
@@ -253,7 +258,7 @@ impl Run {
     }
 
     /// A save had failed, and its next try will not be, because the run was cancelled.
-    fn save_given_up(&mut self, dataset: DatasetId, failure: Arc<Failure>, step: &mut Step<'_>) {
+    pub(super) fn save_given_up(&mut self, dataset: DatasetId, failure: Arc<Failure>, step: &mut Step<'_>) {
         let Some(node) = self.plan.producer(dataset) else { return };
         let what = Failed::Dataset { dataset, operation: DatasetOperation::Save, node: Some(node) };
         self.failures.push(FailureReport { what, failure });
@@ -269,6 +274,8 @@ impl Run {
         for node in self.nodes.ids() {
             let Some(call) = plan.call_of(node) else { continue };
             match self.nodes[node].state {
+                // Sent ahead: whether it has begun is not known here.
+                NodeState::Waiting if self.is_ahead(call) => {}
                 NodeState::Waiting => {
                     self.cut_short |= because == SkipReason::RunCancelled;
                     self.skip(node, because, step);

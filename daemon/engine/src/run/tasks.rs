@@ -14,7 +14,7 @@ impl Run {
     /// Lets a task go: at once, or, where the number of live tasks is bounded, by priority and then in the order of the
     /// plan. `node` is the node that it is for.
     pub(super) fn enqueue(&mut self, task: TaskId, node: NodeId, step: &mut Step<'_>) {
-        if self.policy.tasks_max.is_none() || self.promised == Some(task) {
+        if self.policy.tasks_max.is_none() || self.is_ahead(task) {
             self.dispatch(task, step);
             return;
         }
@@ -45,21 +45,43 @@ impl Run {
     }
 
     fn dispatch(&mut self, task: TaskId, step: &mut Step<'_>) {
+        let is_ahead = self.is_ahead(task);
+        self.no_longer_ahead(task);
+        let stage = self.stage;
         let Some(run) = self.tasks.get_mut(task) else { return };
         run.state = TaskState::Dispatched;
         run.attempt = Attempt(run.attempt.0.saturating_add(1));
+        run.sent = is_ahead;
         self.live += 1;
-        step.actions.push(Action::Dispatch { task, attempt: run.attempt });
+        let attempt = run.attempt;
+        if !is_ahead {
+            step.actions.push(Action::Dispatch { task, attempt });
+            return;
+        }
+        // It lies with a worker already. If it should not, that says whether it has begun.
+        let reason = match stage {
+            Stage::Cancelling => AbortReason::Cancelled,
+            Stage::Stopping => AbortReason::Stopped,
+            _ => return,
+        };
+        run.state = TaskState::Recalled(reason);
+        step.actions.push(Action::Abort { task, attempt, reason });
     }
 
     /// Marks an attempt as begun; false when it is not one that may begin.
     pub(super) fn begin(&mut self, task: TaskId, attempt: Attempt, worker: u32, step: &mut Step<'_>) -> bool {
         let timeout = self.policy_of(task).timeout_us;
         let Some(run) = self.tasks.get_mut(task) else { return false };
-        if run.attempt != attempt || run.state != TaskState::Dispatched {
+        let state = match run.state {
+            // What has begun when the run stops goes on to its end.
+            TaskState::Dispatched | TaskState::Recalled(AbortReason::Stopped) => TaskState::Running,
+            TaskState::Recalled(reason) => TaskState::Aborting(reason),
+            _ => return false,
+        };
+        if run.attempt != attempt {
             return false;
         }
-        run.state = TaskState::Running;
+        run.state = state;
         run.starts += 1;
         run.worker = worker;
         run.started = step.now;
@@ -83,11 +105,21 @@ impl Run {
         Some(before)
     }
 
-    /// Takes back a task that no worker has begun with; true when there was one to take back. Nobody answers to that.
+    /// Takes back a task that no worker has begun with; true when there was one to take back. Nobody answers to that. One that lies
+    /// with a worker is asked for, and is not taken back before the answer.
     pub(super) fn withdraw(&mut self, task: TaskId, reason: AbortReason, step: &mut Step<'_>) -> bool {
         let Some(run) = self.tasks.get_mut(task) else { return false };
         match run.state {
             TaskState::Queued => {}
+            TaskState::Dispatched if run.sent => {
+                run.state = TaskState::Recalled(reason);
+                step.actions.push(Action::Abort { task, attempt: run.attempt, reason });
+                return false;
+            }
+            TaskState::Recalled(_) => {
+                run.state = TaskState::Recalled(reason);
+                return false;
+            }
             TaskState::Dispatched => {
                 self.live -= 1;
                 step.actions.push(Action::Abort { task, attempt: run.attempt, reason });

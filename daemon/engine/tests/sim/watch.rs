@@ -11,10 +11,21 @@ use engine::policy::{OnFailure, RunPolicy};
 use engine::report::{Failed, NodeState};
 use engine::run::Run;
 
+/// How far a live attempt is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sign {
+    Dispatched,
+    Sent,
+    Recalled,
+    Started,
+}
+
 pub struct Watch {
     plan: Arc<Plan>,
     policy: RunPolicy,
-    live: BTreeMap<TaskId, (Attempt, bool)>,
+    live: BTreeMap<TaskId, (Attempt, Sign)>,
+    /// Calls that were sent before they were dispatched.
+    pub ahead: usize,
     attempts: BTreeMap<TaskId, u32>,
     done: BTreeSet<TaskId>,
     exists: BTreeSet<DatasetId>,
@@ -31,6 +42,7 @@ impl Watch {
             plan,
             policy,
             live: BTreeMap::new(),
+            ahead: 0,
             attempts: BTreeMap::new(),
             done: BTreeSet::new(),
             exists: BTreeSet::new(),
@@ -64,7 +76,16 @@ impl Watch {
     pub fn saw(&mut self, event: &Event, live: Vec<(TaskId, Attempt)>) {
         match *event {
             Event::Started { task, attempt, .. } if live.contains(&(task, attempt)) => {
-                self.live.insert(task, (attempt, true));
+                self.live.insert(task, (attempt, Sign::Started));
+            }
+            Event::Sent { task, attempt } if live.contains(&(task, attempt)) => {
+                self.live.insert(task, (attempt, Sign::Sent));
+            }
+            Event::TakenBack { task, attempt } if live.contains(&(task, attempt)) => {
+                let before = self.live.insert(task, (attempt, Sign::Dispatched));
+                if before == Some((attempt, Sign::Recalled)) {
+                    self.withdraw(task);
+                }
             }
             Event::Finished { task, attempt, .. } if live.contains(&(task, attempt)) => {
                 self.live.remove(&task);
@@ -91,11 +112,13 @@ impl Watch {
         match *action {
             Action::Dispatch { task, attempt } => self.must_allow_dispatch(task, attempt),
             Action::Abort { task, attempt, reason } => match self.live.get(&task) {
-                Some(&(live, started)) if live == attempt => {
+                Some(&(live, sign)) if live == attempt => {
                     assert!(reason != AbortReason::Stale, "a live attempt is called stale");
-                    if !started {
-                        self.live.remove(&task);
-                        self.attempts.entry(task).and_modify(|attempts| *attempts -= 1);
+                    match sign {
+                        Sign::Dispatched => self.withdraw(task),
+                        Sign::Sent => drop(self.live.insert(task, (attempt, Sign::Recalled))),
+                        Sign::Recalled => panic!("asked back twice"),
+                        Sign::Started => {}
                     }
                 }
                 _ => assert_eq!(reason, AbortReason::Stale, "what is aborted is not live"),
@@ -114,17 +137,34 @@ impl Watch {
                 self.happenings.push(happening.clone());
             }
             Action::Close { state } => {
-                assert!(self.live.is_empty(), "closed while something is live");
+                assert!(self.live.is_empty() && self.ahead == 0, "closed while something is live");
                 self.closed = Some(state);
             }
         }
+    }
+
+    /// A call that was sent ahead is dispatched, as the run says.
+    pub fn saw_ahead_dispatched(&mut self, task: TaskId, attempt: Attempt) {
+        let attempts = self.attempts.entry(task).or_default();
+        *attempts += 1;
+        assert_eq!(Attempt(*attempts), attempt, "attempts are counted one by one");
+        assert!(!self.done.contains(&task) && !self.live.contains_key(&task), "{task:?} is dispatched again");
+        let Some(TaskKind::Call(node)) = self.plan.task(task) else { panic!("only calls are sent ahead") };
+        let there = |dataset: &DatasetId| self.exists.contains(dataset) && !self.released.contains(dataset);
+        assert!(self.plan.reads(node).iter().all(there), "{node:?} starts before its inputs exist");
+        self.live.insert(task, (attempt, Sign::Sent));
+    }
+
+    fn withdraw(&mut self, task: TaskId) {
+        self.live.remove(&task);
+        self.attempts.entry(task).and_modify(|attempts| *attempts -= 1);
     }
 
     fn must_allow_dispatch(&mut self, task: TaskId, attempt: Attempt) {
         assert!(!self.live.contains_key(&task), "two live attempts of {task:?}");
         assert!(!self.done.contains(&task), "{task:?} is done and dispatched again");
         assert!(!self.cancelled, "something starts after the run was cancelled");
-        self.live.insert(task, (attempt, false));
+        self.live.insert(task, (attempt, Sign::Dispatched));
         let attempts = self.attempts.entry(task).or_default();
         *attempts += 1;
         assert_eq!(Attempt(*attempts), attempt, "attempts are counted one by one");
@@ -195,7 +235,10 @@ impl Watch {
         let (loads, calls, saves) = run.live_tasks();
         assert_eq!(loads + calls + saves, self.live.len(), "the run counts other live tasks than were dispatched");
         if run.state().is_none() && !self.happenings.is_empty() {
-            assert!(!self.live.is_empty() || run.next_deadline().is_some(), "nothing will ever happen again");
+            assert!(
+                !self.live.is_empty() || self.ahead > 0 || run.next_deadline().is_some(),
+                "nothing will ever happen again"
+            );
         }
         let report = run.report();
         let counts = report.counts;

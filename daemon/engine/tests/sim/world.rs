@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::action::{AbortReason, Action};
 use engine::event::Event;
 use engine::failure::{Failure, FailureKind};
-use engine::id::{Attempt, TaskId, Time};
+use engine::id::{Attempt, NodeId, TaskId, Time};
 use engine::plan::Plan;
 use engine::policy::RunPolicy;
 use engine::run::Run;
@@ -21,6 +21,8 @@ pub struct Temper {
     pub failing: u32,
     /// How many of 100 attempts hang until they are aborted, where something will abort them.
     pub hanging: u32,
+    /// How many of 100 attempts lie with a worker for a while before they begin.
+    pub sending: u32,
     /// How many of 100 steps bring an event that makes no sense.
     pub noise: u32,
     /// After how many steps someone cancels.
@@ -32,6 +34,9 @@ pub struct Temper {
 pub struct Job {
     pub task: TaskId,
     pub attempt: Attempt,
+    pub sent: bool,
+    /// Asked back from the worker it was sent to.
+    pub recalled: bool,
     pub started: bool,
     pub aborted: bool,
     pub hangs: bool,
@@ -43,6 +48,8 @@ pub struct World {
     pub events: Vec<(Event, Time)>,
     pub actions: Vec<Action>,
     jobs: Vec<Job>,
+    /// Calls that were sent ahead and are not dispatched.
+    ahead: Vec<(TaskId, Attempt)>,
     now: Time,
     dice: Dice,
     temper: Temper,
@@ -57,6 +64,7 @@ impl World {
             events: Vec::new(),
             actions: Vec::new(),
             jobs: Vec::new(),
+            ahead: Vec::new(),
             now: Time(0),
             dice: Dice::new(temper.seed),
             temper,
@@ -109,6 +117,11 @@ impl World {
             assert!(next.is_none_or(|next| next > self.now), "a deadline that was answered is still asked for");
             return;
         }
+        if !self.ahead.is_empty() && (may_go.is_empty() || self.dice.chance(20)) {
+            let (task, attempt) = self.ahead.swap_remove(self.dice.below(self.ahead.len()));
+            self.tell(Event::TakenBack { task, attempt });
+            return;
+        }
         let Some(&chosen) = may_go.get(self.dice.below(may_go.len())) else {
             let hanging = self.jobs.iter().position(|job| job.hangs);
             let hanging = hanging.unwrap_or_else(|| panic!("nothing can happen, and the run is open: {:?}", self.run));
@@ -118,10 +131,31 @@ impl World {
             return;
         };
         self.now = self.now.after(self.dice.next() % 2_000_000);
-        let Job { task, attempt, started, aborted, .. } = self.jobs[chosen];
+        let Job { task, attempt, sent, recalled, started, aborted, .. } = self.jobs[chosen];
         let worker = self.dice.below(4) as u32;
-        assert!(started || self.run.is_wanted(task, attempt), "a driver holds what nobody wants");
+        assert!(started || recalled || self.run.is_wanted(task, attempt), "a driver holds what nobody wants");
         assert!(self.run.is_live(task, attempt));
+        if !started && !sent && self.dice.chance(self.temper.sending) {
+            self.jobs[chosen].sent = true;
+            self.tell(Event::Sent { task, attempt });
+            return;
+        }
+        if !started && sent && self.dice.chance(if recalled { 50 } else { 10 }) {
+            match recalled {
+                true => drop(self.jobs.swap_remove(chosen)),
+                false => self.jobs[chosen].sent = false,
+            }
+            self.tell(Event::TakenBack { task, attempt });
+            return;
+        }
+        if self.dice.chance(self.temper.sending)
+            && let Some((task, attempt)) = self.run.follower(task)
+        {
+            self.ahead.push((task, attempt));
+            self.tell(Event::Sent { task, attempt });
+            assert_eq!(self.run.follower(self.jobs[chosen].task).filter(|next| next.0 == task), None, "sent twice");
+            return;
+        }
         if !started && self.dice.chance(90) {
             self.jobs[chosen].started = true;
             self.tell(Event::Started { task, attempt, worker });
@@ -164,10 +198,14 @@ impl World {
             return;
         }
         let failure = Box::new(Failure::new(FailureKind::Error, "noise"));
-        let event = match self.dice.below(5) {
+        if self.ahead.iter().any(|(ahead, _)| *ahead == task) {
+            return;
+        }
+        let event = match self.dice.below(6) {
             0 => Event::Started { task, attempt, worker },
             1 => Event::Finished { task, attempt, worker },
             2 => Event::Failed { task, attempt, worker, failure },
+            5 => Event::TakenBack { task, attempt },
             3 if self.run.next_deadline().is_none_or(|deadline| deadline > self.now) => Event::Tick,
             _ if !self.events.is_empty() => Event::Start,
             _ => return,
@@ -186,6 +224,7 @@ impl World {
         self.run.on(event.clone(), self.now, &mut self.actions);
         self.events.push((event.clone(), self.now));
         self.watch.saw(&event, was_running);
+        self.see_ahead();
         for position in before..self.actions.len() {
             let action = self.actions[position].clone();
             self.watch.must_allow(&action, &self.run);
@@ -193,6 +232,23 @@ impl World {
         }
         self.watch.after_step(&self.run);
         assert_eq!(self.jobs.len(), self.watch.live(), "every live attempt is with a driver");
+    }
+
+    /// What was sent ahead and is dispatched by now is a job like any other; what was given up is none.
+    fn see_ahead(&mut self) {
+        let dispatched: Vec<_> =
+            self.ahead.iter().copied().filter(|(task, attempt)| self.run.is_live(*task, *attempt)).collect();
+        for (task, attempt) in dispatched {
+            self.watch.saw_ahead_dispatched(task, attempt);
+            let hangs = self.dice.chance(self.temper.hanging);
+            self.jobs.push(Job { task, attempt, sent: true, recalled: false, started: false, aborted: false, hangs });
+        }
+        let run = &self.run;
+        self.ahead.retain(|(task, attempt)| {
+            let is_open = run.node_state(NodeId(task.0)).is_some_and(|state| !state.is_final());
+            is_open && !run.is_live(*task, *attempt)
+        });
+        self.watch.ahead = self.ahead.len();
     }
 
     /// The attempts that were live before the event: only their ends count.
@@ -205,7 +261,8 @@ impl World {
         match *action {
             Action::Dispatch { task, attempt } => {
                 let hangs = self.dice.chance(self.temper.hanging);
-                self.jobs.push(Job { task, attempt, started: false, aborted: false, hangs });
+                let (sent, recalled, started, aborted) = (false, false, false, false);
+                self.jobs.push(Job { task, attempt, sent, recalled, started, aborted, hangs });
             }
             Action::Abort { task, attempt, reason } => {
                 let found = self.jobs.iter().position(|job| (job.task, job.attempt) == (task, attempt));
@@ -214,6 +271,7 @@ impl World {
                         assert!(!self.jobs[job].aborted, "aborted twice");
                         self.jobs[job].aborted = true;
                     }
+                    Some(job) if self.jobs[job].sent => self.jobs[job].recalled = true,
                     Some(job) => drop(self.jobs.swap_remove(job)),
                     None => assert_eq!(reason, AbortReason::Stale),
                 }

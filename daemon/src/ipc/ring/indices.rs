@@ -118,6 +118,14 @@ impl DriverEnd {
         self.unanswered += 1;
     }
 
+    /// Forgets the task that was pushed last, if it was not published: the worker has not seen it.
+    pub fn unpush(&mut self) {
+        if self.bottom != self.published {
+            self.bottom = self.bottom.wrapping_sub(1);
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
+    }
+
     /// Shows what was pushed; true when the worker is to be woken.
     #[must_use]
     pub fn publish<W: Word>(&mut self, control: &Control<W>) -> bool {

@@ -131,6 +131,11 @@ impl DriverRings {
         Some(index)
     }
 
+    /// Forgets the task that was pushed last, which was not published.
+    pub fn unpush(&mut self) {
+        self.end.unpush();
+    }
+
     /// Shows the worker what was pushed, and wakes it if it sleeps.
     pub fn publish(&mut self) {
         let control = &self.memory.shared().control;

@@ -95,10 +95,11 @@ pub fn progresses(steps: Params<i64>, ctx: &Context) -> i64 {
 
 /// Adds a line with its name to a file: what ran, and how often.
 #[node(outputs = ["value"])]
-pub fn append(file: Params<String>, ctx: &Context) -> Result<i64> {
+pub fn append(before: Option<i64>, file: Params<String>, ctx: &Context) -> Result<i64> {
     let mut file = File::options().append(true).create(true).open(file.as_str())?;
-    writeln!(file, "{}", ctx.node())?;
-    Ok(1)
+    // In one piece: others write to it at the same time.
+    file.write_all(format!("{}\n", ctx.node()).as_bytes())?;
+    Ok(before.unwrap_or(0) + 1)
 }
 
 /// A variable of the environment, or that it is not set.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use engine::failure::{Failure, FailureKind};
-use engine::id::TaskId;
 
 use super::attempt::{Output, Refused};
 use super::conversation::End;
@@ -23,7 +22,6 @@ const ANSWERS_MAX: usize = 64;
 pub struct Ended {
     job: Job,
     result: Result<Made, Failure>,
-    then: Option<TaskId>,
     is_unwanted: bool,
 }
 
@@ -161,11 +159,7 @@ impl Driver {
         }
         // Whatever was sent behind it was not begun either, or has nothing to do with it.
         self.take_back(local);
-        // One that the engine has not dispatched so far will come as any other.
-        match flight.has_begun {
-            true => self.again_first(flight),
-            false => self.shared.services.budget.jobs_ended(&self.shared.party, 1),
-        }
+        self.keep_taken(vec![flight], local);
         None
     }
 
@@ -177,12 +171,12 @@ impl Driver {
             None => result,
         };
         self.told_progress = None;
-        let (is_unwanted, then) = (flight.is_unwanted, flight.then);
+        let is_unwanted = flight.is_unwanted;
         let result = match is_unwanted {
             true => Ok(Made::default()),
             false => self.conclude(&flight.job, &mut flight.shown, &mut flight.share, result),
         };
-        Ended { job: flight.job, result, then, is_unwanted }
+        Ended { job: flight.job, result, is_unwanted }
     }
 
     /// The oldest task has ended with its worker.
@@ -195,12 +189,12 @@ impl Driver {
     /// A task has ended without having been sent.
     pub fn end_unsent(&mut self, job: Job, result: Result<Made, Failure>, has_begun: bool, local: &Local<Job>) {
         if self.flights.is_empty() {
-            self.settle(&mut vec![Ended { job, result, then: None, is_unwanted: false }], local);
+            self.settle(&mut vec![Ended { job, result, is_unwanted: false }], local);
             return;
         }
         // Those before it are still on their way, and stay under way.
         if has_begun || job.run.begin(job.task, job.attempt, self.number, local) {
-            let ending = Ending { task: job.task, attempt: job.attempt, result, then: None };
+            let ending = Ending { task: job.task, attempt: job.attempt, result };
             job.run.settle([ending].into_iter(), None, self.is_short, self.number, local);
         }
         self.shared.services.budget.jobs_ended(&self.shared.party, 1);
@@ -250,6 +244,6 @@ impl Driver {
 
 impl Ended {
     fn ending(self) -> Ending {
-        Ending { task: self.job.task, attempt: self.job.attempt, result: self.result, then: self.then }
+        Ending { task: self.job.task, attempt: self.job.attempt, result: self.result }
     }
 }

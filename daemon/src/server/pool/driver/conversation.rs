@@ -163,6 +163,10 @@ impl Driver {
     fn stop_front(&mut self, reason: AbortReason, local: &Local<Job>) -> Result<(), End> {
         // What waits behind it may go on elsewhere.
         self.take_back(local);
+        // It has ended by itself, and what is left behind it has begun, perhaps with what it made: it is not stopped any more.
+        if self.has_answers() {
+            return Ok(());
+        }
         let (Some(front), Some(worker)) = (self.flights.front_mut(), &self.worker) else { return Ok(()) };
         worker.process.page.cancel(front.token);
         self.ladder = Some(Ladder::start(reason, self.settings.cancel_grace, Instant::now()));
@@ -175,6 +179,11 @@ impl Driver {
             None => Ok(()),
         };
         refused.map_err(|error| self.channel_end(error))
+    }
+
+    fn has_answers(&self) -> bool {
+        // An index that cannot be is found out where answers are taken.
+        self.has_answer || self.worker.as_ref().is_some_and(|worker| worker.rings.answers() != Ok(0))
     }
 
     /// The worker is at, or about to begin with, a task that nobody wants any more.

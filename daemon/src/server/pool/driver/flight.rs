@@ -4,8 +4,6 @@
 
 use std::collections::VecDeque;
 
-use engine::id::TaskId;
-
 use super::attempt::Shown;
 use super::chunks::ChunkDesk;
 use crate::block::adopt::ClaimedBlock;
@@ -27,9 +25,7 @@ pub struct Flight {
     pub has_begun: bool,
     /// It was sent before the engine dispatched it, as what follows the task before it for certain.
     pub is_ahead: bool,
-    /// What was sent ahead right behind it.
-    pub then: Option<TaskId>,
-    /// The engine does not want it any more, but the worker is at it: nobody is told how it ends.
+    /// The engine does not want it any more: what it reads was not made, and the worker will say that it did not begin.
     pub is_unwanted: bool,
     /// How often a worker died before it began with this.
     pub tries: u8,
@@ -101,15 +97,15 @@ impl Flights {
         self.list.back()
     }
 
-    /// The newest.
-    pub fn back_mut(&mut self) -> Option<&mut Flight> {
-        self.list.back_mut()
-    }
-
     /// The one that has this number.
     pub fn find(&mut self, token: u64) -> Option<&mut Flight> {
         // Numbers go up, and an answer is mostly about the oldest.
         self.list.iter_mut().find(|flight| flight.token == token)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Flight> + ExactSizeIterator {
+        self.list.iter()
     }
 
     /// Adds the newest.

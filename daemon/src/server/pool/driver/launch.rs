@@ -77,9 +77,7 @@ impl Driver {
                 break;
             }
         }
-        if let Some(worker) = &mut self.worker {
-            worker.rings.publish();
-        }
+        self.publish(local);
         self.note_behind();
     }
 
@@ -138,13 +136,13 @@ impl Driver {
                 Ok(Sent { token, index, kind, desk }) => {
                     let expected_ns = self.shared.paces.expected_ns(kind);
                     self.note_busy(true);
+                    self.unpublished += 1;
                     self.flights.push(Flight {
                         job,
                         token,
                         index,
                         has_begun,
                         is_ahead: false,
-                        then: None,
                         is_unwanted: false,
                         tries,
                         expected_ns,
@@ -253,16 +251,13 @@ impl Driver {
         self.last_token = token;
         // Counted from here on, whether or not the engine comes to dispatch it.
         self.shared.services.budget.jobs_added(&self.shared.party, 1);
-        if let Some(back) = self.flights.back_mut() {
-            back.then = Some(task);
-        }
+        self.unpublished += 1;
         self.flights.push(Flight {
             job,
             token,
             index,
             has_begun: false,
             is_ahead: true,
-            then: None,
             is_unwanted: false,
             tries: 0,
             expected_ns,
@@ -352,28 +347,59 @@ impl Driver {
         Ok(())
     }
 
+    /// Shows the worker what was put into its ring. First the engine: it must not take for skipped what may have run.
+    fn publish(&mut self, local: &Local<Job>) {
+        let first = self.flights.len().saturating_sub(std::mem::take(&mut self.unpublished));
+        let mut refused = None;
+        let mut place = first;
+        while let Some(run) = self.flights.iter().nth(place).map(|flight| Arc::clone(&flight.job.run)) {
+            let attempts = &mut self.attempts;
+            attempts.clear();
+            let same = self.flights.iter().skip(place).take_while(|flight| Arc::ptr_eq(&flight.job.run, &run));
+            let begin = place;
+            for flight in same {
+                place += 1;
+                // One that the engine was told of as begun needs no more.
+                if !flight.has_begun {
+                    attempts.push((flight.job.task, flight.job.attempt));
+                }
+            }
+            if attempts.is_empty() {
+                continue;
+            }
+            let mut answers = run.note_sent(attempts).into_iter();
+            let is_refused = |flight: &Flight| !flight.has_begun && answers.next() == Some(false);
+            if let Some(found) = self.flights.iter().skip(begin).take(place - begin).position(is_refused) {
+                refused = Some(begin + found);
+                break;
+            }
+        }
+        let Some(worker) = &mut self.worker else { return };
+        let mut taken = Vec::new();
+        if let Some(refused) = refused {
+            // It was withdrawn meanwhile. It and what stands behind it never gets to the worker.
+            while self.flights.len() > refused {
+                worker.rings.unpush();
+                taken.extend(self.flights.pop_back());
+            }
+            taken.reverse();
+        }
+        worker.rings.publish();
+        if !taken.is_empty() {
+            self.keep_taken(taken, local);
+        }
+    }
+
     /// Takes back what the worker has not begun with, for whoever comes first.
     pub fn take_back(&mut self, local: &Local<Job>) {
-        let mut jobs = Vec::new();
+        self.publish(local);
+        let mut taken = Vec::new();
         while self.flights.len() > 1 {
             let Some(worker) = &mut self.worker else { break };
             // An impossible index shows again where answers are taken, and ends the worker there.
             let Ok(Some(index)) = worker.rings.take_back() else { break };
             match self.flights.pop_back() {
-                Some(flight) if flight.index == index => {
-                    if flight.has_begun {
-                        // Sent anew behind others: the engine was told that it has begun, so it is nobody else's.
-                        self.again_first(flight);
-                    } else if !flight.is_ahead {
-                        jobs.push(flight.job);
-                    } else {
-                        // The engine will dispatch it in its own time.
-                        self.shared.services.budget.jobs_ended(&self.shared.party, 1);
-                        if let Some(back) = self.flights.back_mut() {
-                            back.then = None;
-                        }
-                    }
-                }
+                Some(flight) if flight.index == index => taken.push(flight),
                 Some(flight) => {
                     self.flights.push(flight);
                     break;
@@ -382,9 +408,33 @@ impl Driver {
             }
         }
         // As they were sent.
-        jobs.reverse();
-        self.shared.queues.give_back(local, jobs);
+        taken.reverse();
+        self.keep_taken(taken, local);
         self.note_behind();
+    }
+
+    /// What no worker has begun with, nor will: the engine is told, and what it still wants goes to whoever comes first.
+    pub fn keep_taken(&mut self, taken: Vec<Flight>, local: &Local<Job>) {
+        let mut jobs = Vec::new();
+        let mut taken = taken.into_iter().peekable();
+        while let Some(flight) = taken.next() {
+            if flight.has_begun {
+                // Sent anew behind others: the engine was told that it has begun, so it is nobody else's.
+                self.again_first(flight);
+                continue;
+            }
+            let mut same = vec![flight.job];
+            while let Some(flight) = taken.next_if(|next| !next.has_begun && Arc::ptr_eq(&next.job.run, &same[0].run)) {
+                same.push(flight.job);
+            }
+            let attempts: Vec<_> = same.iter().map(|job| (job.task, job.attempt)).collect();
+            let wanted = same[0].run.clone().taken_back(&attempts, local);
+            let unwanted = wanted.iter().filter(|wanted| !**wanted).count();
+            jobs.extend(same.into_iter().zip(wanted).filter_map(|(job, is_wanted)| is_wanted.then_some(job)));
+            // One that was sent ahead comes as any other when the engine dispatches it.
+            self.shared.services.budget.jobs_ended(&self.shared.party, unwanted);
+        }
+        self.shared.queues.give_back(local, jobs);
     }
 
     /// Lets those know who look for work how much waits behind the task under way.
@@ -405,22 +455,21 @@ impl Driver {
     /// Gives what was on its way to a worker that has gone to whoever comes first; the first of them, if the engine was told that
     /// it has begun, to this driver's next worker.
     pub fn send_again(&mut self, first: Option<Flight>, local: &Local<Job>) {
-        let mut jobs = Vec::new();
         if let Some(flight) = first {
             let Flight { job, share, has_begun, tries, .. } = flight;
             self.again.push_back(Again { job, share, has_begun, tries: tries + 1 });
         }
+        let mut taken = Vec::new();
         while let Some(flight) = self.flights.pop_front() {
             if flight.has_begun {
                 let Flight { job, share, has_begun, tries, .. } = flight;
                 self.again.push_back(Again { job, share, has_begun, tries });
-            } else if flight.is_ahead {
-                self.shared.services.budget.jobs_ended(&self.shared.party, 1);
             } else {
-                jobs.push(flight.job);
+                taken.push(flight);
             }
         }
-        self.shared.queues.give_back(local, jobs);
+        self.unpublished = 0;
+        self.keep_taken(taken, local);
         self.note_behind();
     }
 }

@@ -27,6 +27,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use engine::id::{Attempt, TaskId};
+
 use super::{Job, Local, Shared, Slot, WorkerState};
 use crate::block::Block;
 use crate::ipc::channel::ChannelError;
@@ -83,6 +85,8 @@ pub struct Driver {
     start_failed: Option<Instant>,
     /// What is on its way.
     flights: Flights,
+    /// How many of them the worker was not shown so far.
+    unpublished: usize,
     /// What is to be sent again, its worker having died before it began.
     again: VecDeque<Again>,
     /// How far the task under way is being stopped.
@@ -107,6 +111,7 @@ pub struct Driver {
     answer: Record,
     record: Record,
     blocks: Vec<Block>,
+    attempts: Vec<(TaskId, Attempt)>,
     ended: Vec<Ended>,
 }
 
@@ -124,6 +129,7 @@ impl Driver {
             last_token: 0,
             start_failed: None,
             flights: Flights::default(),
+            unpublished: 0,
             again: VecDeque::new(),
             ladder: None,
             told_progress: None,
@@ -137,6 +143,7 @@ impl Driver {
             answer: Record::default(),
             record: Record::default(),
             blocks: Vec::new(),
+            attempts: Vec::new(),
             ended: Vec::new(),
         }
     }

@@ -37,7 +37,8 @@ impl Run {
         }
         let replaced = cell.held.replace(Held { block, keep, since_us });
         drop(cell);
-        self.let_go(replaced);
+        self.let_go(replaced.as_ref());
+        drop(replaced);
         if self.has_uploads {
             self.forget_upload(dataset);
         }
@@ -79,13 +80,25 @@ impl Run {
         else {
             return;
         };
-        self.let_go(held);
+        self.let_go(held.as_ref());
+        drop(held);
         for (driver, pid) in keepers {
             self.generation.pool.send(driver, Errand { run: Arc::clone(self), dataset, pid });
         }
     }
 
-    fn let_go(&self, held: Option<Held>) {
+    /// Takes a dataset's block out, to be dropped later, unless somebody is to be told of its release; says whether that was all
+    /// there is to do.
+    pub(super) fn take_held(&self, dataset: DatasetId, released: &mut Vec<Held>) -> bool {
+        let Some(mut cell) = self.cell(dataset).filter(|cell| cell.keepers.is_empty()) else { return false };
+        let held = cell.held.take();
+        drop(cell);
+        self.let_go(held.as_ref());
+        released.extend(held);
+        true
+    }
+
+    fn let_go(&self, held: Option<&Held>) {
         if let Some(held) = held {
             self.gauge.remove(held.block.payload_length());
             if let Keep::Small = held.keep {

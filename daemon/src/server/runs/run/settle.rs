@@ -9,7 +9,7 @@ use engine::event::Event;
 use engine::failure::Failure;
 use engine::id::{Attempt, DatasetId, TaskId};
 
-use super::{Keep, Run, State};
+use super::{Held, Keep, Run, State};
 use crate::block::Block;
 use crate::server::pool::{Job, Local};
 
@@ -28,8 +28,6 @@ pub struct Ending {
     pub attempt: Attempt,
     /// What it made, or why it failed.
     pub result: Result<Made, Failure>,
-    /// The task that was sent ahead, right behind it: it is not handed out again.
-    pub then: Option<TaskId>,
 }
 
 impl Run {
@@ -45,7 +43,7 @@ impl Run {
     ) -> bool {
         let mut actions = Vec::new();
         // Dropped when the lock is let go: memory may take a while to be given back.
-        let mut unwanted = Vec::new();
+        let (mut unwanted, mut released) = (Vec::new(), Vec::new());
         let mut begins = false;
         let waited = {
             let mut state = self.lock();
@@ -54,7 +52,7 @@ impl Run {
             if let Some((few, many)) = self.tasks_max {
                 state.engine.set_tasks_max(if are_short { many } else { few });
             }
-            for Ending { task, attempt, result, then } in endings {
+            for Ending { task, attempt, result } in endings {
                 let event = match result {
                     Ok(made) => {
                         // Before the engine lets anybody read it, and only if it still wants it.
@@ -70,19 +68,12 @@ impl Run {
                     Err(failure) => Event::Failed { task, attempt, worker, failure: Box::new(failure) },
                 };
                 let before = actions.len();
-                if let Some(then) = then {
-                    state.engine.promise(then);
-                }
                 state.engine.on(event, now, &mut actions);
-                if let Some(then) = then {
-                    let is_then = |action: &Action| matches!(action, Action::Dispatch { task, .. } if *task == then);
-                    if let Some(place) = actions[before..].iter().position(is_then) {
-                        actions.remove(before + place);
-                    }
-                }
+                self.release_now(before, &mut actions, &mut released);
             }
+            // Also what is asked back: the worker is at it.
             if let Some((task, attempt)) = next
-                && state.engine.is_wanted(task, attempt)
+                && state.engine.is_live(task, attempt)
             {
                 begins = true;
                 state.engine.on(Event::Started { task, attempt, worker }, now, &mut actions);
@@ -97,6 +88,45 @@ impl Run {
     /// The call that follows this one at once when it ends well, if there is one for certain: it may be sent ahead.
     pub fn follower(&self, task: TaskId) -> Option<(TaskId, Attempt)> {
         self.lock().engine.follower(task)
+    }
+
+    /// Notes that attempts are about to lie with a worker; says for each whether it may be sent.
+    pub fn note_sent(&self, attempts: &[(TaskId, Attempt)]) -> Vec<bool> {
+        let mut state = self.lock();
+        attempts.iter().map(|(task, attempt)| state.engine.sent(*task, *attempt)).collect()
+    }
+
+    /// Tells the engine of attempts that were taken back from a worker, which has not begun with them; says for each whether it is
+    /// still wanted, and so is the caller's to keep for another worker.
+    pub fn taken_back(self: &Arc<Run>, attempts: &[(TaskId, Attempt)], driver: &Local<Job>) -> Vec<bool> {
+        let mut actions = Vec::new();
+        let (wanted, waited) = {
+            let mut state = self.lock();
+            let now = self.services.clock.now();
+            for (task, attempt) in attempts {
+                state.engine.on(Event::TakenBack { task: *task, attempt: *attempt }, now, &mut actions);
+            }
+            let wanted = attempts.iter().map(|(task, attempt)| state.engine.is_wanted(*task, *attempt)).collect();
+            (wanted, self.follow(&mut state, now, &actions))
+        };
+        self.perform(&mut actions, waited, Some(driver));
+        wanted
+    }
+
+    /// Lets go of blocks at once that the actions from `first` on release: many tasks end in one step, and what one of them was the last
+    /// to read must not be there while the others make theirs. They are given back when the lock is let go.
+    fn release_now(&self, first: usize, actions: &mut Vec<Action>, released: &mut Vec<Held>) {
+        let mut kept = first;
+        for place in first..actions.len() {
+            if let Action::Release { dataset } = actions[place]
+                && self.take_held(dataset, released)
+            {
+                continue;
+            }
+            actions.swap(kept, place);
+            kept += 1;
+        }
+        actions.truncate(kept);
     }
 
     /// Charges what small blocks take, if that has changed by more than a step.

@@ -91,7 +91,8 @@ fn numbers(n: u64) -> String {
     (0..n).map(|number| number.to_string()).collect::<Vec<_>>().join(",")
 }
 
-fn independent(n: u64) -> String {
+/// Nodes that wait for nothing.
+pub fn independent(n: u64) -> String {
     format!(
         "name = \"wide\"\n[[node]]\nname = \"n{{i}}\"\ncall = \"faults::noop\"\nmatrix = {{ i = [{}] }}\noutputs = [\"d{{i}}\"]\n",
         numbers(n)

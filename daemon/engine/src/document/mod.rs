@@ -81,8 +81,8 @@ pub fn read<'a>(source: &'a Source, texts: &mut Texts<'a>, problems: &mut Proble
     read_items::<()>(source, texts, problems).map(|(entries, ())| entries)
 }
 
-/// Reads a text as the table it must be, and hands over items of the list that is asked for: none of them, or all that come
-/// before the table's own entry for it, which then holds the rest.
+/// Reads a text as the table it must be, and hands over the items of the list that is asked for: all of them, and then that
+/// list is empty in the table, or none. The caller takes what is left in the table.
 pub fn read_items<'a, I: Items<'a>>(
     source: &'a Source,
     texts: &mut Texts<'a>,

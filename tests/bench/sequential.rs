@@ -1,0 +1,99 @@
+//! The demonstration on two workers against one process that calls the same functions of the same files in order.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use protocol::RunDetail;
+use tests::{Scene, artifacts, command, demonstration};
+
+use crate::figure::{Goal, Table};
+use crate::nodes::{run_us, span};
+
+const REPETITIONS: usize = 5;
+const IN_ORDER: &str = "flights in one process, in order";
+
+/// Measures both, stage by stage, and the first run of a daemon that has just started.
+pub fn measure(table: &mut Table) {
+    let scene = Scene::with(&["formats", "flights"]).set("workers.count", 2).build();
+    let pipeline = demonstration::place(&scene);
+    let in_order = in_order(&scene, pipeline.parent().unwrap());
+    table.add(IN_ORDER, 1, times(&in_order, "all").collect(), "µs", "warm");
+
+    let daemon = scene.start();
+    for (options, name) in
+        [(&[][..], "flights: speed-up over one process"), (&["--async"][..], "flights: speed-up, `--async`")]
+    {
+        let mut runs: Vec<RunDetail> = (0..=REPETITIONS)
+            .map(|_| {
+                let submit = ["submit".as_ref(), pipeline.as_os_str(), "--quiet".as_ref()];
+                daemon.ctl(submit.into_iter().chain(options.iter().map(AsRef::as_ref))).expect_success();
+                daemon.newest_run()
+            })
+            .collect();
+        runs.remove(0);
+        let inside: Vec<f64> = runs.iter().map(|run| run_us(&run.summary)).collect();
+        let one = table.value(IN_ORDER);
+        table.add(name, 1, inside.iter().map(|two| one / two).collect(), "×", "a warm daemon, two workers");
+        table.goal(Goal::AtLeast(1.25));
+        if options.is_empty() {
+            let (stage, ratio) = slowest_stage(&in_order, &runs);
+            table.add("flights: slowest stage over that in one process", 1, vec![ratio], "×", stage);
+            table.goal(Goal::AtMost(1.05));
+        }
+    }
+    daemon.stop();
+
+    let first = (0..REPETITIONS).map(|_| {
+        let daemon = scene.start();
+        daemon.ctl(["submit".as_ref(), pipeline.as_os_str(), "--quiet".as_ref()]).expect_success();
+        let us = run_us(&daemon.newest_run().summary);
+        daemon.stop();
+        us / 1e6
+    });
+    table.add("flights: the first run of a daemon", 1, first.collect(), "s", "nothing of it is in the daemon's memory");
+    table.goal(Goal::AtMost(0.35));
+}
+
+/// The times of each step, in microseconds, a map for each repetition; the first is dropped.
+fn in_order(scene: &Scene, flights: &Path) -> Vec<BTreeMap<String, f64>> {
+    let output = scene.work("in_order");
+    std::fs::create_dir_all(&output).unwrap();
+    let mut program = Command::new(artifacts::product("sequential"));
+    program.args([scene.plugin_folder().as_path(), flights, &output]).arg((REPETITIONS + 1).to_string());
+    let found = command::run(&mut program).expect_success().json();
+    let mut repetitions: Vec<BTreeMap<String, f64>> = serde_json::from_value(found).unwrap();
+    repetitions.remove(0);
+    repetitions
+}
+
+fn times<'t>(repetitions: &'t [BTreeMap<String, f64>], step: &'t str) -> impl Iterator<Item = f64> + 't {
+    repetitions.iter().filter_map(move |times| times.get(step).copied())
+}
+
+/// The node that took longest, saves and all, as a multiple of what it took in one process. Those that are over in a moment
+/// are left out: there the two are told apart by a wake-up.
+fn slowest_stage(in_order: &[BTreeMap<String, f64>], runs: &[RunDetail]) -> (String, f64) {
+    const MOMENT_US: f64 = 5_000.0;
+    let saved = |node: &str| match node {
+        "build_features" => "save model_input".to_owned(),
+        _ => format!("save {}", node.replace("train_", "model_").replace("evaluate", "metrics")),
+    };
+    let mut stages: Vec<(String, f64)> = Vec::new();
+    for node in &runs[0].nodes {
+        let mine = runs.iter().flat_map(|run| &run.nodes).filter(|other| other.name == node.name);
+        let mine = median(mine.map(|node| span(node.started_us, node.finished_us).as_secs_f64() * 1e6).collect());
+        let theirs =
+            median(times(in_order, &node.name).collect()) + median(times(in_order, &saved(&node.name)).collect());
+        if theirs >= MOMENT_US {
+            stages.push((node.name.clone(), mine / theirs));
+        }
+    }
+    stages.into_iter().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap()
+}
+
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples.get(samples.len() / 2).copied().unwrap_or(0.0)
+}

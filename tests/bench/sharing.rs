@@ -1,0 +1,81 @@
+//! Handing data to four consumers at once: how long it takes, and what all processes together take of memory.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tests::{Daemon, Scene};
+
+use crate::figure::{Goal, Table};
+use crate::nodes::{finish, span};
+
+const REPETITIONS: usize = 5;
+const GIB: f64 = (1_u64 << 30) as f64;
+
+/// Measures sizes from 1 KiB to 1 GiB, read by one byte and read whole.
+pub fn measure(table: &mut Table, is_quick: bool) {
+    let scene = Scene::with(&["faults"]).set("workers.count", 2).build();
+    let daemon = scene.start();
+    let sizes: &[u64] = if is_quick { &[1 << 10, 64 << 20] } else { &[1 << 10, 1 << 20, 64 << 20, 1 << 30] };
+    for (reader, what) in [("length", "one element each"), ("sum", "all of it")] {
+        for &bytes in sizes {
+            let pipeline = pipeline(bytes, reader);
+            finish(&daemon, &pipeline);
+            let samples: Vec<Duration> = (0..REPETITIONS).map(|_| handed(&daemon, &pipeline)).collect();
+            let note = "producer's end to the last consumer's end";
+            table.add_times(&format!("four consumers reading {what}, bytes"), bytes, &samples, note);
+            // Not in the same runs: looking costs time.
+            if bytes >= 64 << 20 {
+                let peaks = (0..REPETITIONS).map(|_| peak(&daemon, || drop(finish(&daemon, &pipeline)))).collect();
+                let name = format!("four consumers reading {what}: memory, bytes");
+                table.add(&name, bytes, peaks, "GiB", "above idle, all processes together");
+                table.goal(Goal::AtMost(1.05 * bytes as f64 / GIB));
+            }
+        }
+    }
+}
+
+fn pipeline(bytes: u64, reader: &str) -> String {
+    let outputs = if reader == "length" { "[\"length{i}\", \"first{i}\"]" } else { "[\"sum{i}\"]" };
+    format!(
+        "name = \"sharing\"\nparameters = {{ bytes = {bytes} }}\n\
+         [[node]]\nname = \"make\"\ncall = \"faults::big\"\ninputs = {{ bytes = \"params:bytes\" }}\noutputs = [\"data\"]\n\
+         [[node]]\nname = \"read{{i}}\"\ncall = \"faults::{reader}\"\nmatrix = {{ i = [1, 2, 3, 4] }}\n\
+         inputs = [\"data\"]\noutputs = {outputs}\n"
+    )
+}
+
+fn handed(daemon: &Daemon<'_>, pipeline: &str) -> Duration {
+    let run = daemon.run(&finish(daemon, pipeline).id);
+    let made = run.nodes.iter().find(|node| node.name == "make").and_then(|node| node.finished_us);
+    span(made, run.nodes.iter().filter_map(|node| node.finished_us).max())
+}
+
+/// The most memory above what there was before, in GiB, that the daemon's processes take while `work` is done. What several
+/// share is counted once.
+fn peak(daemon: &Daemon<'_>, work: impl FnOnce()) -> f64 {
+    let now = || daemon.processes().iter().map(|process| proportional_kib(process.pid)).sum::<u64>();
+    let (is_over, before) = (AtomicBool::new(false), now());
+    let highest = std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut highest = before;
+            while !is_over.load(Ordering::Relaxed) {
+                highest = highest.max(now());
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            highest
+        });
+        work();
+        is_over.store(true, Ordering::Relaxed);
+        looking.join().unwrap()
+    });
+    (highest - before) as f64 * 1024.0 / GIB
+}
+
+/// A process's memory, of what it shares its part.
+fn proportional_kib(pid: i32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}

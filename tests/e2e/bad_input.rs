@@ -17,7 +17,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 16] = [
     Case { name: "empty_file", pipeline: "", says: &["no nodes"] },
     Case { name: "no_nodes", pipeline: "name = \"p\"\n", says: &["node"] },
     Case { name: "not_toml", pipeline: "name = \"p\"\n[[node]\nname = 1", says: &["pipeline.toml:2"] },
@@ -89,12 +89,6 @@ const CASES: [Case; 17] = [
         pipeline: "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"faults::shout\"\ninputs = [\"lyrics\"]\noutputs = [\"x\"]\n\
                    [catalog.lyrics]\ntype = \"txt\"\npath = \"lyrics.txt\"\n",
         says: &["txt", "text"],
-    },
-    Case {
-        name: "not_supported_yet",
-        pipeline: "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"faults::shout\"\ninputs = [\"lyrics\"]\noutputs = [\"x\"]\n\
-                   [catalog.lyrics]\ntype = \"text\"\npath = \"lyrics.txt\"\nincremental = true\n",
-        says: &["incremental"],
     },
     Case {
         name: "many_problems_at_once",

@@ -32,8 +32,8 @@ pub fn text(graph: &Graph, layers: bool, paint: Paint) -> String {
         text.push_str(&head("", node, paint));
         for binding in &node.inputs {
             let (port, what) = match binding {
-                GraphBinding::Dataset { port, dataset } => (port, described(dataset, &datasets, paint)),
-                GraphBinding::Parameter { port, parameter, value } => {
+                GraphBinding::Dataset { port, dataset, .. } => (port, described(dataset, &datasets, paint)),
+                GraphBinding::Parameter { port, parameter, value, .. } => {
                     let shown = format!("{} = {value}", harmless(parameter));
                     (port, paint.faint(&clip(&shown)))
                 }
@@ -43,6 +43,9 @@ pub fn text(graph: &Graph, layers: bool, paint: Paint) -> String {
         for output in &node.outputs {
             let what = described(&output.dataset, &datasets, paint);
             text.push_str(&format!("  {} {}: {what}\n", paint.margin("->"), harmless(&output.port)));
+        }
+        if !node.confirms.is_empty() {
+            text.push_str(&format!("  {} confirms {}\n", paint.margin("ok"), harmless(&node.confirms.join(", "))));
         }
     }
     text
@@ -179,8 +182,13 @@ mod tests {
     use super::*;
 
     fn graph() -> Graph {
-        let dataset = |port: &str, dataset: &str| GraphBinding::Dataset { port: port.into(), dataset: dataset.into() };
-        let output = |port: &str, dataset: &str| GraphOutput { port: port.into(), dataset: dataset.into() };
+        let dataset = |port: &str, dataset: &str| GraphBinding::Dataset {
+            port: port.into(),
+            kind: String::new(),
+            dataset: dataset.into(),
+        };
+        let output =
+            |port: &str, dataset: &str| GraphOutput { port: port.into(), kind: String::new(), dataset: dataset.into() };
         let data = |name: &str, storage: &str, path: Option<&str>| GraphDataset {
             name: name.into(),
             storage: storage.into(),
@@ -197,6 +205,7 @@ mod tests {
             name: "flights".into(),
             nodes: vec![
                 GraphNode {
+                    confirms: Vec::new(),
                     name: "clean".into(),
                     call: "flights::clean".into(),
                     tags: vec!["early".into()],
@@ -205,6 +214,7 @@ mod tests {
                     outputs: vec![output("table", "tidy")],
                 },
                 GraphNode {
+                    confirms: Vec::new(),
                     name: "train \"a\"".into(),
                     call: "flights::train".into(),
                     tags: vec![],
@@ -212,6 +222,7 @@ mod tests {
                     inputs: vec![
                         dataset("table", "tidy"),
                         GraphBinding::Parameter {
+                            kind: String::new(),
                             port: "options".into(),
                             parameter: "params:model".into(),
                             value: json!({ "alpha": 1 }),

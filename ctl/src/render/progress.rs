@@ -89,6 +89,7 @@ impl Tally {
             | EventKind::NodeProgress { .. }
             | EventKind::DatasetLoaded { .. }
             | EventKind::DatasetSaved { .. }
+            | EventKind::DatasetConfirmed { .. }
             | EventKind::DatasetReleased { .. }
             | EventKind::RunFinished { .. }
             | EventKind::Unknown => return None,

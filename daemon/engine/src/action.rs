@@ -71,6 +71,8 @@ pub enum DatasetOperation {
     Load,
     /// Writes a block to a persisted dataset.
     Save,
+    /// Notes that the partitions of an incremental dataset are done.
+    Confirm,
 }
 
 /// Why a node was never run, or never run to its end.
@@ -112,7 +114,7 @@ pub enum Happening {
         /// From the attempt's start to its end.
         duration_us: u64,
     },
-    /// A node is done: its call and all its saves ended well.
+    /// A node is done: its call, all its saves and all it confirms ended well.
     NodeFinished {
         /// The node.
         node: NodeId,
@@ -131,7 +133,7 @@ pub enum Happening {
         node: NodeId,
         /// The attempt of its call.
         attempt: Attempt,
-        /// What failed: nothing for the call itself, or the dataset that could not be saved.
+        /// What failed: nothing for the call itself, or the dataset that could not be saved or confirmed.
         during_save_of: Option<DatasetId>,
         /// Why.
         failure: Arc<Failure>,
@@ -145,11 +147,11 @@ pub enum Happening {
         /// Why.
         because: SkipReason,
     },
-    /// A load or save began.
+    /// A load, save or confirmation began.
     DatasetStarted {
         /// The dataset.
         dataset: DatasetId,
-        /// Load or save.
+        /// Which of them.
         operation: DatasetOperation,
         /// The attempt, from 1.
         attempt: Attempt,
@@ -176,11 +178,22 @@ pub enum Happening {
         /// From the attempt's start to its end.
         duration_us: u64,
     },
-    /// An attempt at a load or save failed.
+    /// The partitions that the run found in an incremental dataset count as done.
+    DatasetConfirmed {
+        /// The dataset.
+        dataset: DatasetId,
+        /// The node that confirms it.
+        node: NodeId,
+        /// The worker that did it.
+        worker: u32,
+        /// From the attempt's start to its end.
+        duration_us: u64,
+    },
+    /// An attempt at a load, save or confirmation failed.
     DatasetFailed {
         /// The dataset.
         dataset: DatasetId,
-        /// Load or save.
+        /// Which of them.
         operation: DatasetOperation,
         /// The attempt, from 1.
         attempt: Attempt,

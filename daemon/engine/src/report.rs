@@ -83,7 +83,7 @@ pub enum NodeState {
     Running,
     /// Its call failed and will be tried again.
     Retrying,
-    /// Its call is done; its outputs are being saved.
+    /// Its call is done; its outputs are being saved, or what it confirms is noted.
     Saving,
     /// Done.
     Finished,
@@ -116,13 +116,13 @@ pub struct FailureReport {
 pub enum Failed {
     /// A node's call.
     Call(NodeId),
-    /// A load or save; the node is the one whose output could not be saved.
+    /// A load, a save or a confirmation; the node is the one whose output could not be saved, or that confirms it.
     Dataset {
         /// The dataset.
         dataset: DatasetId,
-        /// Load or save.
+        /// Which of them.
         operation: DatasetOperation,
-        /// The producer, for a save.
+        /// The producer, for a save; whoever confirms it, for a confirmation.
         node: Option<NodeId>,
     },
     /// The run as a whole: it took longer than it may.

@@ -6,7 +6,8 @@
 //!
 //! Kedro goes back once and then forwards once. Where the way forward reaches a node that had finished and reads
 //! something else in memory, its advice cannot be followed: that dataset comes from nowhere. Here both ways are gone until
-//! nothing new is found, which is the same wherever Kedro's advice works (`tests/picking.rs`).
+//! nothing new is found, which is the same wherever Kedro's advice works (`tests/picking.rs`). And where a node is still to
+//! confirm an incremental dataset, whoever reads that runs again: there may be new partitions, which must not be confirmed unseen.
 
 use crate::id::{Id, NodeId};
 use crate::plan::Plan;
@@ -36,7 +37,9 @@ pub fn resume(plan: &Plan, finished: impl Fn(NodeId) -> bool) -> Option<Resume> 
     while let Some(node) = found.pop() {
         let gone = plan.reads(node).iter().filter(|&&dataset| !plan.is_persisted(dataset));
         let makers = gone.filter_map(|&dataset| plan.producer(dataset));
-        for next in makers.chain(plan.readers(node)) {
+        // What it confirms is what this run will find, so whoever reads that must see the same.
+        let processors = plan.confirms(node).iter().flat_map(|&dataset| plan.consumers(dataset).iter().copied());
+        for next in makers.chain(plan.readers(node)).chain(processors) {
             if !std::mem::replace(&mut is_chosen[next.index()], true) {
                 found.push(next);
             }

@@ -138,6 +138,8 @@ pub struct NodeSpec<'a> {
 pub struct More<'a> {
     /// What stands before its name, with a dot between.
     pub namespace: Option<Word<'a>>,
+    /// The datasets whose partitions count as processed once it has finished.
+    pub confirms: Vec<Word<'a>>,
     /// Its tags.
     pub tags: Vec<Word<'a>>,
     /// Its fan-out: one node for each combination of values.
@@ -150,6 +152,11 @@ impl<'a> NodeSpec<'a> {
     /// Gives what stands before its name, with a dot between.
     pub fn namespace(&self) -> Option<&Word<'a>> {
         self.more.as_ref()?.namespace.as_ref()
+    }
+
+    /// Gives the names of what it confirms.
+    pub fn confirms(&self) -> &[Word<'a>] {
+        self.more.as_ref().map_or(&[], |more| &more.confirms)
     }
 
     /// Gives its tags.
@@ -243,8 +250,8 @@ pub struct EntrySpec<'a> {
     pub preview: Option<Value<'a>>,
     /// Whether the path is a directory, and every file in it a partition.
     pub partitioned: Option<Partitioned<'a>>,
-    /// Keys that are known but not built yet.
-    pub unsupported: Vec<Word<'a>>,
+    /// Whether only partitions are loaded that were not confirmed before.
+    pub incremental: Option<Incremental<'a>>,
 }
 
 /// `schema` and `schema_severity` of a catalog entry.
@@ -265,6 +272,21 @@ pub struct Partitioned<'a> {
     pub site: Site,
     /// What the names of the files end in, and the names of the partitions do not.
     pub suffix: Option<Word<'a>>,
+    /// Whether what a node makes takes the place of all partitions that were there.
+    pub overwrite: bool,
+}
+
+/// What is said of a dataset of which each partition is processed once.
+#[derive(Clone, Debug)]
+pub struct Incremental<'a> {
+    /// Where it is said.
+    pub site: Site,
+    /// The file that the name of the last confirmed partition is kept in; beside the partitions where nothing is said.
+    pub checkpoint: Option<Word<'a>>,
+    /// What counts instead of what that file says.
+    pub from: Option<Word<'a>>,
+    /// Whether the last confirmed partition is loaded once more.
+    pub inclusive: bool,
 }
 
 impl PolicySpec {

@@ -54,6 +54,7 @@ fn story(plan: Plan, asynchronous_saves: bool) -> Vec<String> {
         TaskKind::Load(dataset) => format!("load {}", name(dataset)),
         TaskKind::Call(node) => format!("call {}", plan.node(node).unwrap().name),
         TaskKind::Save(dataset) => format!("save {}", name(dataset)),
+        TaskKind::Confirm(dataset) => format!("confirm {}", name(dataset)),
     };
     let mut event = Event::Start;
     loop {

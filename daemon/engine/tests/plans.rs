@@ -36,7 +36,7 @@ fn told(plan: &Plan) -> String {
         let (verb, id) = match kind {
             TaskKind::Load(id) => ("load", id),
             TaskKind::Save(id) => ("save", id),
-            TaskKind::Call(_) => continue,
+            TaskKind::Call(_) | TaskKind::Confirm(_) => continue,
         };
         let dataset = plan.dataset(id).unwrap();
         let stored = dataset.storage.unwrap();

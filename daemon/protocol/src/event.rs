@@ -110,16 +110,27 @@ pub enum EventKind {
         /// How long it took.
         duration_us: i64,
     },
+    /// The partitions that the run found in an incremental dataset count as processed.
+    DatasetConfirmed {
+        /// The dataset.
+        dataset: String,
+        /// The node that confirms it.
+        node: String,
+        /// Which worker.
+        worker: u32,
+        /// How long it took.
+        duration_us: i64,
+    },
     /// A dataset's last reader is done and its memory was given back.
     DatasetReleased {
         /// The dataset.
         dataset: String,
     },
-    /// A dataset could not be loaded or saved.
+    /// A dataset could not be loaded, saved or confirmed.
     DatasetFailed {
         /// The dataset.
         dataset: String,
-        /// Which of the two.
+        /// Which of them.
         operation: DatasetOperation,
         /// Why.
         failure: Failure,
@@ -165,6 +176,7 @@ impl EventKind {
             EventKind::NodeSkipped { .. } => "node_skipped",
             EventKind::DatasetLoaded { .. } => "dataset_loaded",
             EventKind::DatasetSaved { .. } => "dataset_saved",
+            EventKind::DatasetConfirmed { .. } => "dataset_confirmed",
             EventKind::DatasetReleased { .. } => "dataset_released",
             EventKind::DatasetFailed { .. } => "dataset_failed",
             EventKind::Log { .. } => "log",
@@ -183,6 +195,8 @@ pub enum DatasetOperation {
     Load,
     /// Writing it to where it persists.
     Save,
+    /// Noting which of its partitions were processed.
+    Confirm,
 }
 
 impl std::fmt::Display for DatasetOperation {
@@ -190,6 +204,7 @@ impl std::fmt::Display for DatasetOperation {
         f.pad(match self {
             DatasetOperation::Load => "load",
             DatasetOperation::Save => "save",
+            DatasetOperation::Confirm => "confirm",
         })
     }
 }

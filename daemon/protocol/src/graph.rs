@@ -46,6 +46,9 @@ pub struct GraphNode {
     pub inputs: Vec<GraphBinding>,
     /// What its output ports are bound to.
     pub outputs: Vec<GraphOutput>,
+    /// The incremental datasets that it confirms when it has finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirms: Vec<String>,
 }
 
 /// An input port and what it is bound to.
@@ -56,6 +59,9 @@ pub enum GraphBinding {
     Dataset {
         /// The port.
         port: String,
+        /// What the port takes: `table`, `json`, `number`, …
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        kind: String,
         /// The dataset.
         dataset: String,
     },
@@ -63,6 +69,9 @@ pub enum GraphBinding {
     Parameter {
         /// The port.
         port: String,
+        /// What the port takes: `table`, `json`, `number`, …
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        kind: String,
         /// The parameter as a pipeline writes it: `params:model.depth`, or `parameters` for all of them.
         parameter: String,
         /// Its value.
@@ -75,6 +84,9 @@ pub enum GraphBinding {
 pub struct GraphOutput {
     /// The port.
     pub port: String,
+    /// What the port gives: `table`, `json`, …
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kind: String,
     /// The dataset.
     pub dataset: String,
 }

@@ -17,9 +17,9 @@ use std::time::Duration;
 use super::channel::{Channel, ChannelError, Received};
 use super::manifest::GenerationManifest;
 use super::message::{
-    BlockClaim, BlockPlace, ChunkPort, DESCRIPTORS_MAX, DatasetOperation, Ending, FromHookHost, FromWorker, FromZygote,
-    InputValue, LibraryCopy, Limits, LogRecord, Operation, PLUGIN_BODY_MAX, PartitionSource, Role, RunBriefing,
-    SavedChunks, StartMethod, Task, TaskFailure, ToHookHost, ToWorker, ToZygote,
+    BlockClaim, BlockPlace, CheckpointFile, ChunkPort, DESCRIPTORS_MAX, DatasetOperation, Ending, FromHookHost,
+    FromWorker, FromZygote, InputValue, LibraryCopy, Limits, LogRecord, Operation, PLUGIN_BODY_MAX, PartitionSource,
+    Role, RunBriefing, SavedChunks, StartMethod, Task, TaskFailure, ToHookHost, ToWorker, ToZygote,
 };
 use super::ring::WorkerDescriptors;
 use crate::block::Block;
@@ -218,6 +218,17 @@ pub enum TaskOperation {
         directory: String,
         /// What the files' names end in.
         suffix: String,
+        /// Where it says which of them were processed before, if those are to be left out.
+        checkpoint: Option<CheckpointFile>,
+    },
+    /// Note that the partitions up to this one were processed.
+    Confirm {
+        /// The dataset's name.
+        dataset: String,
+        /// The partition's name.
+        partition: String,
+        /// The file that says so.
+        path: String,
     },
     /// Call a dataset type.
     Dataset {
@@ -294,11 +305,15 @@ impl WorkerChannel {
     pub fn send_task(&self, request: &TaskRequest) -> Result<(), ChannelError> {
         let mut descriptors = Vec::new();
         let operation = match &request.operation {
-            TaskOperation::ListPartitions { dataset, directory, suffix } => Operation::ListPartitions {
+            TaskOperation::ListPartitions { dataset, directory, suffix, checkpoint } => Operation::ListPartitions {
                 dataset: dataset.clone(),
                 directory: directory.clone(),
                 suffix: suffix.clone(),
+                checkpoint: checkpoint.clone(),
             },
+            TaskOperation::Confirm { dataset, partition, path } => {
+                Operation::Confirm { dataset: dataset.clone(), partition: partition.clone(), path: path.clone() }
+            }
             TaskOperation::Call { node, inputs, outputs, chunks, partitions } => {
                 let inputs = inputs.iter().map(|input| input.value(&mut descriptors)).collect();
                 let (chunks, partitions) = (chunks.clone(), partitions.clone());

@@ -214,6 +214,17 @@ pub enum Operation {
         directory: String,
         /// What the files' names end in.
         suffix: String,
+        /// Where it says which of them were processed before, if those are to be left out.
+        checkpoint: Option<CheckpointFile>,
+    },
+    /// Note that the partitions up to this one were processed.
+    Confirm {
+        /// The dataset's name.
+        dataset: String,
+        /// The partition's name.
+        partition: String,
+        /// The file that says so.
+        path: String,
     },
     /// Call a dataset type.
     Dataset {
@@ -241,9 +252,30 @@ pub struct ChunkPort {
     pub argument: String,
     /// Whether the server wants to see each chunk before it is saved, and to hear when it was.
     pub announced: bool,
-    /// Whether each chunk is a partition, a file of its own in the directory that is the argument's `path`; what their names
-    /// end in.
-    pub suffix: Option<String>,
+    /// Whether each chunk is a partition, a file of its own in the directory that is the argument's `path`.
+    pub partitions: Option<PartitionFiles>,
+}
+
+/// Partitions that are saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionFiles {
+    /// What the files' names end in.
+    pub suffix: String,
+    /// Whether partitions that were there before go, once all new ones are saved.
+    pub overwrite: bool,
+    /// A file that may be among them and is none, or empty.
+    pub checkpoint: String,
+}
+
+/// Which partitions of a dataset were processed before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointFile {
+    /// The file that holds the name of the last one.
+    pub path: String,
+    /// What counts instead of what the file says.
+    pub from: Option<String>,
+    /// Whether the last one is to be processed once more.
+    pub inclusive: bool,
 }
 
 /// What the partitions of an input are loaded by, by the worker that runs the node.

@@ -5,6 +5,7 @@
 //! written takes its place when the call and all its other outputs have ended well, and is thrown away otherwise. A worker
 //! that dies takes it along: dataset types write to files without a name.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +37,8 @@ struct Saver<'a> {
     /// What failures are about: `dataset type a::b`.
     of: String,
     state: Mutex<State>,
+    /// The names of its partitions, where those that were there before are to go.
+    names: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +56,13 @@ impl<'a> ChunkSavers<'a> {
             let plugin = abi::plugin(plugins, to.plugin)?;
             let found = abi::entry(plugin, "dataset type", &plugin.description.datasets, to.dataset_type)?;
             let of = format!("dataset type `{}::{}`", plugin.description.name, found.name);
-            Ok(Saver { to, plugin, of, state: Mutex::new(State { is_open: true, ..State::default() }) })
+            Ok(Saver {
+                to,
+                plugin,
+                of,
+                state: Mutex::new(State { is_open: true, ..State::default() }),
+                names: Mutex::default(),
+            })
         };
         let savers = ports.into_iter().map(saver).collect::<Result<_, Failure>>()?;
         Ok(ChunkSavers { link, page, spare, token, savers, failed: Mutex::default() })
@@ -63,20 +72,23 @@ impl<'a> ChunkSavers<'a> {
     pub(super) fn finish(&self) -> Result<Vec<SavedChunks>, Failure> {
         let finish = |saver: &Saver<'_>| {
             saver.state().is_open = false;
-            if saver.to.suffix.is_none() {
+            if saver.to.partitions.is_none() {
                 self.operate(saver, operation::FINISH, None).inspect_err(|_| self.note(saver))?;
             }
             let State { chunks, bytes, .. } = *saver.state();
             Ok(SavedChunks { port: saver.to.port, chunks, bytes })
         };
-        self.savers.iter().map(finish).collect()
+        let saved = self.savers.iter().map(finish).collect::<Result<_, Failure>>()?;
+        // Last of all, so that a call that fails takes nothing away.
+        self.savers.iter().try_for_each(|saver| saver.remove_others().inspect_err(|_| self.note(saver)))?;
+        Ok(saved)
     }
 
     /// Throws away what was written and is not in its place; gives the port whose chunks could not be saved, if there is one.
     pub(super) fn abandon(&self) -> Option<u32> {
         for saver in &self.savers {
             // Partitions are files of their own, whole when they were given.
-            if std::mem::take(&mut saver.state().is_open) && saver.to.suffix.is_none() {
+            if std::mem::take(&mut saver.state().is_open) && saver.to.partitions.is_none() {
                 // The call has failed already, and that is what is told.
                 let _ = self.operate(saver, operation::ABANDON, None);
             }
@@ -126,12 +138,15 @@ impl SaveChunk for ChunkSavers<'_> {
             let files: Vec<_> = file.iter().map(|file| file.as_fd()).collect();
             self.link.ask(token, &FromWorker::Chunk { token, claim }, &files).map_err(refused)?;
         }
-        let saved = match &saver.to.suffix {
+        let saved = match &saver.to.partitions {
             None => self.operate(saver, operation::APPEND, Some(chunk)),
-            Some(suffix) => partitions::argument_for(&saver.to.argument, name, suffix)
+            Some(files) => partitions::argument_for(&saver.to.argument, name, &files.suffix)
                 .and_then(|argument| self.operate_with(saver, operation::SAVE, &argument, Some(chunk))),
         };
         saved.inspect_err(|_| self.note(saver))?;
+        if saver.to.partitions.as_ref().is_some_and(|files| files.overwrite) {
+            saver.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        }
         {
             let mut state = saver.state();
             state.chunks += 1;
@@ -145,6 +160,18 @@ impl SaveChunk for ChunkSavers<'_> {
 }
 
 impl Saver<'_> {
+    /// Removes the partitions that were there before, where the new ones take their place.
+    fn remove_others(&self) -> Result<(), Failure> {
+        let Some(files) = self.to.partitions.as_ref().filter(|files| files.overwrite) else { return Ok(()) };
+        let (dataset, directory) = partitions::place(&self.to.argument)?;
+        let kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where nothing was ever saved there need be no directory.
+        if kept.is_empty() && !std::path::Path::new(&directory).exists() {
+            return Ok(());
+        }
+        partitions::remove_others(&dataset, &directory, files, &kept)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,6 +7,7 @@
 #![allow(clippy::result_large_err, reason = "a Failure crosses the plugin boundary as it is, and is rare")]
 
 pub mod abi;
+mod checkpoint;
 mod chunks;
 pub mod journal;
 mod lent;

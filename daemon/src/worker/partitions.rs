@@ -4,6 +4,7 @@
 //! in the same moment, and may load several at once from threads of its own. Their memory is asked of the server as that of
 //! outputs is; what is let go of is there for the next partition.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,16 +13,59 @@ use plugin_api::abi::{Call, Failure, InputBlock, SharedBytes, failure_kind, oper
 use serde_json::{Value, json};
 
 use super::abi::{self, Argument, CallState, Expected, LoadPartition, Reserve, Setting, Spare};
+use super::checkpoint::Since;
 use super::link::Link;
 use super::perform::Worker;
-use crate::ipc::message::PartitionSource;
+use crate::ipc::message::{CheckpointFile, PartitionFiles, PartitionSource};
 use crate::ipc::page::WorkerPage;
 use crate::zygote::Plugin;
 
-/// The names of all partitions in a directory, sorted, as JSON; and what to say of the block.
-pub(super) fn listing(dataset: &str, directory: &str, suffix: &str) -> Result<(String, String), Failure> {
+/// The names of all partitions in a directory, sorted, as JSON; and what to say of the block. Where there is a checkpoint, only those
+/// that were not processed before.
+pub(super) fn listing(
+    dataset: &str,
+    directory: &str,
+    suffix: &str,
+    checkpoint: Option<&CheckpointFile>,
+) -> Result<(String, String), Failure> {
+    let mut names = names(dataset, directory, suffix, checkpoint.map_or("", |checkpoint| &checkpoint.path))?;
+    let total = names.len();
+    let since = Since::read(dataset, checkpoint)?;
+    names.retain(|name| since.is_new(name));
+    let mut metadata = json!({ "partitions": names.len() });
+    if checkpoint.is_some() {
+        metadata["processed_before"] = json!(total - names.len());
+        metadata["last"] = json!(names.last());
+    }
+    Ok((json!({ "dataset": dataset, "partitions": names }).to_string(), metadata.to_string()))
+}
+
+/// Removes all partitions but these.
+pub(super) fn remove_others(
+    dataset: &str,
+    directory: &str,
+    files: &PartitionFiles,
+    kept: &BTreeSet<String>,
+) -> Result<(), Failure> {
+    for name in names(dataset, directory, &files.suffix, &files.checkpoint)?.iter().filter(|name| !kept.contains(*name))
+    {
+        let path = format!("{}/{name}{}", directory.trim_end_matches('/'), files.suffix);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message =
+                    format!("cannot remove `{path}`, a partition of `{dataset}` that was not made again: {error}");
+                return Err(Failure::new(failure_kind::ERROR, message));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The names of all partitions in a directory, sorted. The file `aside` is none.
+fn names(dataset: &str, directory: &str, suffix: &str, aside: &str) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
-    walk(Path::new(directory), "", suffix, &mut names).map_err(|(place, error)| {
+    walk(Path::new(directory), "", (suffix, Path::new(aside)), &mut names).map_err(|(place, error)| {
         let failure = Failure::new(
             failure_kind::ERROR,
             format!("cannot list the partitions of `{dataset}` in `{place}`: {error}"),
@@ -37,12 +81,16 @@ pub(super) fn listing(dataset: &str, directory: &str, suffix: &str) -> Result<(S
         }
     })?;
     names.sort_unstable();
-    let metadata = json!({ "partitions": names.len() }).to_string();
-    Ok((json!({ "dataset": dataset, "partitions": names }).to_string(), metadata))
+    Ok(names)
 }
 
-/// Finds the files below a directory whose names end in `suffix`. Hidden ones are none of ours: saves under way, say.
-fn walk(directory: &Path, above: &str, suffix: &str, names: &mut Vec<String>) -> Result<(), (String, std::io::Error)> {
+/// Finds the files below a directory whose names end in `suffix`, but for `aside`. Hidden ones are none of ours: saves under way, say.
+fn walk(
+    directory: &Path,
+    above: &str,
+    (suffix, aside): (&str, &Path),
+    names: &mut Vec<String>,
+) -> Result<(), (String, std::io::Error)> {
     let failed = |error| (directory.display().to_string(), error);
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -52,8 +100,8 @@ fn walk(directory: &Path, above: &str, suffix: &str, names: &mut Vec<String>) ->
         let path = entry.path();
         // Through links, which may lead to either.
         match std::fs::metadata(&path) {
-            Ok(found) if found.is_dir() => walk(&path, &format!("{above}{name}/"), suffix, names)?,
-            Ok(found) if found.is_file() => {
+            Ok(found) if found.is_dir() => walk(&path, &format!("{above}{name}/"), (suffix, aside), names)?,
+            Ok(found) if found.is_file() && path != aside => {
                 let name = name.strip_suffix(suffix).filter(|name| !name.is_empty());
                 names.extend(name.map(|name| format!("{above}{name}")));
             }
@@ -62,6 +110,18 @@ fn walk(directory: &Path, above: &str, suffix: &str, names: &mut Vec<String>) ->
         }
     }
     Ok(())
+}
+
+/// The dataset that an argument is about, and its directory.
+pub(super) fn place(argument: &str) -> Result<(String, String), Failure> {
+    let value = parse(argument)?;
+    let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    Ok((text("dataset"), text("path")))
+}
+
+fn parse(argument: &str) -> Result<Value, Failure> {
+    serde_json::from_str(argument)
+        .map_err(|error| Failure::new(abi::PROTOCOL, format!("the argument of a dataset cannot be read: {error}")))
 }
 
 /// The argument of an operation on one partition: that of the dataset, with the path of the partition's file.
@@ -74,8 +134,7 @@ pub(super) fn argument_for(argument: &str, name: &str, suffix: &str) -> Result<S
             Failure::new(failure_kind::ERROR, message).with_hint("use names such as `2024-01` or `north/2024-01`")
         );
     }
-    let mut value: Value = serde_json::from_str(argument)
-        .map_err(|error| Failure::new(abi::PROTOCOL, format!("the argument of a dataset cannot be read: {error}")))?;
+    let mut value = parse(argument)?;
     let directory = value["path"].as_str().unwrap_or_default();
     value["path"] = Value::String(format!("{}/{name}{suffix}", directory.trim_end_matches('/')));
     Ok(value.to_string())
@@ -208,10 +267,10 @@ mod tests {
         };
         ["b.csv", "a.csv", "north/a.csv", "notes.txt", ".a.csv.1-1.part", ".csv"].iter().for_each(|name| write(name));
         let place = directory.path().to_str().unwrap();
-        let (listing, metadata) = listing("readings", place, ".csv").unwrap();
+        let (listing, metadata) = listing("readings", place, ".csv", None).unwrap();
         assert_eq!(listing, r#"{"dataset":"readings","partitions":["a","b","north/a"]}"#);
         assert_eq!(metadata, r#"{"partitions":3}"#);
-        let failure = super::listing("readings", &format!("{place}/none"), ".csv").unwrap_err();
+        let failure = super::listing("readings", &format!("{place}/none"), ".csv", None).unwrap_err();
         assert!(failure.message.contains("none") && !failure.hint.is_empty(), "{}", failure.message);
     }
 

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use plugin_api::abi::{Call, Failure, failure_kind, operation};
 
 use super::abi::{self, Argument, CallState, Claims, Expected, Inputs, Made, NodeArgument, Setting, Spare};
+use super::checkpoint;
 use super::chunks::ChunkSavers;
 use super::journal;
 use super::lent::Lent;
@@ -150,11 +151,16 @@ impl<'a> Worker<'a> {
         let plugin = abi::plugin(self.plugins, plugin)?;
         let setting = self.setting(Argument::Given(argument), token);
         match operation {
-            Operation::ListPartitions { dataset, directory, suffix } => {
+            Operation::Confirm { dataset, partition, path } => {
+                let state = CallState::new(setting, Vec::new(), descriptors, Expected::any_of(dataset.clone(), 0))?;
+                checkpoint::confirm(&dataset, &partition, &path)?;
+                Ok((String::new(), state.finish()?, Vec::new()))
+            }
+            Operation::ListPartitions { dataset, directory, suffix, checkpoint } => {
                 let of = format!("the list of partitions of `{dataset}`");
                 let expected = Expected::all_of(of, vec!["data".to_owned()]);
                 let state = CallState::new(setting, Vec::new(), descriptors, expected)?;
-                let (listing, metadata) = partitions::listing(&dataset, &directory, &suffix)?;
+                let (listing, metadata) = partitions::listing(&dataset, &directory, &suffix, checkpoint.as_ref())?;
                 state.put(0, listing.as_bytes(), Format::Json, &metadata)?;
                 Ok((String::new(), state.finish()?, Vec::new()))
             }

@@ -5,6 +5,7 @@ mod chunks;
 mod credentials;
 mod dataset_types;
 mod hooks;
+mod incremental;
 mod inputs;
 mod missing;
 mod outputs;

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value as Json};
 
 use super::fields::Fields;
+use super::partitions;
 use crate::document::{Data, Entry, Value, Word};
 use crate::problem::{Problem, Problems};
-use crate::spec::{EntrySpec, Partitioned, SchemaSpec, Unread};
+use crate::spec::{EntrySpec, SchemaSpec, Unread};
 
 const ENTRY_KEYS: &[&str] = &[
     "type",
@@ -18,14 +19,13 @@ const ENTRY_KEYS: &[&str] = &[
     "reread",
     "resident",
     "partitioned",
+    "incremental",
     "description",
     "layer",
     "preview",
     "metadata",
     "cached",
 ];
-/// Keys with a meaning to come. They are refused where the entry is used, so that one catalog can serve several pipelines.
-const ENTRY_KEYS_LATER: &[&str] = &["incremental"];
 
 /// Reads all entries of one file. Names that begin with `_` are no datasets: entries can name what they hold, as `${_name}`.
 pub(super) fn read<'a>(
@@ -41,7 +41,7 @@ pub(super) fn read<'a>(
             anchors.insert(name.text.into_owned(), value.to_json(&mut |_| ()));
             continue;
         }
-        let mut fields = Fields::new("a catalog entry", ENTRY_KEYS, ENTRY_KEYS_LATER, problems);
+        let mut fields = Fields::new("a catalog entry", ENTRY_KEYS, problems);
         let Some(entries) = fields.table(&name, value) else {
             unread.catalog = true;
             continue;
@@ -66,7 +66,7 @@ fn entry<'a>(name: Word<'a>, entries: Vec<Entry<'a>>, mut fields: Fields<'_>) ->
         layer: None,
         preview: None,
         partitioned: None,
-        unsupported: Vec::new(),
+        incremental: None,
     };
     let mut typed = false;
     let mut severity = None;
@@ -89,10 +89,10 @@ fn entry<'a>(name: Word<'a>, entries: Vec<Entry<'a>>, mut fields: Fields<'_>) ->
             "layer" => entry.layer = fields.text(&key, value),
             "preview" => entry.preview = Some(value),
             "cached" => check_cached(&key, &value, &mut fields),
-            "partitioned" => entry.partitioned = partitioned(&key, value, &mut fields),
+            "partitioned" => entry.partitioned = partitions::partitioned(&key, value, &mut fields),
+            "incremental" => entry.incremental = partitions::incremental(&key, value, &mut fields),
             "filepath" => refuse_kedro(&key, "path", &mut fields),
             "load_args" | "save_args" => refuse_kedro(&key, "options", &mut fields),
-            later if ENTRY_KEYS_LATER.contains(&later) => entry.unsupported.push(key),
             _ => fields.unknown(&key),
         }
     }
@@ -167,28 +167,6 @@ fn check_cached(key: &Word<'_>, value: &Value<'_>, fields: &mut Fields<'_>) {
         }),
         _ => fields.wrong_type(key, value, "a boolean"),
     }
-}
-
-/// Reads `true` or `{ suffix = ".csv" }`.
-fn partitioned<'a>(key: &Word<'a>, value: Value<'a>, fields: &mut Fields<'_>) -> Option<Partitioned<'a>> {
-    let site = key.site;
-    let entries = match value {
-        Value { data: Data::Boolean(wanted), .. } => return wanted.then_some(Partitioned { site, suffix: None }),
-        Value { data: Data::Table(entries), .. } => entries,
-        other => {
-            fields.wrong_type(key, &other, "true, or a table `{ suffix = \".csv\" }`");
-            return None;
-        }
-    };
-    let mut partitioned = Partitioned { site, suffix: None };
-    let mut fields = Fields::new("`partitioned`", &["suffix"], &["overwrite"], fields.problems);
-    for Entry { key, value } in entries {
-        match &*key.text {
-            "suffix" => partitioned.suffix = fields.text(&key, value),
-            _ => fields.unknown(&key),
-        }
-    }
-    Some(partitioned)
 }
 
 fn refuse_kedro(key: &Word<'_>, ours: &str, fields: &mut Fields<'_>) {

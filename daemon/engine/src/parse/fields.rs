@@ -12,29 +12,17 @@ const SECONDS_MAX: f64 = 315_360_000.0;
 pub(super) struct Fields<'p> {
     what: &'static str,
     known: &'static [&'static str],
-    later: &'static [&'static str],
     pub(super) problems: &'p mut Problems,
 }
 
 impl<'p> Fields<'p> {
-    pub(super) fn new(
-        what: &'static str,
-        known: &'static [&'static str],
-        later: &'static [&'static str],
-        problems: &'p mut Problems,
-    ) -> Self {
-        Self { what, known, later, problems }
+    pub(super) fn new(what: &'static str, known: &'static [&'static str], problems: &'p mut Problems) -> Self {
+        Self { what, known, problems }
     }
 
-    /// Refuses a key that this kind of table does not know, or does not know yet.
+    /// Refuses a key that this kind of table does not know.
     pub(super) fn unknown(&mut self, key: &Word<'_>) {
-        let Self { what, known, later, .. } = *self;
-        if later.contains(&&*key.text) {
-            self.problems.add("not-supported", Some(key.site), || {
-                Problem::new("not-supported", format!("`{}` in {what} is not supported yet", key.text))
-            });
-            return;
-        }
+        let Self { what, known, .. } = *self;
         self.problems.add("unknown-key", Some(key.site), || {
             let problem = Problem::new("unknown-key", format!("{what} has no key `{}`", key.text));
             match did_you_mean(&key.text, known.iter().copied()) {

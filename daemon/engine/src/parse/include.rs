@@ -22,7 +22,7 @@ pub(super) struct Include<'a> {
 /// Reads one; nothing when the file cannot be told.
 pub(super) fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<Include<'a>> {
     let site = value.site;
-    let mut fields = Fields::new("an include", INCLUDE_KEYS, &[], problems);
+    let mut fields = Fields::new("an include", INCLUDE_KEYS, problems);
     let what = Word { text: "include".into(), site };
     let entries = fields.table(&what, value)?;
     let (mut file, mut named) = (None, false);

@@ -7,6 +7,7 @@ mod include;
 mod modules;
 mod node;
 mod parameters;
+mod partitions;
 
 use crate::document::{self, Data, Entry, Items, Value, Word};
 use crate::problem::{Problem, Problems};
@@ -121,7 +122,7 @@ fn read_pipeline<'a>(
     problems: &mut Problems,
 ) -> Pipeline<'a> {
     let mut pipeline = Pipeline::default();
-    let mut fields = Fields::new("a pipeline", PIPELINE_KEYS, &[], problems);
+    let mut fields = Fields::new("a pipeline", PIPELINE_KEYS, problems);
     for Entry { key, value } in entries {
         match &*key.text {
             "name" => pipeline.name = fields.text(&key, value),

@@ -14,6 +14,7 @@ const NODE_KEYS: &[&str] = &[
     "call",
     "inputs",
     "outputs",
+    "confirms",
     "tags",
     "matrix",
     "timeout_seconds",
@@ -22,7 +23,6 @@ const NODE_KEYS: &[&str] = &[
     "on_failure",
     "priority",
 ];
-const NODE_KEYS_LATER: &[&str] = &["confirms"];
 
 /// The nodes of a file, each read as soon as its text was.
 #[derive(Default)]
@@ -59,7 +59,7 @@ fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<NodeSpec<'a>> {
     let mut outputs = Some(no_ports(site));
     let mut more = More::default();
     let mut calls = false;
-    let mut fields = Fields::new("a node", NODE_KEYS, NODE_KEYS_LATER, problems);
+    let mut fields = Fields::new("a node", NODE_KEYS, problems);
     for Entry { key, value } in entries {
         match &*key.text {
             "name" => name = fields.text(&key, value),
@@ -74,6 +74,7 @@ fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<NodeSpec<'a>> {
             }
             "inputs" => inputs = ports(&key, value, &mut fields),
             "outputs" => outputs = ports(&key, value, &mut fields),
+            "confirms" => more.confirms = fields.texts(&key, value).unwrap_or_default(),
             "tags" => more.tags = fields.texts(&key, value).unwrap_or_default(),
             "matrix" => more.matrix = axes(&key, value, &mut fields),
             _ => {
@@ -91,8 +92,9 @@ fn read<'a>(value: Value<'a>, problems: &mut Problems) -> Option<NodeSpec<'a>> {
                 .hint("add `call = \"plugin::node\"`; `ctl nodes` lists what there is")
         });
     }
-    let More { namespace, tags, matrix, policy } = &more;
-    let is_plain = namespace.is_none() && tags.is_empty() && matrix.is_empty() && *policy == PolicySpec::default();
+    let More { namespace, confirms, tags, matrix, policy } = &more;
+    let lists_nothing = confirms.is_empty() && tags.is_empty() && matrix.is_empty();
+    let is_plain = namespace.is_none() && lists_nothing && *policy == PolicySpec::default();
     let more = (!is_plain).then(|| Box::new(more));
     Some(NodeSpec { site, name, call: call?, inputs: inputs?, outputs: outputs?, more })
 }

@@ -4,7 +4,7 @@ use crate::graph;
 use crate::id::{DatasetId, Lists, NodeId};
 use crate::plan::draft::Draft;
 use crate::plan::{
-    InputBinding, Plan, PlanOptions, freeze, keeping, kinds, modules, ports, slice, storage, transcoding,
+    InputBinding, Plan, PlanOptions, confirms, freeze, keeping, kinds, modules, ports, slice, storage, transcoding,
 };
 use crate::problem::{Problem, Problems};
 use crate::signature::Manifest;
@@ -54,6 +54,7 @@ pub(super) fn plan_with(
     let storages = storage::resolve(&mut draft, &consumers, options);
     transcoding::check_saved(&mut draft, &storages);
     kinds::check(&mut draft, &storages);
+    confirms::check(&mut draft, &storages);
     keeping::check_schemas(&mut draft, &storages);
     let plan = match layers {
         Some(layers) if draft.problems.is_empty() => Some(freeze::freeze(draft, consumers, storages, &layers)),
@@ -115,6 +116,12 @@ fn tell_cycle(draft: &Draft<'_, '_>, cycle: &[NodeId]) -> Problem {
         let Some((port, Some(InputBinding::Dataset(dataset)))) =
             port.map(|port| (port, draft.inputs.get(*reader)[port]))
         else {
+            if let Some(&dataset) = draft.confirms.get(*reader).iter().find(|&&dataset| draft.maker(dataset) == maker.0)
+            {
+                let dataset = draft.dataset_names.name(dataset);
+                problem =
+                    problem.cause(format!("`{}` makes `{dataset}`, which `{}` confirms", name(maker), name(reader)));
+            }
             continue;
         };
         let dataset = draft.dataset_names.name(dataset);

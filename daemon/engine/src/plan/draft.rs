@@ -27,6 +27,8 @@ pub(super) struct Draft<'s, 'a> {
     pub(super) nodes: IdVec<NodeId, DraftNode>,
     pub(super) inputs: Lists<NodeId, Option<InputBinding>>,
     pub(super) outputs: Lists<NodeId, Option<DatasetId>>,
+    /// What each node confirms, each once.
+    pub(super) confirms: Lists<NodeId, DatasetId>,
     pub(super) dataset_names: Interner<DatasetId>,
     pub(super) producers: IdVec<DatasetId, Producer>,
     /// Datasets that nothing makes by that name: each is loaded after this other one was saved.
@@ -74,6 +76,7 @@ impl<'s, 'a> Draft<'s, 'a> {
             nodes: IdVec::default(),
             inputs: Lists::new(),
             outputs: Lists::new(),
+            confirms: Lists::new(),
             dataset_names: Interner::with_capacity(spec.instances.len()),
             producers: IdVec::default(),
             origins: BTreeMap::new(),
@@ -185,7 +188,9 @@ impl<'s, 'a> Draft<'s, 'a> {
 
     /// Walks over (dataset, reader) pairs, each once, in the order they were written.
     pub(super) fn reads(&self) -> impl Iterator<Item = (DatasetId, NodeId)> + Clone + '_ {
-        self.nodes.ids().flat_map(|node| distinct_reads(self.inputs.get(node)).map(move |dataset| (dataset, node)))
+        self.nodes.ids().flat_map(|node| {
+            distinct_reads(self.inputs.get(node), self.confirms.get(node)).map(move |dataset| (dataset, node))
+        })
     }
 
     /// Tells a site as text.
@@ -195,12 +200,18 @@ impl<'s, 'a> Draft<'s, 'a> {
     }
 }
 
-/// Walks over the datasets among the bindings of one node, each once. Ports are few, so looking back is cheap.
-pub(super) fn distinct_reads(bindings: &[Option<InputBinding>]) -> impl Iterator<Item = DatasetId> + Clone + '_ {
-    bindings.iter().enumerate().filter_map(|(position, binding)| match binding {
+/// Walks over the datasets among the bindings of one node, each once, and those that it confirms: what is confirmed is what
+/// this run found there, so it must have been looked up. Ports are few, so looking back is cheap.
+pub(super) fn distinct_reads<'b>(
+    bindings: &'b [Option<InputBinding>],
+    confirms: &'b [DatasetId],
+) -> impl Iterator<Item = DatasetId> + Clone + 'b {
+    let bound = bindings.iter().enumerate().filter_map(|(position, binding)| match binding {
         Some(InputBinding::Dataset(dataset)) if !bindings[..position].contains(binding) => Some(*dataset),
         _ => None,
-    })
+    });
+    let is_bound = |dataset: &DatasetId| bindings.contains(&Some(InputBinding::Dataset(*dataset)));
+    bound.chain(confirms.iter().copied().filter(move |dataset| !is_bound(dataset)))
 }
 
 fn site_of(ports: &crate::spec::Ports<'_>, position: usize, name: Option<&str>) -> Option<Site> {

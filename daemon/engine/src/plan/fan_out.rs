@@ -26,7 +26,8 @@ pub(super) fn bytes(spec: &NodeSpec<'_>, ports: usize, count: usize) -> u64 {
     let inputs = spec.inputs.targets.iter().map(|target| &*target.text);
     let inputs = inputs.map(|target| sums.text(target).saturating_add(sums.json(target)));
     let outputs = spec.outputs.targets.iter().map(|target| sums.text(&target.text));
-    let bindings = inputs.chain(outputs).fold(0, u64::saturating_add);
+    let confirms = spec.confirms().iter().map(|name| sums.text(&name.text));
+    let bindings = inputs.chain(outputs).chain(confirms).fold(0, u64::saturating_add);
     let ports = sums.count.saturating_mul(PORT_BYTES).saturating_mul(ports as u64);
     [tags, bindings, ports].into_iter().fold(name, u64::saturating_add)
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::plan::draft::{Draft, distinct_reads, number};
 use crate::plan::storage::{Storage, Storages};
-use crate::plan::{DatasetCore, InputBinding, NONE, NodeCore, Plan};
+use crate::plan::{DatasetCore, InputBinding, NONE, NodeCore, Plan, confirms::confirm_tasks};
 
 pub(super) fn freeze(
     draft: Draft<'_, '_>,
@@ -29,10 +29,9 @@ pub(super) fn freeze(
         again.insert(dataset, loaded);
         origins.insert(loaded, dataset);
     }
+    let loaded = |dataset: DatasetId| again.get(&dataset).copied().unwrap_or(dataset);
     let read = |binding: Option<InputBinding>| match binding {
-        Some(InputBinding::Dataset(dataset)) => {
-            Some(InputBinding::Dataset(again.get(&dataset).copied().unwrap_or(dataset)))
-        }
+        Some(InputBinding::Dataset(dataset)) => Some(InputBinding::Dataset(loaded(dataset))),
         other => other,
     };
 
@@ -41,7 +40,8 @@ pub(super) fn freeze(
     let mut inputs = Lists::with_capacity(order.len(), draft.inputs.item_count());
     let mut outputs = Lists::with_capacity(order.len(), draft.outputs.item_count());
     let mut reads = Lists::with_capacity(order.len(), draft.inputs.item_count());
-    let mut bindings = Vec::new();
+    let mut confirms = Lists::with_capacity(order.len(), draft.confirms.item_count());
+    let (mut bindings, mut confirmed) = (Vec::new(), Vec::new());
     for &node in &order {
         node_names.push(draft.node_names.name(node));
         let core = draft.nodes[node];
@@ -53,8 +53,11 @@ pub(super) fn freeze(
         });
         bindings.clear();
         bindings.extend(draft.inputs.get(node).iter().map(|&binding| read(binding)));
-        reads.push(distinct_reads(&bindings));
+        confirmed.clear();
+        confirmed.extend(draft.confirms.get(node).iter().map(|&dataset| loaded(dataset)));
+        reads.push(distinct_reads(&bindings, &confirmed));
         inputs.push(bindings.iter().copied());
+        confirms.push(confirmed.iter().copied());
         outputs.push(draft.outputs.get(node).iter().copied());
     }
 
@@ -105,6 +108,7 @@ pub(super) fn freeze(
             origin: saved.0,
         });
     }
+    let confirm_tasks = confirm_tasks(&confirms);
     let again = Lists::from_pairs(count, origins.iter().map(|(&loaded, &saved)| (saved, loaded)));
 
     Plan {
@@ -122,6 +126,8 @@ pub(super) fn freeze(
         inputs,
         outputs,
         reads,
+        confirms,
+        confirm_tasks,
         dataset_names,
         datasets: IdVec::new(datasets),
         consumers: readers,

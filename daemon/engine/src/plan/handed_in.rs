@@ -108,6 +108,7 @@ fn place_file<'s>(
                 persisted.path.clone_from(&file.name);
                 persisted.versioned = false;
                 persisted.resident = false;
+                persisted.partitions = None;
                 persisted.is_handed_in = true;
                 if let Some(options) = &file.options_json {
                     persisted.options_json.clone_from(options);
@@ -151,7 +152,7 @@ fn place_file<'s>(
             releases: signature.releases,
             resident: false,
             is_handed_in: true,
-            partition_suffix: None,
+            partitions: None,
         },
     ));
     Storage::Persisted(number(storages.persisted.len() - 1))

@@ -2,6 +2,7 @@
 
 mod build;
 mod calls;
+mod confirms;
 mod draft;
 mod fan_out;
 mod freeze;
@@ -12,6 +13,7 @@ mod look_up;
 mod modules;
 mod names;
 mod outside;
+mod partitions;
 mod ports;
 mod restrict;
 mod slice;
@@ -55,6 +57,10 @@ pub struct Plan {
     outputs: Lists<NodeId, Option<DatasetId>>,
     /// The datasets a node reads, each once.
     reads: Lists<NodeId, DatasetId>,
+    /// The datasets a node confirms; it reads them, too.
+    confirms: Lists<NodeId, DatasetId>,
+    /// The k-th of these has task number `nodes + tasks + k`: this node's confirmation of this dataset. In the datasets' order.
+    confirm_tasks: Vec<(DatasetId, NodeId)>,
     dataset_names: Names<DatasetId>,
     datasets: IdVec<DatasetId, DatasetCore>,
     consumers: Lists<DatasetId, NodeId>,
@@ -130,6 +136,10 @@ pub struct Call {
     pub inputs: Vec<String>,
     /// Names of the output ports.
     pub outputs: Vec<String>,
+    /// Kinds of the input ports: `table`, `json`, …
+    pub input_kinds: Vec<String>,
+    /// Kinds of the output ports.
+    pub output_kinds: Vec<String>,
 }
 
 /// What an input port is bound to.
@@ -213,8 +223,30 @@ pub struct Persisted {
     pub resident: bool,
     /// Whether its bytes were handed in with the run; then the path is their name, for people only.
     pub is_handed_in: bool,
-    /// What the partitions' file names end in, where the path is a directory of partitions.
-    pub partition_suffix: Option<String>,
+    /// What is said of its partitions, where the path is a directory of them.
+    pub partitions: Option<Partitions>,
+}
+
+/// A dataset of many files.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Partitions {
+    /// What the files' names end in.
+    pub suffix: String,
+    /// Whether what a node makes takes the place of all partitions that were there.
+    pub overwrite: bool,
+    /// Where it is kept how far they were processed, if only new ones are loaded.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// How far an incremental dataset was processed: the name of the last partition that was confirmed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Checkpoint {
+    /// The file that says so.
+    pub path: String,
+    /// What counts instead of what the file says.
+    pub from: Option<String>,
+    /// Whether the last confirmed partition is loaded once more.
+    pub inclusive: bool,
 }
 
 /// What a catalog entry says about a dataset beyond how it is kept: for people and other programs.
@@ -239,6 +271,8 @@ pub enum TaskKind {
     Call(NodeId),
     /// Saves a block to a persisted dataset.
     Save(DatasetId),
+    /// Notes that the partitions which the run found in an incremental dataset are done.
+    Confirm(DatasetId),
 }
 
 /// What planning needs to know beside the pipeline.
@@ -266,9 +300,9 @@ impl Plan {
         self.datasets.len()
     }
 
-    /// Counts the tasks: loads, calls, saves.
+    /// Counts the tasks: loads, calls, saves, confirmations.
     pub fn task_count(&self) -> usize {
-        self.nodes.len() + self.tasks.len()
+        self.nodes.len() + self.tasks.len() + self.confirm_tasks.len()
     }
 
     /// Counts the layers: the nodes on the longest path.
@@ -312,6 +346,9 @@ impl Plan {
         let Some(position) = id.index().checked_sub(self.nodes.len()) else {
             return Some(TaskKind::Call(NodeId(id.0)));
         };
+        if let Some(position) = position.checked_sub(self.tasks.len()) {
+            return self.confirm_tasks.get(position).map(|&(dataset, _)| TaskKind::Confirm(dataset));
+        }
         let &dataset = self.tasks.get(position)?;
         let made = self.datasets.get(dataset)?.producer != NONE;
         Some(if made { TaskKind::Save(dataset) } else { TaskKind::Load(dataset) })

@@ -104,7 +104,7 @@ fn names(draft: &Draft<'_, '_>, number: usize) -> (BTreeSet<String>, BTreeSet<St
     };
     let (mut reads, mut makes, mut parameters) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for instance in spec.instances.iter().filter(|instance| inside(instance.module)) {
-        let NodeSpec { inputs, outputs, .. } = &spec.nodes[instance.node as usize];
+        let node @ NodeSpec { inputs, outputs, .. } = &spec.nodes[instance.node as usize];
         let plain = |text: &&str| matrix::placeholders(text).next().is_none();
         for text in inputs.targets.iter().map(|target| &*target.text).filter(plain) {
             match parameter_path(text) {
@@ -112,6 +112,9 @@ fn names(draft: &Draft<'_, '_>, number: usize) -> (BTreeSet<String>, BTreeSet<St
                 Some(path) => drop(parameters.insert(renaming.parameter(instance.module, path.into()).into_owned())),
                 None => drop(reads.insert(base(&renaming.dataset(instance.module, text.into(), Use::default())))),
             }
+        }
+        for text in node.confirms().iter().map(|name| &*name.text).filter(plain) {
+            reads.insert(base(&renaming.dataset(instance.module, text.into(), Use::default())));
         }
         for text in outputs.targets.iter().map(|target| &*target.text).filter(plain) {
             makes.insert(base(&renaming.dataset(instance.module, text.into(), Use::default())));

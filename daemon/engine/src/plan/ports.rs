@@ -159,8 +159,27 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
                 self.produce(id, port, dataset, target, is_read);
             }
         }
+        let confirms = self.confirms(&combination);
         self.draft.inputs.push(inputs);
         self.draft.outputs.push(outputs);
+        self.draft.confirms.push(confirms);
+    }
+
+    /// Gives what the node confirms, each dataset once.
+    fn confirms(&mut self, combination: &Combination<'s, 'a>) -> Vec<DatasetId> {
+        let mut confirms = Vec::new();
+        for word in self.spec.confirms() {
+            let Some(filled) = self.fill(word, combination) else { continue };
+            if !self.check_name(&filled, "a dataset", word.site) {
+                continue;
+            }
+            let name = self.draft.renaming.dataset(self.module, filled, Use { read: true, made: false });
+            let dataset = self.draft.dataset(&name);
+            if !confirms.contains(&dataset) {
+                confirms.push(dataset);
+            }
+        }
+        confirms
     }
 
     fn inputs(&mut self, combination: &Combination<'s, 'a>) -> Vec<Option<InputBinding>> {
@@ -212,7 +231,11 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
             return false;
         }
         let (inputs, outputs) = (self.inputs(combination), self.outputs(combination));
-        if self.draft.inputs.get(known) != inputs || self.draft.outputs.get(known) != outputs {
+        let confirms = self.confirms(combination);
+        if self.draft.inputs.get(known) != inputs
+            || self.draft.outputs.get(known) != outputs
+            || self.draft.confirms.get(known) != confirms
+        {
             return false;
         }
         if other.tags != tags {

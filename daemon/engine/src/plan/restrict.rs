@@ -6,7 +6,7 @@
 use crate::graph;
 use crate::id::{DatasetId, Id, IdVec, Lists, Names, NodeId};
 use crate::plan::draft::number;
-use crate::plan::{DatasetCore, InputBinding, NONE, Plan};
+use crate::plan::{DatasetCore, InputBinding, NONE, Plan, confirms::confirm_tasks};
 
 impl Plan {
     /// Gives the plan of just these nodes; itself, where all are kept.
@@ -56,6 +56,8 @@ impl Plan {
             inputs: Lists::new(),
             outputs: Lists::new(),
             reads: Lists::new(),
+            confirms: Lists::new(),
+            confirm_tasks: Vec::new(),
             dataset_names: Names::new(),
             datasets: IdVec::default(),
             consumers: Lists::new(),
@@ -77,7 +79,9 @@ impl Plan {
             }));
             part.outputs.push(self.outputs.get(node).iter().map(|output| output.map(|made| new_dataset[made.index()])));
             part.reads.push(self.reads(node).iter().map(|dataset| new_dataset[dataset.index()]));
+            part.confirms.push(self.confirms(node).iter().map(|dataset| new_dataset[dataset.index()]));
         }
+        part.confirm_tasks = confirm_tasks(&part.confirms);
         for &dataset in &datasets {
             let core = self.datasets[dataset];
             let mut readers: Vec<NodeId> = (self.consumers(dataset).iter())

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::filter::{Filter, is_within, namespace};
 use crate::id::{DatasetId, Id, IdVec, Lists, NodeId};
 use crate::intern::Interner;
-use crate::plan::draft::{Draft, Producer};
+use crate::plan::draft::{Draft, Producer, distinct_reads};
 use crate::plan::{InputBinding, NONE};
 use crate::problem::{Problem, list, nearest};
 
@@ -189,8 +189,7 @@ impl Selection<'_, '_, '_> {
     fn before(&self, mut taken: Vec<bool>) -> Vec<bool> {
         let mut open = seeds(&taken);
         while let Some(node) = open.pop() {
-            for binding in self.draft.inputs.get(node).iter().flatten() {
-                let InputBinding::Dataset(dataset) = *binding else { continue };
+            for dataset in distinct_reads(self.draft.inputs.get(node), self.draft.confirms.get(node)) {
                 let Some(taken) = taken.get_mut(self.draft.maker(dataset) as usize) else { continue };
                 if !std::mem::replace(taken, true) {
                     open.push(NodeId(self.draft.maker(dataset)));
@@ -291,6 +290,7 @@ fn keep_nodes(draft: &mut Draft<'_, '_>, consumers: &Lists<DatasetId, NodeId>, k
     let mut nodes = IdVec::default();
     let mut inputs = Lists::with_capacity(kept.len(), draft.inputs.item_count());
     let mut outputs = Lists::with_capacity(kept.len(), draft.outputs.item_count());
+    let mut confirms = Lists::with_capacity(kept.len(), draft.confirms.item_count());
     let mut dataset_names: Interner<DatasetId> = Interner::new();
     let mut producers = IdVec::default();
     let mut dataset = |old: DatasetId| {
@@ -320,6 +320,7 @@ fn keep_nodes(draft: &mut Draft<'_, '_>, consumers: &Lists<DatasetId, NodeId>, k
             })
             .collect();
         outputs.push(made);
+        confirms.push(draft.confirms.get(old).iter().map(|old| dataset(*old).0));
     }
     for (index, producer) in makers {
         producers[DatasetId::from_index(index)] = producer;
@@ -331,5 +332,6 @@ fn keep_nodes(draft: &mut Draft<'_, '_>, consumers: &Lists<DatasetId, NodeId>, k
     });
     draft.origins = origins.collect();
     (draft.node_names, draft.nodes, draft.inputs, draft.outputs) = (node_names, nodes, inputs, outputs);
+    draft.confirms = confirms;
     (draft.dataset_names, draft.producers) = (dataset_names, producers);
 }

@@ -23,6 +23,7 @@ pub(super) fn resolve_call<'s>(
     match calls::find_node(draft.manifest, &call.text) {
         Ok((plugin, node, signature)) => {
             let names = |ports: &[Port]| ports.iter().map(|port| port.name.clone()).collect();
+            let kinds = |ports: &[Port]| ports.iter().map(|port| port.kind.to_string()).collect();
             let plugin_name = draft.manifest.plugins[plugin as usize].name.clone();
             let id = draft.calls.push(Call {
                 plugin,
@@ -32,6 +33,8 @@ pub(super) fn resolve_call<'s>(
                 node_name: signature.name.clone(),
                 inputs: names(&signature.inputs),
                 outputs: names(&signature.outputs),
+                input_kinds: kinds(&signature.inputs),
+                output_kinds: kinds(&signature.outputs),
             });
             known.insert(&call.text, id.index() as u32);
             id.index() as u32

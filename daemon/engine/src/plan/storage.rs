@@ -9,7 +9,9 @@ use crate::document::Word;
 use crate::id::{DatasetId, IdVec, Lists, NodeId};
 use crate::interpolate::Scope;
 use crate::plan::draft::{Draft, number};
-use crate::plan::{HandedInValue, NONE, Notes, Persisted, PlanOptions, calls, handed_in, keeping, outside};
+use crate::plan::{
+    HandedInValue, NONE, Notes, Persisted, PlanOptions, calls, confirms, handed_in, keeping, outside, partitions,
+};
 use crate::problem::{Problem, list, nearest};
 use crate::signature::{DatasetTypeSignature, PortKind};
 use crate::source::Site;
@@ -62,7 +64,7 @@ impl Storages<'_> {
 
     /// Says whether a persisted dataset is a directory of partitions.
     pub(super) fn is_partitioned(&self, position: usize) -> bool {
-        self.persisted.get(position).is_some_and(|(_, persisted)| persisted.partition_suffix.is_some())
+        self.persisted.get(position).is_some_and(|(_, persisted)| persisted.partitions.is_some())
     }
 
     fn has(&self, flags: &[bool], dataset: DatasetId) -> bool {
@@ -95,6 +97,7 @@ pub(super) fn resolve<'s>(
     let catalog = Catalog::new(draft.spec, draft.problems);
     let mut storages = Storages::default();
     let mut missing = Vec::new();
+    let only_confirmed = confirms::only_confirmed(draft);
     for dataset in draft.producers.ids() {
         let resolved = catalog.resolve(draft.dataset_names.name(dataset));
         let storage = match &resolved {
@@ -104,7 +107,8 @@ pub(super) fn resolve<'s>(
             Some(resolved) => store(draft, dataset, resolved, &mut storages),
             None => Storage::Memory,
         };
-        if storage == Storage::Memory && draft.producers[dataset].node == NONE && !consumers.get(dataset).is_empty() {
+        let is_read = !consumers.get(dataset).is_empty() && !only_confirmed.contains(&dataset);
+        if storage == Storage::Memory && draft.producers[dataset].node == NONE && is_read {
             missing.push((dataset, resolved.is_some()));
         }
         storages.of.push(storage);
@@ -131,12 +135,6 @@ pub(super) fn store<'s>(
     let name = draft.dataset_names.name(dataset).to_owned();
     let problems = &mut *draft.problems;
     let mut broken = false;
-    for key in &entry.unsupported {
-        broken = true;
-        problems.add("not-supported", Some(key.site), || {
-            Problem::new("not-supported", format!("`{}` of dataset `{name}` is not supported yet", key.text))
-        });
-    }
     let scope = Scope {
         captures: resolved.captures.as_deref(),
         parameters: &draft.spec.parameters,
@@ -153,6 +151,7 @@ pub(super) fn store<'s>(
     };
     let type_name = entry.type_name.as_ref().map(|word| scope.text(&word.text, word.site, &mut refuse));
     let path = entry.path.as_ref().map(|word| scope.text(&word.text, word.site, &mut refuse));
+    let checkpoint = entry.incremental.as_ref().map(|incremental| fill(&scope, &incremental.checkpoint, &mut refuse));
     let mut table = |entries: &[crate::document::Entry<'_>]| -> Map<String, Json> {
         entries.iter().map(|entry| (entry.key.text.to_string(), scope.value(&entry.value, &mut refuse))).collect()
     };
@@ -174,8 +173,8 @@ pub(super) fn store<'s>(
     let (plugin, dataset_type, plugin_signature, signature) = match calls::find_type(draft.manifest, &type_name) {
         Ok(Some(found)) => found,
         Ok(None) if broken => return Storage::Broken,
-        Ok(None) if let Some(partitioned) = &entry.partitioned => {
-            draft.problems.add("partitions-in-memory", Some(partitioned.site), || {
+        Ok(None) if let Some(site) = partitions::site(entry) => {
+            draft.problems.add("partitions-in-memory", Some(site), || {
                 Problem::new("partitions-in-memory", format!("dataset `{name}` is partitioned, but lives in memory"))
                     .hint("give it the type of one partition, such as csv, and a path")
             });
@@ -213,17 +212,10 @@ pub(super) fn store<'s>(
     if !keeping::check_versioned(draft.problems, entry, &name, &path) {
         return Storage::Broken;
     }
-    if let Some(partitioned) = entry.partitioned.as_ref().filter(|_| path.is_empty()) {
-        draft.problems.add("missing-key", Some(partitioned.site), || {
-            Problem::new("missing-key", format!("partitioned dataset `{name}` has no path"))
-                .hint("add `path`: the directory that its files are in")
-        });
+    if !partitions::check(draft.problems, entry, &name, &path) {
         return Storage::Broken;
     }
-    let suffix = |partitioned: &crate::spec::Partitioned<'_>| {
-        partitioned.suffix.as_ref().map_or_else(String::new, |word| word.text.to_string())
-    };
-    let partition_suffix = entry.partitioned.as_ref().map(suffix);
+    let partitions = partitions::read(entry, &path, checkpoint, draft.spec.base_directory);
     if !check_pieces(draft, dataset, entry, &name) {
         return Storage::Broken;
     }
@@ -247,7 +239,7 @@ pub(super) fn store<'s>(
             credentials,
             schema: keeping::schema(entry),
             releases: signature.releases,
-            partition_suffix,
+            partitions,
         },
     ));
     Storage::Persisted(number(storages.persisted.len() - 1))
@@ -260,7 +252,7 @@ fn fill(scope: &Scope<'_>, word: &Option<Word<'_>>, refuse: &mut impl FnMut(Site
 
 /// Refuses what is said of a dataset as a whole where it is never whole: made in chunks, or kept as many files.
 fn check_pieces(draft: &mut Draft<'_, '_>, dataset: DatasetId, entry: &EntrySpec<'_>, name: &str) -> bool {
-    let pieces = match (&entry.partitioned, draft.comes_in_chunks(dataset)) {
+    let pieces = match (partitions::site(entry), draft.comes_in_chunks(dataset)) {
         (Some(_), _) => "it is kept as many files",
         (None, true) => "it is made and saved in chunks",
         (None, false) => return true,
@@ -279,7 +271,7 @@ fn check_pieces(draft: &mut Draft<'_, '_>, dataset: DatasetId, entry: &EntrySpec
 }
 
 /// Joins a relative path to the directory it starts from. What names its scheme (`https://…`) is left as it is.
-fn join(base: &str, path: &str) -> String {
+pub(super) fn join(base: &str, path: &str) -> String {
     let mut relative = path;
     while let Some(rest) = relative.strip_prefix("./") {
         relative = rest.trim_start_matches('/');

@@ -24,7 +24,7 @@ impl Run {
         let plan = &self.plan;
         let saves_nothing =
             plan.makes(node).all(|dataset| plan.task_of(dataset).is_none() && !plan.is_chunked(dataset));
-        if self.stage != Stage::Running || !saves_nothing {
+        if self.stage != Stage::Running || !saves_nothing || !plan.confirms(node).is_empty() {
             return None;
         }
         let makes_count = plan.makes(node).count();
@@ -118,6 +118,7 @@ impl Run {
             }
             (TaskKind::Save(dataset), None) => self.save_stopped(dataset, step),
             (TaskKind::Save(dataset), Some(failure)) => self.save_given_up(dataset, failure, step),
+            (TaskKind::Confirm(dataset), failure) => self.confirm_stopped(dataset, failure, step),
         }
     }
 

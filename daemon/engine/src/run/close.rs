@@ -97,14 +97,14 @@ impl Run {
         }
     }
 
-    /// Counts the tasks that are dispatched and have not ended, by kind: loads, calls, saves. For status pages.
+    /// Counts the tasks that are dispatched and have not ended, by kind: loads, calls, saves with what is confirmed. For status pages.
     pub fn live_tasks(&self) -> (usize, usize, usize) {
         let mut counts = (0, 0, 0);
         for (task, run) in self.tasks.iter().filter(|(_, run)| run.state.is_live()) {
             match (self.kind(task), run.state) {
                 (Some(TaskKind::Load(_)), _) => counts.0 += 1,
                 (Some(TaskKind::Call(_)), _) => counts.1 += 1,
-                (Some(TaskKind::Save(_)), _) => counts.2 += 1,
+                (Some(TaskKind::Save(_) | TaskKind::Confirm(_)), _) => counts.2 += 1,
                 (None, _) => {}
             }
         }

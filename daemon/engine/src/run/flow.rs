@@ -59,6 +59,7 @@ impl Run {
             }
             Some(TaskKind::Save(dataset)) => self.plan.producer(dataset),
             Some(TaskKind::Load(dataset)) => self.plan.consumers(dataset).first().copied(),
+            Some(TaskKind::Confirm(dataset)) => self.plan.confirmer(dataset),
             None => None,
         };
         if let Some(node) = node {
@@ -85,6 +86,10 @@ impl Run {
             }
             Some(TaskKind::Save(dataset)) => {
                 let operation = DatasetOperation::Save;
+                step.emit(Happening::DatasetStarted { dataset, operation, attempt, worker });
+            }
+            Some(TaskKind::Confirm(dataset)) => {
+                let operation = DatasetOperation::Confirm;
                 step.emit(Happening::DatasetStarted { dataset, operation, attempt, worker });
             }
             None => {}
@@ -118,6 +123,7 @@ impl Run {
                     self.save_ended(node, dataset, step);
                 }
             }
+            Some(TaskKind::Confirm(dataset)) => self.confirm_finished(dataset, worker, duration_us, step),
             None => {}
         }
     }
@@ -140,7 +146,8 @@ impl Run {
     fn call_finished(&mut self, node: NodeId, attempt: Attempt, worker: u32, duration_us: u64, step: &mut Step<'_>) {
         let plan = step.plan;
         let saves = plan.makes(node).filter_map(|dataset| plan.task_of(dataset)).count();
-        if saves > 0 {
+        let is_done = saves == 0 && plan.confirms(node).is_empty();
+        if !is_done {
             step.emit(Happening::CallFinished { node, attempt, worker, duration_us });
         }
         self.done_reading(node, step);
@@ -153,7 +160,7 @@ impl Run {
                 self.appear(dataset, step);
             }
         }
-        if saves == 0 {
+        if is_done {
             self.node_finished(node, step);
             return;
         }
@@ -180,6 +187,9 @@ impl Run {
                 }
             }
         }
+        if saves == 0 {
+            self.confirm_next(node, step);
+        }
     }
 
     /// One save of a node's output has ended, well or badly.
@@ -188,11 +198,11 @@ impl Run {
         let run = &mut self.nodes[node];
         run.saves_left = run.saves_left.saturating_sub(1);
         if run.saves_left == 0 && run.state == NodeState::Saving {
-            self.node_finished(node, step);
+            self.confirm_next(node, step);
         }
     }
 
-    fn node_finished(&mut self, node: NodeId, step: &mut Step<'_>) {
+    pub(super) fn node_finished(&mut self, node: NodeId, step: &mut Step<'_>) {
         let saved = self.nodes[node].state == NodeState::Saving;
         self.close_node(node, NodeState::Finished, step);
         let (attempt, worker, duration_us) = match self.plan.call_of(node).and_then(|call| self.tasks.get(call)) {

@@ -16,7 +16,8 @@
 //!
 //! A load is dispatched when the first node that needs it has all its other inputs, so nothing lies in memory early. A
 //! node's readers wait until its saves are done, or, with `asynchronous_saves`, only for its call; who reads an output again
-//! from where it is saved waits for that save in any case.
+//! from where it is saved waits for that save in any case. What a node confirms is confirmed after its last save, and it is
+//! finished after that.
 //!
 //! Invariants, each a law in `tests/laws.rs`: at most one attempt of a task is live; a task that was dispatched and not
 //! started can be withdrawn without an answer, one that was started or sent always gets one; a dataset's count of readers reaches
@@ -25,6 +26,7 @@
 
 mod ahead;
 mod close;
+mod confirm;
 mod flow;
 mod outcome;
 mod tasks;
@@ -104,6 +106,8 @@ struct NodeRun {
     loads_left: u32,
     /// Saves of its outputs that have not ended.
     saves_left: u32,
+    /// How many of the datasets that it confirms are.
+    confirmed: u32,
     ended: Time,
 }
 
@@ -172,6 +176,7 @@ impl Run {
                 inputs_left: u32::try_from(made(node.id)).unwrap_or(u32::MAX),
                 loads_left: 0,
                 saves_left: 0,
+                confirmed: 0,
                 ended: Time(0),
             })
             .collect();

@@ -43,6 +43,8 @@ impl Run {
             (Some(TaskKind::Load(_)), None) | (None, _) => {}
             (Some(TaskKind::Save(dataset)), Some(failure)) => self.save_failed(dataset, task, failure, step),
             (Some(TaskKind::Save(dataset)), None) => self.save_stopped(dataset, step),
+            (Some(TaskKind::Confirm(dataset)), Some(failure)) => self.confirm_failed(dataset, task, failure, step),
+            (Some(TaskKind::Confirm(dataset)), None) => self.confirm_stopped(dataset, None, step),
         }
     }
 
@@ -130,8 +132,8 @@ impl Run {
         Arc::new(failure)
     }
 
-    /// Tells of a failed load or save; false when it will be tried again.
-    fn dataset_failed(
+    /// Tells of a failed load, save or confirmation; false when it will be tried again.
+    pub(super) fn dataset_failed(
         &mut self,
         dataset: DatasetId,
         operation: DatasetOperation,
@@ -159,12 +161,12 @@ impl Run {
         self.save_ended(node, dataset, step);
     }
 
-    fn on_failure(&self, node: NodeId) -> OnFailure {
+    pub(super) fn on_failure(&self, node: NodeId) -> OnFailure {
         self.plan.policy(node).on_failure.unwrap_or(self.policy.on_failure)
     }
 
     /// Skips everything that depends on a failed node.
-    fn skip_readers(&mut self, failed: NodeId, step: &mut Step<'_>) {
+    pub(super) fn skip_readers(&mut self, failed: NodeId, step: &mut Step<'_>) {
         let readers: Vec<NodeId> = step.plan.readers(failed).collect();
         self.skip_all(&readers, SkipReason::NodeFailed(failed), step);
     }
@@ -204,7 +206,7 @@ impl Run {
     }
 
     /// Under `stop`, no new node starts from here on; with `fail_fast`, nothing goes on either.
-    fn stop_if(&mut self, on_failure: OnFailure, step: &mut Step<'_>) {
+    pub(super) fn stop_if(&mut self, on_failure: OnFailure, step: &mut Step<'_>) {
         if on_failure == OnFailure::Stop && self.stage == Stage::Running {
             if self.policy.fail_fast {
                 self.cut_all(SkipReason::RunStopped, step);
@@ -245,12 +247,14 @@ impl Run {
         self.halt(AbortReason::Cancelled, because, step);
         let plan = step.plan;
         for (task, kind) in plan.tasks() {
-            if let TaskKind::Save(dataset) = kind
+            if matches!(kind, TaskKind::Save(_) | TaskKind::Confirm(_))
                 && let Some(failure) = self.take_back(task, AbortReason::Cancelled, step)
             {
-                match failure {
-                    Some(failure) => self.save_given_up(dataset, failure, step),
-                    None => self.save_stopped(dataset, step),
+                match (kind, failure) {
+                    (TaskKind::Save(dataset), Some(failure)) => self.save_given_up(dataset, failure, step),
+                    (TaskKind::Save(dataset), None) => self.save_stopped(dataset, step),
+                    (TaskKind::Confirm(dataset), failure) => self.confirm_stopped(dataset, failure, step),
+                    (TaskKind::Load(_) | TaskKind::Call(_), _) => {}
                 }
             }
             self.abort(task, AbortReason::Cancelled, step);

@@ -25,6 +25,7 @@ impl Run {
             TaskKind::Load(_) => 0,
             TaskKind::Call(_) => 1,
             TaskKind::Save(_) => 2,
+            TaskKind::Confirm(_) => 3,
         };
         let priority = self.plan.policy(node).priority;
         self.queue.push((priority, Reverse((node, rank, task))));
@@ -146,8 +147,8 @@ impl Run {
     pub(super) fn retry_later(&mut self, task: TaskId, failure: &Arc<Failure>, now: Time) -> Option<u64> {
         let allowed = match (self.stage, self.kind(task)?) {
             (Stage::Running, _) => true,
-            // Under `stop` what had begun is brought to its end, and a save is the end of a node that ran.
-            (Stage::Stopping, TaskKind::Save(_)) => true,
+            // Under `stop` what had begun is brought to its end, and these are the end of a node that ran.
+            (Stage::Stopping, TaskKind::Save(_) | TaskKind::Confirm(_)) => true,
             _ => false,
         };
         let policy = *self.policy_of(task);
@@ -207,6 +208,10 @@ impl Run {
                 Some(node) => self.plan.policy(node),
                 None => self.plan.default_policy(),
             },
+            Some(TaskKind::Confirm(dataset)) => match self.plan.confirmer(dataset) {
+                Some(node) => self.plan.policy(node),
+                None => self.plan.default_policy(),
+            },
             _ => self.plan.default_policy(),
         }
     }
@@ -217,6 +222,7 @@ impl Run {
         let what = match self.kind(task) {
             Some(TaskKind::Load(_)) => "the load",
             Some(TaskKind::Save(_)) => "the save",
+            Some(TaskKind::Confirm(_)) => "the confirmation",
             _ => "the call",
         };
         let message = format!("{what} took longer than {} s and was stopped", seconds(limit));

@@ -108,7 +108,7 @@ proptest! {
                     live.extend(play.plan.makes(node).filter(|&made| !play.plan.is_chunked(made)));
                 }
                 Some(TaskKind::Load(dataset)) => drop(live.insert(dataset)),
-                Some(TaskKind::Save(_)) | None => {}
+                Some(TaskKind::Save(_) | TaskKind::Confirm(_)) | None => {}
             }
             for action in actions {
                 if let Action::Release { dataset } = action {

@@ -228,7 +228,6 @@ path = "flights.csv"
 type = "parquet"
 path = "clean.parquet"
 versioned = true
-incremental = true
 
 [not_used]
 type = "excel"
@@ -241,9 +240,6 @@ error[unknown-type]: no plugin has a dataset type `cvs`
   --> catalog.toml:2:8
    = in the catalog entry of dataset `flights`
    = hint: did you mean `csv`?
-
-error[not-supported]: `incremental` of dataset `clean` is not supported yet
-  --> catalog.toml:9:1
 "###,
     );
 }

@@ -1,6 +1,7 @@
 //! Bad pipelines, each told with code, place, what was expected and what to do. A test is its files and the page a person sees.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod confirms;
 mod datasets;
 mod keys;
 mod nodes;

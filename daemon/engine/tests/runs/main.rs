@@ -2,6 +2,7 @@
 //! what is told to the run, then what it answers.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod confirming;
 mod ending;
 mod failing;
 mod going;
@@ -20,7 +21,7 @@ use engine::run::Run;
 use support::{plan, rendered};
 
 /// Plays a script. `start`, `begin TASK`, `end TASK`, `fail TASK`, `at SECONDS` (a tick), `cancel`; a task is `name`,
-/// `load name` or `save name`, and its latest attempt is meant (or `name#1`).
+/// `load name`, `save name` or `confirm name`, and its latest attempt is meant (or `name#1`).
 struct Stage {
     plan: Arc<Plan>,
     run: Run,
@@ -28,9 +29,16 @@ struct Stage {
 }
 
 fn check(pipeline: &str, policy: RunPolicy, script: &str, expected: &str) {
+    let story = story(pipeline, policy, script);
+    let expected: String = expected.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
+    assert!(story == expected, "--- found\n{story}--- expected\n{expected}");
+}
+
+fn story(pipeline: &str, policy: RunPolicy, script: &str) -> String {
     let catalog = r#"
         "s_{x}" = { type = "json", path = "{x}" }
         "c_{x}" = { type = "csv", path = "{x}" }
+        "i_{x}" = { type = "json", path = "{x}", incremental = true }
         "r_{x}" = { type = "json", path = "{x}", reread = true }
     "#;
     let files = [("pipeline.toml", pipeline), ("catalog.toml", catalog)];
@@ -50,8 +58,7 @@ fn check(pipeline: &str, policy: RunPolicy, script: &str, expected: &str) {
             story.push_str(&format!("because: {cause}\n"));
         }
     }
-    let expected: String = expected.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
-    assert!(story == expected, "--- found\n{story}--- expected\n{expected}");
+    story
 }
 
 impl Stage {
@@ -86,11 +93,13 @@ impl Stage {
         let task = match text.split_once(' ') {
             Some((verb, name)) => {
                 // A dataset that is read again has a save and a load.
+                let mut named = self.plan.datasets().filter(|dataset| dataset.name == name);
                 let loads = verb == "load";
-                let named = self.plan.datasets().filter(|dataset| dataset.name == name);
-                let tasks = named.filter_map(|dataset| self.plan.task_of(dataset.id));
                 let is_meant = |task: &TaskId| matches!(self.plan.task(*task), Some(TaskKind::Load(_))) == loads;
-                tasks.into_iter().find(is_meant).unwrap()
+                match verb {
+                    "confirm" => named.find_map(|dataset| self.plan.confirm_of(dataset.id)).unwrap(),
+                    _ => named.filter_map(|dataset| self.plan.task_of(dataset.id)).find(is_meant).unwrap(),
+                }
             }
             None => self.plan.call_of(self.plan.find_node(text).unwrap()).unwrap(),
         };
@@ -110,6 +119,7 @@ impl Stage {
             TaskKind::Call(node) => self.node(node).to_owned(),
             TaskKind::Load(dataset) => format!("load {}", self.dataset(dataset)),
             TaskKind::Save(dataset) => format!("save {}", self.dataset(dataset)),
+            TaskKind::Confirm(dataset) => format!("confirm {}", self.dataset(dataset)),
         }
     }
 
@@ -117,6 +127,7 @@ impl Stage {
         let operation = |operation: &DatasetOperation| match operation {
             DatasetOperation::Load => "load",
             DatasetOperation::Save => "save",
+            DatasetOperation::Confirm => "confirm",
         };
         let retry = |ms: &Option<u64>| ms.map_or(String::new(), |ms| format!(" (again in {ms} ms)"));
         match action {
@@ -146,6 +157,7 @@ impl Stage {
                     format!("{} of {} started", operation(what), self.dataset(*dataset))
                 }
                 Happening::DatasetLoaded { dataset, .. } => format!("{} loaded", self.dataset(*dataset)),
+                Happening::DatasetConfirmed { dataset, .. } => format!("{} confirmed", self.dataset(*dataset)),
                 Happening::DatasetSaved { dataset, .. } => format!("{} saved", self.dataset(*dataset)),
                 Happening::DatasetFailed { dataset, operation: what, will_retry_in_ms, .. } => {
                     format!("{} of {} failed{}", operation(what), self.dataset(*dataset), retry(will_retry_in_ms))

@@ -19,6 +19,8 @@ pub struct NodeDraft {
     pub times_out: bool,
     /// Whether it makes its outputs chunk by chunk, so that what is kept is saved by the call itself.
     pub generates: bool,
+    /// How many incremental datasets it confirms that nobody else reads.
+    pub confirms: u8,
     /// `stop` (false) or `continue` (true).
     pub on_failure: Option<bool>,
 }
@@ -66,13 +68,15 @@ pub fn drafts(nodes: usize) -> impl Strategy<Value = Draft> {
         prop::bool::weighted(0.3),
         prop::option::weighted(0.2, any::<bool>()),
         prop::bool::weighted(0.2),
+        prop_oneof![4 => Just(0u8), 1 => 1u8..3],
     )
-        .prop_map(|(inputs, outputs, retries, times_out, on_failure, generates)| NodeDraft {
+        .prop_map(|(inputs, outputs, retries, times_out, on_failure, generates, confirms)| NodeDraft {
             inputs,
             outputs,
             retries,
             times_out,
             generates,
+            confirms,
             on_failure,
         });
     (prop::collection::vec(node, 1..nodes), 1u8..4, 0u8..2).prop_map(|(nodes, given, default_retries)| Draft {
@@ -90,6 +94,7 @@ impl Draft {
         let mut catalog = String::from("[\"s{name}\"]\ntype = \"any\"\npath = \"s{name}\"\n");
         catalog.push_str("[\"r{name}\"]\ntype = \"any\"\npath = \"r{name}\"\nreread = true\n");
         catalog.push_str("[\"given{name}\"]\ntype = \"any\"\npath = \"given{name}\"\n");
+        catalog.push_str("[\"c{name}\"]\ntype = \"any\"\npath = \"c{name}\"\nincremental = true\n");
         let mut known: Vec<String> = (0..self.given).map(|number| format!("given{number}")).collect();
         for (number, node) in self.nodes.iter().enumerate() {
             let mut inputs: Vec<&str> = Vec::new();
@@ -106,6 +111,8 @@ impl Draft {
             let call = format!("p::{letter}{}_{}", inputs.len(), outputs.len());
             write!(pipeline, "[[node]]\nname = \"n{number}\"\ncall = \"{call}\"\n").expect("a string");
             write!(pipeline, "inputs = {inputs:?}\noutputs = {outputs:?}\n").expect("a string");
+            let confirms: Vec<String> = (0..node.confirms).map(|count| format!("c{number}_{count}")).collect();
+            writeln!(pipeline, "confirms = {confirms:?}").expect("a string");
             if let Some(retries) = node.retries {
                 writeln!(pipeline, "retries = {retries}").expect("a string");
             }

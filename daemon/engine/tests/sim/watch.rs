@@ -67,6 +67,7 @@ impl Watch {
         let policy = match self.plan.task(task) {
             Some(TaskKind::Call(node)) => self.plan.policy(node),
             Some(TaskKind::Save(dataset)) => self.plan.policy(self.plan.producer(dataset).expect("a maker")),
+            Some(TaskKind::Confirm(dataset)) => self.plan.policy(self.plan.confirmer(dataset).expect("a confirmer")),
             _ => self.plan.default_policy(),
         };
         policy.timeout_us.is_some() || self.policy.timeout_us.is_some()
@@ -188,7 +189,8 @@ impl Watch {
                 assert!(!self.stopped, "a node starts after the run was stopped");
                 let saved = |dataset: &DatasetId| {
                     let maker = self.plan.producer(*dataset);
-                    maker.is_none_or(|maker| self.saves_of(maker).all(|save| self.done.contains(&save)))
+                    let rest = |maker| self.saves_of(maker).chain(self.confirms_of(maker));
+                    maker.is_none_or(|maker| rest(maker).all(|task| self.done.contains(&task)))
                 };
                 let waited = self.policy.asynchronous_saves || self.plan.reads(node).iter().all(saved);
                 assert!(waited, "{node:?} starts before what it reads is saved");
@@ -198,11 +200,22 @@ impl Watch {
                 assert!(there(&dataset), "{dataset:?} is saved and does not exist");
                 self.plan.policy(self.plan.producer(dataset).expect("a maker")).retries
             }
+            TaskKind::Confirm(dataset) => {
+                let node = self.plan.confirmer(dataset).expect("a confirmer");
+                assert!(self.exists.contains(&dataset), "{dataset:?} is confirmed and nobody looked it up");
+                assert!(self.done.contains(&TaskId(node.0)), "{dataset:?} is confirmed before the call");
+                assert!(self.saves_of(node).all(|save| self.done.contains(&save)), "{dataset:?} is confirmed unsaved");
+                self.plan.policy(node).retries
+            }
         };
         assert!(attempt.0 <= retries + 1, "{task:?} is tried {attempt} times, with {retries} retries");
         if let Some(bound) = self.policy.tasks_max {
             assert!(self.live.len() <= bound.max(1) as usize, "more tasks are live than may be");
         }
+    }
+
+    fn confirms_of(&self, node: NodeId) -> impl Iterator<Item = TaskId> + '_ {
+        self.plan.confirms(node).iter().filter_map(|&dataset| self.plan.confirm_of(dataset))
     }
 
     fn saves_of(&self, node: NodeId) -> impl Iterator<Item = TaskId> + '_ {
@@ -264,8 +277,9 @@ impl Watch {
         assert!(state != RunState::Cancelled || self.cancelled);
         assert!(state != RunState::Failed || !report.failures.is_empty());
         for node in &report.nodes {
-            let finished = self.done.contains(&TaskId(node.node.0))
-                && self.saves_of(node.node).all(|save| self.done.contains(&save));
+            let rest = self.saves_of(node.node).chain(self.confirms_of(node.node));
+            let finished =
+                self.done.contains(&TaskId(node.node.0)) && rest.into_iter().all(|task| self.done.contains(&task));
             assert_eq!(node.state == NodeState::Finished, finished, "{node:?}");
         }
         if !self.stopped && !self.cancelled && self.policy.timeout_us.is_none() {

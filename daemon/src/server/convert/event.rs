@@ -63,6 +63,12 @@ pub fn happening(
             bytes: facts(*dataset).bytes.unwrap_or(0),
             duration_us: signed(*duration_us),
         },
+        Happening::DatasetConfirmed { dataset, node, worker, duration_us } => EventKind::DatasetConfirmed {
+            dataset: dataset_name(plan, *dataset),
+            node: node_name(plan, *node),
+            worker: *worker,
+            duration_us: signed(*duration_us),
+        },
         Happening::DatasetFailed { dataset, operation: what, attempt, failure: why, will_retry_in_ms } => {
             let mut failure = failure(why);
             failure.dataset = Some(dataset_name(plan, *dataset));

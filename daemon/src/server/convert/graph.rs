@@ -21,12 +21,14 @@ pub fn graph(plan: &Plan) -> Graph {
             .filter_map(|(position, binding)| match (*binding)? {
                 InputBinding::Dataset(dataset) => Some(GraphBinding::Dataset {
                     port: port(&node.call.inputs, position),
+                    kind: port(&node.call.input_kinds, position),
                     dataset: dataset_name(plan, dataset),
                 }),
                 InputBinding::Parameter(parameter) => {
                     let parameter = plan.parameter(parameter)?;
                     Some(GraphBinding::Parameter {
                         port: port(&node.call.inputs, position),
+                        kind: port(&node.call.input_kinds, position),
                         parameter: parameter.name.clone(),
                         value: json_or_text(&parameter.json),
                     })
@@ -39,9 +41,11 @@ pub fn graph(plan: &Plan) -> Graph {
             .enumerate()
             .filter_map(|(position, dataset)| {
                 let dataset = dataset_name(plan, (*dataset)?);
-                Some(GraphOutput { port: port(&node.call.outputs, position), dataset })
+                let kind = port(&node.call.output_kinds, position);
+                Some(GraphOutput { port: port(&node.call.outputs, position), kind, dataset })
             })
             .collect(),
+        confirms: plan.confirms(node.id).iter().map(|&dataset| dataset_name(plan, dataset)).collect(),
     });
     let datasets = plan.named_datasets().map(|dataset| {
         let notes = plan.notes(dataset.id).cloned().unwrap_or_default();

@@ -111,6 +111,7 @@ pub fn operation(operation: action::DatasetOperation) -> protocol::DatasetOperat
     match operation {
         action::DatasetOperation::Load => protocol::DatasetOperation::Load,
         action::DatasetOperation::Save => protocol::DatasetOperation::Save,
+        action::DatasetOperation::Confirm => protocol::DatasetOperation::Confirm,
     }
 }
 

@@ -98,7 +98,7 @@ fn run(plan: &Arc<Plan>, failing: &[&str]) -> (Run, Vec<EventKind>) {
                     run.on(Event::Started { task, attempt, worker }, Time(now), &mut actions);
                     let fails = match plan.task(task).unwrap() {
                         TaskKind::Call(node) => failing.contains(&plan.node(node).unwrap().name),
-                        TaskKind::Load(_) | TaskKind::Save(_) => false,
+                        TaskKind::Load(_) | TaskKind::Save(_) | TaskKind::Confirm(_) => false,
                     };
                     let event = if fails {
                         let failure = Failure::new(FailureKind::Signal { number: 11 }, "killed by SIGSEGV");

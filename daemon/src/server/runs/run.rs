@@ -7,6 +7,7 @@
 mod blocks;
 mod settle;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -135,6 +136,8 @@ struct Cell {
     facts: DatasetFacts,
     /// The processes that loaded or saved it and are to be told of its release: driver and process.
     keepers: Vec<(u32, u32)>,
+    /// Of an incremental dataset the last partition that the run found.
+    last_partition: Option<String>,
 }
 
 struct Held {
@@ -398,6 +401,11 @@ impl Run {
         self.redactor.redact_failure(failure)
     }
 
+    /// Takes secrets out of a text that a plugin wrote.
+    pub fn redacted_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.redactor.redact(text)
+    }
+
     /// The version that its versioned datasets are saved as.
     pub fn save_version(&self) -> Option<&str> {
         self.versions.as_ref().map(|versions| versions.version())
@@ -432,6 +440,7 @@ impl Run {
             Some(TaskKind::Call(node)) => self.plan.node(node).map_or("?", |node| node.name).to_owned(),
             Some(TaskKind::Load(id)) => format!("load {}", dataset(id)),
             Some(TaskKind::Save(id)) => format!("save {}", dataset(id)),
+            Some(TaskKind::Confirm(id)) => format!("confirm {}", dataset(id)),
             None => "?".to_owned(),
         };
         format!("{}: {what}", self.id)

@@ -223,6 +223,7 @@ fn every_event_is_described() {
             metadata: json!({ "rows": 1 }),
         },
         EventKind::DatasetSaved { dataset: dataset.clone(), worker, bytes, duration_us },
+        EventKind::DatasetConfirmed { dataset: dataset.clone(), node: text("b"), worker, duration_us },
         EventKind::DatasetReleased { dataset: dataset.clone() },
         EventKind::DatasetFailed {
             dataset,

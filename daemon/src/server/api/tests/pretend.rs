@@ -308,8 +308,13 @@ pub(super) fn detail() -> RunDetail {
 pub(super) fn graph() -> Graph {
     let text = |text: &str| text.to_owned();
     let inputs = vec![
-        GraphBinding::Dataset { port: text("in"), dataset: text("d") },
-        GraphBinding::Parameter { port: text("p"), parameter: text("params:p"), value: serde_json::json!(1) },
+        GraphBinding::Dataset { port: text("in"), kind: text("table"), dataset: text("d") },
+        GraphBinding::Parameter {
+            port: text("p"),
+            kind: text("number"),
+            parameter: text("params:p"),
+            value: serde_json::json!(1),
+        },
     ];
     let node = GraphNode {
         name: text("a"),
@@ -317,7 +322,8 @@ pub(super) fn graph() -> Graph {
         tags: vec![text("t")],
         layer: 0,
         inputs,
-        outputs: vec![GraphOutput { port: text("out"), dataset: text("e") }],
+        outputs: vec![GraphOutput { port: text("out"), kind: text("json"), dataset: text("e") }],
+        confirms: vec![text("d")],
     };
     let dataset = GraphDataset {
         name: text("e"),

@@ -83,7 +83,7 @@ impl Driver {
             shown.inputs = blocks_of(&inputs);
             shown.times_us.0 = self.shared.services.clock.unix_us_now();
         }
-        if hooks.wants(before) {
+        if hooks.wants(before) && before != error {
             let mut blocks: Vec<Input> = shown.inputs.iter().map(|(_, block)| Input::Block(block.clone())).collect();
             let describe = |event: &mut JsonObject| work.describe_start(event, run, self.number, shown);
             hooks.call(before, Some(run), describe, &mut blocks)?;
@@ -139,10 +139,10 @@ impl Driver {
             |work: &Work<'_>| shown.unsaved.is_some() || work.events().into_iter().any(|event| hooks.wants(event));
         let work = run.plan.task(job.task).and_then(|kind| Work::of(run, kind)).filter(is_heard);
         let Some(work) = work else { return result.map_err(|failure| run.redacted(failure)) };
-        let [_, after, _] = work.events();
+        let [_, after, error] = work.events();
         shown.times_us.1 = self.shared.services.clock.unix_us_now();
         let result = result.and_then(|outputs| {
-            if hooks.wants(after) {
+            if hooks.wants(after) && after != error {
                 let describe = |event: &mut JsonObject| work.describe_end(event, run, self.number, shown, &outputs);
                 hooks.call(after, Some(run), describe, &mut work.blocks_at_end(shown, &outputs))?;
             }
@@ -300,6 +300,8 @@ impl Work<'_> {
             Work::Call(_) => [Name::BeforeNodeRun, Name::AfterNodeRun, Name::OnNodeError],
             Work::Load(..) => [Name::BeforeDatasetLoaded, Name::AfterDatasetLoaded, Name::OnDatasetError],
             Work::Save(..) => [Name::BeforeDatasetSaved, Name::AfterDatasetSaved, Name::OnDatasetError],
+            // Hooks hear of it only when it fails.
+            Work::Confirm(..) => [Name::OnDatasetError; 3],
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::failure::Failure;
 use engine::id::{Attempt, DatasetId};
-use engine::plan::{Dataset, Persisted};
+use engine::plan::{Dataset, Partitions, Persisted};
 
 use super::Driver;
 use super::attempt::Shown;
@@ -13,7 +13,7 @@ use super::conversation::End;
 use super::request::Work;
 use crate::block::adopt::ClaimedBlock;
 use crate::ipc::client::Input;
-use crate::ipc::message::ChunkPort;
+use crate::ipc::message::{ChunkPort, PartitionFiles};
 use crate::server::hooks::HookEventName;
 use crate::server::json::JsonObject;
 use crate::server::runs::Run;
@@ -61,7 +61,7 @@ impl ChunkDesk {
                 dataset_type: storage.dataset_type,
                 argument: Work::Save(dataset, storage).argument_in(run, attempt, worker, Some(&session)),
                 announced,
-                suffix: storage.partition_suffix.clone(),
+                partitions: storage.partitions.as_ref().map(partition_files),
             })
         };
         self.ports.iter().filter_map(describe).collect()
@@ -77,6 +77,14 @@ fn storage(run: &Run, id: DatasetId) -> Option<(Dataset<'_>, &Persisted)> {
     let dataset = run.plan.dataset(id)?;
     let storage = dataset.storage?;
     Some((dataset, storage))
+}
+
+fn partition_files(partitions: &Partitions) -> PartitionFiles {
+    PartitionFiles {
+        suffix: partitions.suffix.clone(),
+        overwrite: partitions.overwrite,
+        checkpoint: partitions.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone()).unwrap_or_default(),
+    }
 }
 
 impl Driver {

@@ -38,8 +38,10 @@ impl Work<'_> {
                 });
                 event.raw("outputs", &array(described));
             }
-            Work::Load(..) => outputs.iter().for_each(|output| describe_bytes(event, &output.block)),
-            Work::Save(..) => shown.inputs.iter().for_each(|(_, block)| describe_bytes(event, block)),
+            Work::Load(..) => outputs.iter().for_each(|output| describe_bytes(event, run, &output.block)),
+            Work::Save(..) => shown.inputs.iter().for_each(|(_, block)| describe_bytes(event, run, block)),
+            // No data goes with it.
+            Work::Confirm(..) => {}
         }
     }
 
@@ -51,6 +53,7 @@ impl Work<'_> {
             Work::Call(node) => event.raw("inputs", &describe_inputs(node, run, shown)),
             Work::Load(..) => event.text("operation", "load"),
             Work::Save(..) => event.text("operation", "save"),
+            Work::Confirm(..) => event.text("operation", "confirm"),
         }
         event.raw("failure", &failure_json(failure));
     }
@@ -65,7 +68,7 @@ impl Work<'_> {
     pub fn blocks_at_error(&self, shown: &Shown) -> Vec<Input> {
         match self {
             Work::Call(_) => shown.inputs.iter().map(|(_, block)| Input::Block(block.clone())).collect(),
-            Work::Load(..) | Work::Save(..) => Vec::new(),
+            Work::Load(..) | Work::Save(..) | Work::Confirm(..) => Vec::new(),
         }
     }
 
@@ -76,7 +79,7 @@ impl Work<'_> {
                 event.text("plugin", &node.call.plugin_name);
                 event.text("call", &node.call.node_name);
             }
-            Work::Load(dataset, storage) | Work::Save(dataset, storage) => {
+            Work::Load(dataset, storage) | Work::Save(dataset, storage) | Work::Confirm(dataset, storage) => {
                 event.text("dataset", dataset.name);
                 event.text("type", &storage.type_name);
                 event.text("path", &storage.path);
@@ -115,15 +118,16 @@ fn describe_block(run: &Run, port: &str, dataset: Option<DatasetId>, block: &Blo
     let mut object = JsonObject::new();
     object.text("port", port);
     object.text("dataset", dataset.and_then(|id| run.plan.dataset(id)).map_or("", |dataset| dataset.name));
-    describe_bytes(&mut object, block);
+    describe_bytes(&mut object, run, block);
     object.end()
 }
 
-fn describe_bytes(object: &mut JsonObject, block: &Block) {
+fn describe_bytes(object: &mut JsonObject, run: &Run, block: &Block) {
     object.text("format", block.format().as_str());
     object.raw("bytes", &block.payload_length().to_string());
-    // Written by a plugin: what is no JSON would spoil the whole event.
-    if serde_json::from_str::<serde_json::Value>(block.metadata()).is_ok() {
-        object.raw("metadata", block.metadata());
+    // Written by a plugin: it may quote a secret, and what is no JSON would spoil the whole event.
+    let metadata = run.redacted_text(block.metadata());
+    if serde_json::from_str::<serde_json::Value>(&metadata).is_ok() {
+        object.raw("metadata", &metadata);
     }
 }

@@ -292,7 +292,7 @@ impl Driver {
                 && made_by(run, *id, made).is_none()
             {
                 let storage = run.plan.dataset(*id).and_then(|dataset| dataset.storage);
-                if storage.is_some_and(|storage| storage.partition_suffix.is_some()) {
+                if storage.is_some_and(|storage| storage.partitions.is_some()) {
                     return Ok(false);
                 }
                 match run.block(*id).filter(|block| block.small().is_some()) {

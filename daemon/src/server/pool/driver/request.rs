@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use engine::failure::{Failure, FailureKind};
 use engine::id::{Attempt, DatasetId};
-use engine::plan::{Dataset, InputBinding, Node, Persisted, TaskKind};
+use engine::plan::{Checkpoint, Dataset, InputBinding, Node, Persisted, TaskKind};
 
 use super::failure::Subject;
 use crate::ipc::client::{Input, TaskOperation};
-use crate::ipc::message::{ChunkPort, DatasetOperation, PartitionSource};
+use crate::ipc::message::{CheckpointFile, ChunkPort, DatasetOperation, PartitionSource};
 use crate::server::json::{JsonObject, array, list};
 use crate::server::pool::Job;
 use crate::server::pool::pace::Kind;
@@ -24,6 +24,9 @@ pub enum Work<'a> {
     Load(Dataset<'a>, &'a Persisted),
     /// Save this dataset.
     Save(Dataset<'a>, &'a Persisted),
+    /// Note how far this incremental dataset was processed: up to the last partition that this run found when it listed them, never to
+    /// what came since.
+    Confirm(Dataset<'a>, &'a Persisted),
 }
 
 impl<'a> Work<'a> {
@@ -44,6 +47,10 @@ impl<'a> Work<'a> {
                 let (dataset, storage) = persisted(id)?;
                 Work::Save(dataset, storage)
             }
+            TaskKind::Confirm(id) => {
+                let (dataset, storage) = persisted(id)?;
+                Work::Confirm(dataset, storage)
+            }
         })
     }
 
@@ -55,6 +62,9 @@ impl<'a> Work<'a> {
             }
             Work::Load(dataset, storage) => (doing_dataset("loading", dataset.name, storage), &storage.plugin_name),
             Work::Save(dataset, storage) => (doing_dataset("saving", dataset.name, storage), &storage.plugin_name),
+            Work::Confirm(dataset, storage) => {
+                (doing_dataset("confirming", dataset.name, storage), &storage.plugin_name)
+            }
         };
         Subject { doing, plugin: plugin.clone(), worker }
     }
@@ -63,7 +73,7 @@ impl<'a> Work<'a> {
     pub fn plugin(&self) -> u32 {
         match self {
             Work::Call(node) => node.call.plugin,
-            Work::Load(_, storage) | Work::Save(_, storage) => storage.plugin,
+            Work::Load(_, storage) | Work::Save(_, storage) | Work::Confirm(_, storage) => storage.plugin,
         }
     }
 
@@ -71,7 +81,7 @@ impl<'a> Work<'a> {
     pub fn name(&self) -> &'a str {
         match self {
             Work::Call(node) => node.name,
-            Work::Load(dataset, _) | Work::Save(dataset, _) => dataset.name,
+            Work::Load(dataset, _) | Work::Save(dataset, _) | Work::Confirm(dataset, _) => dataset.name,
         }
     }
 
@@ -79,7 +89,7 @@ impl<'a> Work<'a> {
     pub fn plugin_name(&self) -> &'a str {
         match self {
             Work::Call(node) => &node.call.plugin_name,
-            Work::Load(_, storage) | Work::Save(_, storage) => &storage.plugin_name,
+            Work::Load(_, storage) | Work::Save(_, storage) | Work::Confirm(_, storage) => &storage.plugin_name,
         }
     }
 
@@ -87,7 +97,9 @@ impl<'a> Work<'a> {
     pub fn pace_kind(&self) -> Kind {
         match self {
             Work::Call(node) => Kind::node(node.call.plugin, node.call.node),
-            Work::Load(_, storage) | Work::Save(_, storage) => Kind::dataset(storage.plugin, storage.dataset_type),
+            Work::Load(_, storage) | Work::Save(_, storage) | Work::Confirm(_, storage) => {
+                Kind::dataset(storage.plugin, storage.dataset_type)
+            }
         }
     }
 
@@ -96,7 +108,7 @@ impl<'a> Work<'a> {
         match self {
             Work::Call(node) => node.outputs.len(),
             Work::Load(..) => 1,
-            Work::Save(..) => 0,
+            Work::Save(..) | Work::Confirm(..) => 0,
         }
     }
 
@@ -105,7 +117,7 @@ impl<'a> Work<'a> {
         match self {
             Work::Call(node) => node.outputs.get(port).copied().flatten(),
             Work::Load(dataset, _) => (port == 0).then_some(dataset.id),
-            Work::Save(..) => None,
+            Work::Save(..) | Work::Confirm(..) => None,
         }
     }
 
@@ -133,7 +145,7 @@ impl<'a> Work<'a> {
                     )),
                 })
                 .collect(),
-            Work::Load(..) => Ok(Vec::new()),
+            Work::Load(..) | Work::Confirm(..) => Ok(Vec::new()),
             Work::Save(dataset, _) => Ok(vec![block(dataset.id)?]),
         }
     }
@@ -154,11 +166,12 @@ impl<'a> Work<'a> {
                 chunks,
                 partitions,
             },
-            Work::Load(dataset, Persisted { path, partition_suffix: Some(suffix), .. }) => {
+            Work::Load(dataset, Persisted { path, partitions: Some(partitions), .. }) => {
                 TaskOperation::ListPartitions {
                     dataset: dataset.name.to_owned(),
                     directory: path.clone(),
-                    suffix: suffix.clone(),
+                    suffix: partitions.suffix.clone(),
+                    checkpoint: partitions.checkpoint.as_ref().map(checkpoint_file),
                 }
             }
             Work::Load(dataset, storage) => TaskOperation::Dataset {
@@ -172,6 +185,11 @@ impl<'a> Work<'a> {
                 operation: DatasetOperation::Save,
                 input: inputs.into_iter().next(),
                 file: None,
+            },
+            Work::Confirm(dataset, storage) => TaskOperation::Confirm {
+                dataset: dataset.name.to_owned(),
+                partition: run.last_partition(dataset.id).unwrap_or_default(),
+                path: checkpoint(storage).map(|checkpoint| checkpoint.path.clone()).unwrap_or_default(),
             },
         }
     }
@@ -188,7 +206,7 @@ impl<'a> Work<'a> {
                 plugin: storage.plugin,
                 dataset_type: storage.dataset_type,
                 argument: Work::Load(dataset, storage).argument(run, attempt, worker),
-                suffix: storage.partition_suffix.clone()?,
+                suffix: storage.partitions.as_ref()?.suffix.clone(),
             })
         };
         node.inputs.iter().filter_map(source).collect()
@@ -219,7 +237,7 @@ impl<'a> Work<'a> {
                     json.raw("chunked", &array(chunked.into_iter()));
                 }
             }
-            Work::Load(dataset, storage) | Work::Save(dataset, storage) => {
+            Work::Load(dataset, storage) | Work::Save(dataset, storage) | Work::Confirm(dataset, storage) => {
                 describe_storage(&mut json, dataset.name, storage);
                 json.raw("attempt", &attempt.to_string());
                 json.raw("worker", &worker.to_string());
@@ -241,6 +259,16 @@ impl Job {
         let work = self.run.plan.task(self.task).and_then(|kind| Work::of(&self.run, kind))?;
         Some(work.pace_kind())
     }
+}
+
+fn checkpoint(storage: &Persisted) -> Option<&Checkpoint> {
+    storage.partitions.as_ref()?.checkpoint.as_ref()
+}
+
+/// The checkpoint, for a worker.
+fn checkpoint_file(checkpoint: &Checkpoint) -> CheckpointFile {
+    let Checkpoint { path, from, inclusive } = checkpoint;
+    CheckpointFile { path: path.clone(), from: from.clone(), inclusive: *inclusive }
 }
 
 /// What a dataset type is told of a dataset, whatever it is asked to do with it.

@@ -29,6 +29,9 @@ impl Run {
         let Some(mut cell) = self.cell(dataset) else { return };
         cell.facts.bytes = Some(block.payload_length());
         if !block.metadata().is_empty() || !cell.facts.metadata_json.is_empty() {
+            if self.plan.confirmer(dataset).is_some() {
+                cell.last_partition = last_partition(block.metadata());
+            }
             cell.facts.metadata_json = self.redactor.redact(block.metadata()).into_owned();
         }
         self.gauge.add(block.payload_length());
@@ -71,6 +74,11 @@ impl Run {
             facts.bytes = Some(bytes);
             facts.metadata_json = format!("{{\"chunks\":{chunks}}}");
         });
+    }
+
+    /// Of an incremental dataset the last partition that the run found.
+    pub fn last_partition(&self, dataset: DatasetId) -> Option<String> {
+        self.cell(dataset)?.last_partition.clone()
     }
 
     /// Lets go of a dataset's block; its memory is free when its last reader has closed it.
@@ -182,4 +190,10 @@ impl Run {
     pub fn open_block_files(&self) -> u64 {
         self.services.accounts.usage().files
     }
+}
+
+/// What a list of partitions says of the last one of them.
+fn last_partition(metadata: &str) -> Option<String> {
+    let metadata: serde_json::Value = serde_json::from_str(metadata).ok()?;
+    metadata.get("last")?.as_str().map(str::to_owned)
 }

@@ -59,6 +59,13 @@ pub fn submission(pipeline: &PipelineArgs, run: &RunArgs) -> Result<Submission, 
     Ok(submission)
 }
 
+/// Reads credentials by themselves, with the variables that they mention.
+pub fn credentials(named: &[PathBuf]) -> Result<Credentials, Error> {
+    let files = companions(named, None, "credentials.toml")?;
+    let environment = mentioned(files.iter().map(|file| &*file.text), |name| std::env::var(name).ok());
+    Ok(Credentials { files, environment })
+}
+
 /// The files named, or else the one of the usual name beside the pipeline if it is there.
 fn companions(named: &[PathBuf], beside: Option<&Path>, usual: &str) -> Result<Vec<SourceText>, Error> {
     let what = match usual {

@@ -260,6 +260,9 @@ pub struct ResumeCommand {
     /// The run.
     #[command(flatten)]
     pub run: RunId,
+    /// Take these credentials, which are kept with no run; later ones overlay earlier ones
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Vec<PathBuf>,
     /// Print the new run's id and nothing else, do not wait
     #[arg(long, short)]
     pub detach: bool,

@@ -27,6 +27,15 @@ impl Credentials {
     }
 }
 
+/// Body of `POST /v1/runs/{id}/resume`: what no daemon keeps of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResumeRequest {
+    /// The credentials that its catalog needs, once more.
+    #[serde(skip_serializing_if = "Credentials::is_empty")]
+    pub credentials: Credentials,
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.files.iter().map(|file| &*file.name).collect();

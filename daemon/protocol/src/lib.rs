@@ -34,7 +34,7 @@ pub use block::{BlockHolder, BlockInfo, BlockList, EvictRequest, Eviction};
 pub use catalog::{
     CatalogDataset, CatalogList, CatalogRequest, DatasetExists, DatasetVersions, ExistsList, Resolution, VersionList,
 };
-pub use credentials::Credentials;
+pub use credentials::{Credentials, ResumeRequest};
 pub use event::{DatasetOperation, EventKind, RunEvent};
 pub use failure::{Failure, FailureKind};
 pub use filter::Filter;

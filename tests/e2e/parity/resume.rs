@@ -111,3 +111,100 @@ fn parity_r11_a_crash_of_the_daemon_forgets_no_node_that_finished() {
         assert_eq!(daemon.newest_run().summary.resumed_from, Some(id));
     }
 }
+
+/// Credentials are in no database: whoever resumes gives them again, or is told to.
+#[test]
+fn parity_c4_a_resumed_run_is_given_its_credentials_again() {
+    let scene = Scene::with(&["faults", "formats", "keepers"]).build();
+    let (trace, file) = (scene.path("trace"), scene.path("file"));
+    scene.write(
+        "pipeline.toml",
+        format!(
+            r#"
+            name = "secretive"
+            parameters = {{ trace = {trace:?}, file = {file:?} }}
+            [[node]]
+            name = "act"
+            call = "faults::needs_file"
+            inputs = {{ trace = "params:trace", file = "params:file" }}
+            outputs = ["acted"]
+            [[node]]
+            name = "shout"
+            call = "faults::shout"
+            inputs = ["vault"]
+            outputs = ["loud"]
+            on_failure = "continue"
+            [catalog]
+            acted = {{ type = "json", path = "acted.json" }}
+            vault = {{ type = "vault", credentials = "safe" }}
+            loud = {{ type = "text", path = "loud.txt" }}
+            "#
+        ),
+    );
+    let secret = scene.write("credentials.toml", "[safe]\npassword = \"${env:VAULT_PASSWORD}\"\n");
+    let daemon = scene.start();
+    let password =
+        |mut command: std::process::Command| tests::command::run(command.env("VAULT_PASSWORD", "open sesame"));
+    password(scene.ctl_command(["submit", ".", "--sequential"])).expect_code(1);
+    let id = daemon.newest_run().summary.id;
+    daemon.ctl(["resume", &id]).expect_code(3).expect_stderr(&[
+        "there are no credentials `safe`",
+        "kept with no run",
+        &format!("ctl resume {id} --credentials"),
+    ]);
+    let path = secret.to_str().unwrap();
+    daemon.ctl(["resume", &id, "--credentials", path]).expect_code(3).expect_stderr(&["VAULT_PASSWORD"]);
+    fs::write(file, "").unwrap();
+    password(scene.ctl_command(["resume", &id, "--credentials", path])).expect_success();
+    assert_eq!(scene.read("loud.txt"), "OPEN SESAME");
+    assert!(!fs::read_to_string(scene.path("dagd.log")).unwrap().contains("sesame"));
+}
+
+/// Bytes that were handed in go with their run. What is left runs without them where it can, and else they are asked for.
+#[test]
+fn parity_s2_a_resumed_run_says_which_input_to_hand_in_again() {
+    for start_method in ["fork", "spawn"] {
+        let scene = scene(start_method);
+        let (trace, file) = (scene.path("trace"), scene.path("file"));
+        let pipeline = |kept: &str| {
+            format!(
+                r#"
+                name = "handed"
+                parameters = {{ trace = {trace:?}, file = {file:?} }}
+                [[node]]
+                name = "count"
+                call = "faults::rows"
+                inputs = ["companies"]
+                outputs = ["count"]
+                [[node]]
+                name = "act"
+                call = "faults::needs_file"
+                inputs = {{ trace = "params:trace", file = "params:file", before = "count" }}
+                outputs = ["acted"]
+                [catalog]
+                acted = {{ type = "json", path = "acted.json" }}
+                {kept}
+                "#
+            )
+        };
+        let companies = scene.write("companies.csv", "id\n1\n2\n");
+        let input = format!("companies=@{}", companies.display());
+        let daemon = scene.start();
+        let fails = |kept: &str| {
+            let path = scene.write("pipeline.toml", pipeline(kept));
+            daemon.ctl(["submit", path.to_str().unwrap(), "--input", &input]).expect_code(1);
+            daemon.newest_run().summary.id
+        };
+        let in_memory = fails("");
+        daemon.ctl(["resume", &in_memory]).expect_code(3).expect_stderr(&[
+            "`companies`",
+            "not kept with a run",
+            "--input NAME=@FILE",
+        ]);
+        let persisted = fails("count = { type = \"json\", path = \"count.json\" }");
+        fs::write(&file, "").unwrap();
+        daemon.ctl(["resume", &persisted]).expect_success();
+        assert_eq!(scene.read("acted.json").trim(), "3");
+        fs::remove_file(&file).unwrap();
+    }
+}

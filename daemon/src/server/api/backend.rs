@@ -4,9 +4,9 @@
 //! Every method may block; the API calls them where that is allowed.
 
 use protocol::{
-    BlockList, CatalogList, CatalogRequest, EvictRequest, Eviction, ExistsList, Graph, Health, HookList, LogList,
-    NodeList, OutputList, PipelineList, PluginList, ReloadOptions, ReloadReport, RunDetail, RunFilter, RunList,
-    RunSummary, Status, Submission, Validation, VersionList,
+    BlockList, CatalogList, CatalogRequest, Credentials, EvictRequest, Eviction, ExistsList, Graph, Health, HookList,
+    LogList, NodeList, OutputList, PipelineList, PluginList, ReloadOptions, ReloadReport, RunDetail, RunFilter,
+    RunList, RunSummary, Status, Submission, Validation, VersionList,
 };
 
 use crate::server::blocks::EvictError;
@@ -27,7 +27,7 @@ pub trait Backend: Send + Sync + 'static {
     fn catalog_versions(&self, request: &CatalogRequest) -> Result<VersionList, SubmitError>;
     fn runs(&self, filter: &RunFilter) -> Result<RunList, String>;
     fn run(&self, id: &str) -> Option<RunDetail>;
-    fn resume(&self, id: &str) -> Result<Option<RunSummary>, SubmitError>;
+    fn resume(&self, id: &str, credentials: Credentials) -> Result<Option<RunSummary>, SubmitError>;
     fn cancel(&self, id: &str, reason: &str) -> CancelOutcome;
     fn logs(&self, id: &str, from: u64) -> Option<LogList>;
     fn events(&self, id: &str, from: u64) -> Option<Subscription>;
@@ -79,8 +79,8 @@ impl Backend for Daemon {
         Daemon::run(self, id)
     }
 
-    fn resume(&self, id: &str) -> Result<Option<RunSummary>, SubmitError> {
-        Daemon::resume(self, id)
+    fn resume(&self, id: &str, credentials: Credentials) -> Result<Option<RunSummary>, SubmitError> {
+        Daemon::resume(self, id, credentials)
     }
 
     fn cancel(&self, id: &str, reason: &str) -> CancelOutcome {

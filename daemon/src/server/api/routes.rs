@@ -208,9 +208,9 @@ pub(super) fn all() -> Vec<Route> {
             path: path::RUN_RESUME,
             summary: "Runs what of a run did not finish, as a new run; `Location` names it.",
             query: &[],
-            body: None,
+            body: Some("ResumeRequest"),
             success: (StatusCode::CREATED, Answer::Schema("RunSummary")),
-            errors: &[NO_RUN, NOT_RESUMABLE, PROBLEMS, UNAVAILABLE],
+            errors: &[BAD_BODY, TOO_SLOW, TOO_LARGE, NO_RUN, NOT_RESUMABLE, PROBLEMS, UNAVAILABLE],
             handler: || post(runs::resume),
         },
         Route {

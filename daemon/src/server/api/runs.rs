@@ -4,7 +4,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use protocol::{RunFilter, RunState, RunSummary};
+use protocol::{ResumeRequest, RunFilter, RunState, RunSummary};
 
 use super::answer::ApiError;
 use super::pipelines::submission;
@@ -63,12 +63,33 @@ pub(super) async fn submit(
     created(&api, wait, move |daemon| Ok(daemon.submit(submission(&body)?)?)).await
 }
 
-pub(super) async fn resume(State(api): State<Api>, id: RunId) -> Response {
+pub(super) async fn resume(State(api): State<Api>, id: RunId, request: Request) -> Response {
     let id = match id_of(id) {
         Ok(id) => id,
         Err(error) => return error.into_response(),
     };
-    created(&api, false, move |daemon| daemon.resume(&id)?.ok_or_else(|| ApiError::no_such_run(&id))).await
+    let body = match body::read(request).await {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
+    };
+    created(&api, false, move |daemon| {
+        let request = resume_request(&body)?;
+        daemon.resume(&id, request.credentials)?.ok_or_else(|| ApiError::no_such_run(&id))
+    })
+    .await
+}
+
+/// What is given once more with a resumption; nothing need be.
+fn resume_request(body: &[u8]) -> Result<ResumeRequest, ApiError> {
+    if body.is_empty() {
+        return Ok(ResumeRequest::default());
+    }
+    // The error tells a place and names of fields, never what a secret says.
+    serde_json::from_slice(body).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        ApiError::bad_request("bad-body", format!("the body is no resumption: it cannot be read at {place}"))
+            .hint("see ResumeRequest in /openapi.json; `{}` gives nothing")
+    })
 }
 
 /// Answers with a new run, or its report if it is to `wait` for the end, and says where it is.

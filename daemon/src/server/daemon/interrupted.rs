@@ -4,7 +4,7 @@
 //! done stays to be read. It is registered before the old one is marked, so an end in between forgets neither and begins nothing twice.
 #![forbid(unsafe_code)]
 
-use protocol::{RunState, RunSummary};
+use protocol::{Credentials, RunState, RunSummary};
 
 use super::{Daemon, SubmitError};
 
@@ -42,7 +42,7 @@ impl Daemon {
                  most ([runs] automatic_resumes_max): perhaps it brings the daemon down"
             );
         }
-        match self.resume(&run.id) {
+        match self.resume(&run.id, Credentials::default()) {
             Ok(Some(next)) => format!("run {} goes on with it: `ctl show {}`", next.id, next.id),
             Ok(None) => by_hand,
             Err(SubmitError::NotResumable { message, hint }) => format!("{message}; {hint}"),

@@ -5,15 +5,20 @@ use std::collections::BTreeSet;
 
 use engine::id::NodeId;
 use engine::plan::Plan;
-use protocol::{RunState, RunSummary, Submission};
+use protocol::{Credentials, RunState, RunSummary, Submission};
 
 use super::planning::exactly;
 use super::{Daemon, SubmitError};
 use crate::server::convert;
 
 impl Daemon {
-    /// Runs what of a run did not finish, as a new run; none if there is no such run. Blocks like [`Daemon::submit`].
-    pub fn resume(&self, id: &str) -> Result<Option<RunSummary>, SubmitError> {
+    /// Runs what of a run did not finish, as a new run; none if there is no such run. Credentials are given once more, as they are
+    /// kept with no run. Blocks like [`Daemon::submit`].
+    pub fn resume(&self, id: &str, credentials: Credentials) -> Result<Option<RunSummary>, SubmitError> {
+        self.resume_with(id, credentials).map_err(|error| with_what_was_not_kept(error, id))
+    }
+
+    fn resume_with(&self, id: &str, credentials: Credentials) -> Result<Option<RunSummary>, SubmitError> {
         let detail = match self.registry.find(id) {
             Some(run) if !run.is_over() => {
                 return Err(SubmitError::NotResumable {
@@ -33,6 +38,7 @@ impl Daemon {
             return Err(SubmitError::NotResumable { message, hint: again() });
         }
         let mut submission = self.submission(id)?;
+        submission.credentials = credentials;
         let plan = self.plan(&submission, &self.generation())?;
         let finished = finished_nodes(&plan, &detail, &submission);
         let Some(left) = engine::resume::resume(&plan, |node| finished.contains(&node)) else {
@@ -48,6 +54,11 @@ impl Daemon {
                 let maker = plan.find_dataset(name).and_then(|dataset| plan.maker(dataset));
                 maker.is_none_or(|maker| left.nodes.contains(&maker))
             });
+            // What only finished nodes read is not needed again.
+            let is_left = |reader: &NodeId| left.nodes.contains(reader);
+            let is_read =
+                |name: &str| plan.find_dataset(name).is_some_and(|dataset| plan.consumers(dataset).iter().any(is_left));
+            submission.inputs.retain(|name, _| is_read(name));
         }
         submission.run_id = None;
         // It saves a version of its own, and reads what the run before it saved, whatever was saved since.
@@ -78,6 +89,27 @@ impl Daemon {
             SubmitError::Unavailable(format!("what was submitted as run {id} cannot be read: {reason}"))
         })
     }
+}
+
+/// Says what to do about what a run had and nobody keeps: its secrets, and bytes that were handed in.
+fn with_what_was_not_kept(error: SubmitError, id: &str) -> SubmitError {
+    let SubmitError::Problems(mut problems) = error else { return error };
+    for problem in &mut problems {
+        match problem.code.as_str() {
+            "missing-credentials" | "missing-variable" => problem.hints.push(format!(
+                "credentials are kept with no run: give them again, `ctl resume {id} --credentials credentials.toml`"
+            )),
+            "unknown-block" => {
+                problem.hints = vec![
+                    "what is handed in is not kept with a run: submit the pipeline again with `--input NAME=@FILE`"
+                        .to_owned(),
+                    "or keep it in a file that the catalog names, so that a run can go on from it".to_owned(),
+                ];
+            }
+            _ => {}
+        }
+    }
+    SubmitError::Problems(problems)
 }
 
 /// The nodes of a plan that finished in a run, less those whose result somebody asked for and the end of the daemon took.

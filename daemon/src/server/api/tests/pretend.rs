@@ -116,7 +116,7 @@ impl Backend for Pretend {
         (id == "r1").then(detail)
     }
 
-    fn resume(&self, id: &str) -> Result<Option<RunSummary>, SubmitError> {
+    fn resume(&self, id: &str, _: protocol::Credentials) -> Result<Option<RunSummary>, SubmitError> {
         match id {
             "over" => {
                 let (message, hint) = ("run over succeeded".to_owned(), "submit it again".to_owned());

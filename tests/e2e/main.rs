@@ -23,4 +23,5 @@ mod reload;
 mod rings;
 mod scale;
 mod service;
+mod spaceflights;
 mod terminal;

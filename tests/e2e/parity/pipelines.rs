@@ -3,6 +3,7 @@
 use std::fs;
 
 use protocol::{Graph, exit};
+use serde_json::json;
 use tests::Scene;
 
 const SHARED: &str = r#"
@@ -140,4 +141,38 @@ fn parity_p8_a_wrong_parameter_is_found_before_anything_runs() {
     ]);
     scene.write("parameters.toml", "[limits]\nlow = 1\nhigh = 3\n");
     scene.ctl(["run"]).expect_success();
+}
+
+/// What Kedro's snapshot tells, without running anything: nodes with what their ports take and give, datasets, parameters.
+#[test]
+fn parity_s3_a_pipeline_is_told_without_running_it() {
+    let scene = Scene::with(&["faults", "formats"]).build();
+    scene.write(
+        "pipeline.toml",
+        "name = \"told\"\ndescription = \"a sentence\"\n[parameters]\nlimits = { low = 1 }\n\
+         [[node]]\nname = \"rows\"\ncall = \"faults::rows\"\ninputs = [\"companies\"]\noutputs = [\"count\"]\ntags = [\"raw\"]\n\
+         [[node]]\nname = \"between\"\ncall = \"faults::between\"\ninputs = { limits = \"params:limits\" }\noutputs = [\"middle\"]\n\
+         [catalog.companies]\ntype = \"csv\"\npath = \"nowhere.csv\"\nlayer = \"raw\"\nmetadata = { owner = \"me\" }\n",
+    );
+    let daemon = scene.start();
+    let graph = daemon.ctl(["graph", ".", "--json"]).expect_success().json();
+    let node =
+        |name: &str| graph["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).unwrap().clone();
+    let rows = node("rows");
+    assert_eq!(rows["inputs"][0]["dataset"], json!({ "port": "table", "kind": "table", "dataset": "companies" }));
+    assert_eq!(rows["outputs"][0], json!({ "port": "rows", "kind": "integer", "dataset": "count" }));
+    assert_eq!((&rows["call"], &rows["tags"], &rows["layer"]), (&json!("faults::rows"), &json!(["raw"]), &json!(0)));
+    let limits = &node("between")["inputs"][0]["parameter"];
+    assert_eq!((&limits["parameter"], &limits["kind"]), (&json!("params:limits"), &json!("json")));
+    assert_eq!(limits["value"], json!({ "low": 1 }));
+    let companies =
+        graph["datasets"].as_array().unwrap().iter().find(|dataset| dataset["name"] == "companies").unwrap();
+    assert_eq!((&companies["storage"], &companies["layer"]), (&json!("csv"), &json!("raw")));
+    assert_eq!((&companies["metadata"], &companies["consumers"]), (&json!({ "owner": "me" }), &json!(["rows"])));
+    assert_eq!(graph["parameters"], json!({ "limits": { "low": 1 } }));
+    // Nothing ran, and the daemon knows a pipeline once a run of it was asked for.
+    let known = |daemon: &tests::Daemon<'_>| daemon.get("/v1/pipelines").expect(200).json()["pipelines"].clone();
+    assert_eq!(known(&daemon), json!([]));
+    daemon.ctl(["submit", ".", "--nodes", "between"]).expect_success();
+    assert_eq!(known(&daemon)[0]["name"], "told");
 }

@@ -221,3 +221,27 @@ fn a_reload_that_would_strand_one_is_refused_until_it_is_evicted_or_forced() {
     run(&daemon, &pipeline(&scene, "words", ""));
     assert_eq!(loads(&scene), 2);
 }
+
+/// A version is data of its own: the latest is loaded once, a newer one anew, and one that is asked for is another dataset.
+#[test]
+fn parity_c3_versions_of_a_resident_dataset_are_told_apart() {
+    let scene = Scene::with(&["faults", "formats"]).build();
+    let path = |version: &str| format!("text.txt/{version}/text.txt");
+    let [old, new] = ["2024-01-01T00.00.00.000Z", "2025-01-01T00.00.00.000Z"];
+    scene.write(&path(old), "old");
+    let daemon = scene.start();
+    let reads = pipeline(&scene, "words", "versioned = true")
+        .replace("[catalog.words]", "[catalog.loud]\ntype = \"text\"\npath = \"loud.txt\"\n[catalog.words]");
+    for (expected, loaded) in [("OLD", 1), ("OLD", 1)] {
+        daemon.submit(&reads).expect_success();
+        assert_eq!((scene.read("loud.txt").as_str(), loads(&scene)), (expected, loaded));
+    }
+    scene.write(&path(new), "new");
+    daemon.submit(&reads).expect_success();
+    assert_eq!((scene.read("loud.txt").as_str(), loads(&scene)), ("NEW", 2));
+    // The old one is still there.
+    let asked = format!("words:{old}");
+    daemon.ctl(["submit", "pipeline.toml", "--load-versions", &asked]).expect_success();
+    assert_eq!((scene.read("loud.txt").as_str(), loads(&scene)), ("OLD", 2));
+    assert_eq!(residents(&daemon).len(), 2);
+}

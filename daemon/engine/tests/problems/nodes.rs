@@ -177,3 +177,63 @@ error[unknown-placeholder]: `{origin}` is no value of this node's matrix
 "###,
     );
 }
+
+/// Names, producers, cycles and a node that reads what it makes: all of it in one report.
+#[test]
+fn parity_p1_everything_that_is_wrong_with_a_graph_is_told_at_once() {
+    check(
+        "p1",
+        &[(
+            "pipeline.toml",
+            r###"[[node]]
+name = "one"
+call = "t::source"
+outputs = ["a"]
+
+[[node]]
+name = "one"
+call = "t::source"
+outputs = ["a"]
+
+[[node]]
+name = "own"
+call = "t::copy"
+inputs = ["b"]
+outputs = ["b"]
+
+[[node]]
+name = "left"
+call = "t::copy"
+inputs = ["d"]
+outputs = ["c"]
+
+[[node]]
+name = "right"
+call = "t::copy"
+inputs = ["c"]
+outputs = ["d"]
+"###,
+        )],
+        r###"
+error[duplicate-node]: two nodes are named `one`
+  --> pipeline.toml:7:8
+   = the first is at pipeline.toml:2:8
+   = hint: give one of them another name
+
+error[two-producers]: dataset `a` is made twice: by `one` and by `one`
+  --> pipeline.toml:9:12
+   = it is first made at pipeline.toml:4:12
+   = hint: let one of them make a dataset of another name
+
+error[reads-own-output]: node `own` reads and makes `b`
+  --> pipeline.toml:15:12
+   = hint: let it make a dataset of another name
+
+error[cycle]: the nodes wait for each other: left -> right -> left
+  --> pipeline.toml:17:1
+   = `left` makes `c`, which `right` reads at pipeline.toml:26:11
+   = `right` makes `d`, which `left` reads at pipeline.toml:20:11
+   = hint: let one of them read something made earlier, or write to a dataset of another name
+"###,
+    );
+}

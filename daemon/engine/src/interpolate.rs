@@ -142,13 +142,57 @@ impl Scope<'_> {
                     .hint(format!("or give a default: `${{env:{variable}:-…}}`"))
             });
         }
-        let anchored = name.starts_with('_').then(|| look_up(self.anchors, name)).flatten();
-        let found = anchored.or_else(|| look_up(self.parameters, name));
+        let anchored = if name.starts_with('_') { self.anchored(name)? } else { None };
+        let found = anchored.or_else(|| look_up(self.parameters, name).cloned());
         match (found, default) {
             (None | Some(Json::Null), Some(default)) => Ok(Found::Default(default)),
-            (Some(value), _) => Ok(Found::Value(value.clone())),
+            (Some(value), _) => Ok(Found::Value(value)),
             (None, None) => Err(missing_parameter(self.parameters, name)),
         }
+    }
+
+    /// Finds what an anchor holds, filled in itself: it may name parameters, variables and the other anchors, but not itself again.
+    fn anchored(&self, name: &str) -> Result<Option<Json>, Problem> {
+        let Some(value) = look_up(self.anchors, name) else { return Ok(None) };
+        if !names_something(value) {
+            return Ok(Some(value.clone()));
+        }
+        let mut others = self.anchors.clone();
+        others.remove(name.split('.').next().unwrap_or(name));
+        Scope { anchors: &others, ..*self }.filled(value).map(Some)
+    }
+
+    fn filled(&self, value: &Json) -> Result<Json, Problem> {
+        Ok(match value {
+            Json::String(text) => {
+                let mut refused = None;
+                let filled = self.text(text, Site::default(), &mut |_, problem| {
+                    refused.get_or_insert(problem);
+                });
+                match refused {
+                    Some(problem) => {
+                        return Err(problem.cause(format!("in `{text}`, which the catalog keeps by a name with `_`")));
+                    }
+                    None => Json::String(filled),
+                }
+            }
+            Json::Array(items) => Json::Array(items.iter().map(|item| self.filled(item)).collect::<Result<_, _>>()?),
+            Json::Object(entries) => {
+                let fill = |(key, value): (&String, &Json)| Ok((key.clone(), self.filled(value)?));
+                Json::Object(entries.iter().map(fill).collect::<Result<_, Problem>>()?)
+            }
+            other => other.clone(),
+        })
+    }
+}
+
+/// Says whether some text of a value holds an interpolation.
+fn names_something(value: &Json) -> bool {
+    match value {
+        Json::String(text) => text.contains("${"),
+        Json::Array(items) => items.iter().any(names_something),
+        Json::Object(entries) => entries.values().any(names_something),
+        _ => false,
     }
 }
 

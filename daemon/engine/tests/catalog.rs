@@ -131,6 +131,30 @@ fn parity_c5_values_have_defaults_and_anchors() {
 }
 
 #[test]
+fn parity_c5_anchors_name_variables_and_each_other() {
+    let catalog = r#"
+        _root = "${env:ROOT:-data}"
+        _raw = "${_root}/raw"
+        _options = { place = "${_raw}", of = ["${model}"] }
+        a = { type = "json", path = "${_raw}/a.json", options = "OPTIONS" }
+    "#;
+    let catalog = catalog.replace("\"OPTIONS\"", "{ all = \"${_options}\" }");
+    let planned_with = |root: Option<&str>| {
+        let mut sources =
+            sources(&[("pipeline.toml", COPY), ("catalog.toml", &catalog), ("parameters.toml", "model = 3")]);
+        sources.environment.extend(root.map(|root| ("ROOT".to_owned(), root.to_owned())));
+        told(&planned(&sources), "a")
+    };
+    let expected =
+        |root: &str, path: &str| format!(r#"json {path}/raw/a.json {{"all":{{"of":["3"],"place":"{root}/raw"}}}}"#);
+    assert_eq!(planned_with(None), expected("data", "/project/data"));
+    assert_eq!(planned_with(Some("/mnt")), expected("/mnt", "/mnt"));
+    let circle = "_x = \"${_y}\"\n_y = \"${_x}/y\"\na = { type = \"json\", path = \"${_x}\" }";
+    let told = refused(&sources(&[("pipeline.toml", COPY), ("catalog.toml", circle)]));
+    assert!(told.contains("there is no parameter `_x`") && told.contains("in `${_x}/y`"), "{told}");
+}
+
+#[test]
 fn parity_c5_entries_are_replaced_whole_and_parameters_merged_deeply() {
     let mut sources = sources(&[
         ("pipeline.toml", "[[node]]\ncall = \"t::join\"\ninputs = [\"a\", \"params:model\"]\noutputs = [\"b\"]\n"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tests::{Scene, artifacts};
@@ -35,7 +35,7 @@ fn place(scene: &Scene) -> PathBuf {
     scene.work("project")
 }
 
-fn run(scene: &Scene, project: &PathBuf, more: &[&str]) {
+fn run(scene: &Scene, project: &Path, more: &[&str]) {
     let shuttles = format!("generation.shuttles={SHUTTLES}");
     let all = [&["--params", &shuttles][..], more].concat();
     scene.run_file(project, &all).expect_success();

@@ -1,6 +1,6 @@
 //! The worker's loop over the rings: take, perform, answer, and sleep when there is nothing to take.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,8 @@ pub(super) fn serve(worker: Worker<'_>, rings: WorkerRings) -> Result<(), Channe
         worker,
         rings,
         received: 0,
-        runs: HashMap::new(),
+        runs: BTreeMap::new(),
+        ended: Instant::now(),
         answer: Record::default(),
         before: Record::default(),
     };
@@ -44,7 +45,9 @@ struct Served<'a> {
     /// Messages taken so far, as the driver counts them: those that a record may wait for.
     received: u64,
     /// What was told of runs, by number.
-    runs: HashMap<u32, RunBriefing>,
+    runs: BTreeMap<u32, RunBriefing>,
+    /// When the task that was performed last ended.
+    ended: Instant,
     /// The answer being written.
     answer: Record,
     /// The answer before it: the next step of a chain finds its input there.
@@ -54,12 +57,16 @@ struct Served<'a> {
 impl Served<'_> {
     fn run(&mut self) -> Result<(), ChannelError> {
         let mut task = Record::default();
+        // A task that was there already begins when the one before it ended: reading the clock is much of the cost of a short one.
+        let mut last_end = None;
         loop {
             if !self.rings.take(&mut task) {
+                last_end = None;
                 self.await_task();
                 continue;
             }
-            let started = Instant::now();
+            let started = last_end.unwrap_or_else(Instant::now);
+            self.ended = started;
             match task.as_task().map_err(|problem| ChannelError::Protocol(problem.to_string()))? {
                 Task::Quit => return Ok(()),
                 Task::Call(call) => {
@@ -70,9 +77,11 @@ impl Served<'_> {
                     if let Some((task, descriptors)) = self.listen(head.messages)? {
                         self.worker.perform(task, descriptors)?;
                     }
-                    self.answer.answered_by_message(self.head(head.token), elapsed_ns(started));
+                    let took_ns = self.lap_ns(started);
+                    self.answer.answered_by_message(self.head(head.token), took_ns);
                 }
             }
+            last_end = Some(self.ended);
             self.rings.answer(&self.answer);
             std::mem::swap(&mut self.answer, &mut self.before);
         }
@@ -131,7 +140,8 @@ impl Served<'_> {
         journal::set_token(0);
         match outcome {
             Ok(made) => {
-                self.answer.done(self.head(token), elapsed_ns(started));
+                let took_ns = self.lap_ns(started);
+                self.answer.done(self.head(token), took_ns);
                 if made.write(&mut self.answer) {
                     return Ok(());
                 }
@@ -139,8 +149,15 @@ impl Served<'_> {
             }
             Err(failure) => self.worker.send_failure(token, failure, None)?,
         }
-        self.answer.answered_by_message(self.head(token), elapsed_ns(started));
+        let took_ns = self.lap_ns(started);
+        self.answer.answered_by_message(self.head(token), took_ns);
         Ok(())
+    }
+
+    /// The task ends now; how long it took.
+    fn lap_ns(&mut self, started: Instant) -> u64 {
+        self.ended = Instant::now();
+        u64::try_from(self.ended.saturating_duration_since(started).as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn head(&self, token: u64) -> Head {
@@ -170,8 +187,4 @@ fn find_inputs<'a>(call: &record::Call<'a>, before: &'a Record) -> Option<Found<
         });
     }
     Some(Ok(found))
-}
-
-fn elapsed_ns(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -375,6 +375,11 @@ impl Plan {
         self.reads.get(node)
     }
 
+    /// Gives what each output port of a node makes; nothing for one that is not bound.
+    pub fn outputs(&self, node: NodeId) -> &[Option<DatasetId>] {
+        self.outputs.get(node)
+    }
+
     /// Gives what a node's output ports make.
     pub fn makes(&self, node: NodeId) -> impl Iterator<Item = DatasetId> {
         self.outputs.get(node).iter().copied().flatten()

@@ -29,6 +29,7 @@ mod close;
 mod confirm;
 mod flow;
 mod outcome;
+mod queue;
 mod tasks;
 
 use std::cmp::Reverse;
@@ -44,8 +45,7 @@ use crate::policy::RunPolicy;
 use crate::report::{DatasetCounts, FailureReport, NodeState};
 use crate::retain::Readers;
 
-/// A task in the queue: its node's priority, then node, rank within the node, and the task itself.
-type Waiting = (i32, Reverse<(NodeId, u8, TaskId)>);
+use queue::Queue;
 
 /// One run of a plan: takes what happened, gives what to do. About 80 bytes a node.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub struct Run {
     readers: Readers,
     /// Tasks that may go as soon as fewer than `tasks_max` are live: highest priority first, then lowest node, its
     /// load before its call before its save.
-    queue: BinaryHeap<Waiting>,
+    queue: Queue,
     /// Deadlines of attempts and of waits for a retry; those that no longer matter are dropped when they come up.
     timers: BinaryHeap<Reverse<(Time, TaskId, Attempt, Deadline)>>,
     run_deadline: Option<Time>,
@@ -193,7 +193,7 @@ impl Run {
             nodes: IdVec::new(nodes),
             tasks: IdVec::new(vec![idle; plan.task_count()]),
             readers: Readers::new(&plan),
-            queue: BinaryHeap::new(),
+            queue: Queue::default(),
             timers: BinaryHeap::new(),
             run_deadline: None,
             last_failures: BTreeMap::new(),

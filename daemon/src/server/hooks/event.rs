@@ -91,6 +91,11 @@ impl EventSet {
         EventSet(self.0 | other.0)
     }
 
+    /// Says whether there is none in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Says whether the event is in the set.
     pub fn has(self, event: HookEventName) -> bool {
         self.0 & event.bit() != 0

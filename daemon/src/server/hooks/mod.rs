@@ -96,6 +96,11 @@ impl Hooks {
         self.wanted.has(event)
     }
 
+    /// Says whether any hook asked for any event.
+    pub fn want_nothing(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
     /// Every hook, on or off.
     pub fn infos(&self) -> Vec<HookInfo> {
         let mut infos = self.infos.clone();

@@ -19,7 +19,8 @@ use engine::failure::Failure;
 use engine::id::{Attempt, DatasetId, Id as _, NodeId, TaskId, Time};
 use engine::plan::{Plan, TaskKind};
 use engine::policy::RunPolicy;
-use protocol::{EventKind, LogLine, LogSource, Progress, RunDetail, RunSummary};
+use engine::report::NodeReport;
+use protocol::{EventKind, LogLine, LogSource, NodeDetail, Progress, RunDetail, RunSummary};
 
 pub use settle::{Ending, Made};
 
@@ -37,7 +38,7 @@ use crate::server::perform::perform;
 use crate::server::pool::{Job, Local};
 use crate::server::residents::Lease;
 use crate::server::services::Services;
-use crate::server::store::Ledger;
+use crate::server::store::{Describe, Ledger};
 use crate::server::uploads::Upload;
 use crate::server::versions::Reservation;
 
@@ -96,6 +97,7 @@ pub struct Run {
     submitted_us: i64,
     resumed_from: Option<String>,
     ledger: Arc<Ledger>,
+    keeps_ledger: bool,
     gauge: Gauge,
     gate: Gate,
     hook_events: AtomicU64,
@@ -190,7 +192,8 @@ impl Run {
         let tasks_max = settings.policy.tasks_max.filter(|few| *few > workers).map(|few| (few, many.max(few)));
         let datasets = (0..settings.plan.dataset_count()).map(|_| Mutex::default()).collect();
         let log = Arc::new(RunLog::new(settings.log_lines_max));
-        Arc::new(Run {
+        let run = Arc::new(Run {
+            keeps_ledger: services.store.survives(),
             ledger: Ledger::new(settings.id.clone(), Arc::clone(&log)),
             gauge: Gauge::default(),
             resumed_from: settings.resumed_from,
@@ -224,7 +227,9 @@ impl Run {
             small_bytes: AtomicU64::new(0),
             has_aborts: AtomicBool::new(false),
             tasks_max,
-        })
+        });
+        run.ledger.set_run(Arc::downgrade(&(Arc::clone(&run) as Arc<dyn Describe>)));
+        run
     }
 
     /// Asks whether an attempt may still begin, and tells the engine that it does.
@@ -342,13 +347,18 @@ impl Run {
     /// Has the store keep a node that ended, so that a crash of the daemon does not forget it.
     fn note_ended(&self, state: &State, happening: &Happening) {
         let (node, failure) = match happening {
-            Happening::NodeFinished { node, .. } => (*node, None),
+            Happening::NodeFinished { node, .. } => {
+                if self.keeps_ledger && self.ledger.note_finished(node.0) {
+                    self.services.store.fetch(&self.ledger);
+                }
+                return;
+            }
             Happening::NodeFailed { node, failure, will_retry_in_ms: None, .. } => {
                 (*node, Some(convert::failure(failure)))
             }
             _ => return,
         };
-        if !self.services.store.survives() {
+        if !self.keeps_ledger {
             return;
         }
         let report = state.engine.node_report(node);
@@ -391,7 +401,7 @@ impl Run {
         });
         logging::line_of_run(&self.id, &line);
         self.publish(EventKind::Log { line });
-        if self.services.store.survives() && self.ledger.note_line() {
+        if self.keeps_ledger && self.ledger.note_line() {
             self.services.store.fetch(&self.ledger);
         }
     }
@@ -541,6 +551,20 @@ fn judge(summary: &mut RunSummary, verdict: Option<&Failure>) {
             summary.state = protocol::RunState::Failed;
         }
         summary.cause = Some(convert::failure(verdict));
+    }
+}
+
+impl Describe for Run {
+    fn describe(&self, positions: &[u32]) -> Vec<(u32, NodeDetail)> {
+        let (reports, facts): (Vec<_>, _) = {
+            let state = self.lock();
+            let known =
+                |position: &u32| self.plan.node(NodeId(*position)).map(|node| state.engine.node_report(node.id));
+            (positions.iter().filter_map(known).collect(), self.run_facts(&state))
+        };
+        let detail =
+            |report: &NodeReport| Some((report.node.0, convert::node_detail(&self.plan, report, &facts, None)?));
+        reports.iter().filter_map(detail).collect()
     }
 }
 

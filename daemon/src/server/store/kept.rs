@@ -1,8 +1,10 @@
-//! Jobs that failed and will be tried again.
+//! Jobs that failed and will be tried again, and ledgers that hold more than was fetched.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::StoreError;
+use super::ledger::Ledger;
 use super::writer::Job;
 
 /// How many are kept at most.
@@ -12,6 +14,7 @@ const KEPT_MAX: usize = 1024;
 #[derive(Default)]
 pub(super) struct Kept {
     jobs: VecDeque<Job>,
+    late: Vec<Arc<Ledger>>,
     given_up: u64,
     /// Why the last one failed.
     error: Option<StoreError>,
@@ -37,6 +40,21 @@ impl Kept {
             self.jobs.remove(oldest_log.unwrap_or(0));
             self.given_up += 1;
         }
+    }
+
+    /// Remembers a ledger from which more is to be fetched.
+    pub(super) fn come_again(&mut self, ledger: Arc<Ledger>) {
+        self.late.push(ledger);
+    }
+
+    /// Whether there is such a ledger.
+    pub(super) fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
+    /// Takes out the ledgers from which more is to be fetched.
+    pub(super) fn take_late(&mut self) -> Vec<Arc<Ledger>> {
+        std::mem::take(&mut self.late)
     }
 
     /// Takes all of them out, to be tried again.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use protocol::{LogLine, LogList, RunDetail, RunFilter, RunState, RunSummary, Submission};
 
-pub use ledger::Ledger;
+pub use ledger::{Describe, Ledger};
 use pending::Pending;
 use read::Readers;
 use writer::{Job, Writer};

@@ -10,7 +10,7 @@ use protocol::{
     RunDetail, RunFilter, RunState, RunSummary, SourceText, Submission,
 };
 
-use super::{FILE_NAME, Ledger, Location, NewRun, Retention, Store, StoreError};
+use super::{Describe, FILE_NAME, Ledger, Location, NewRun, Retention, Store, StoreError};
 use crate::server::logs::RunLog;
 
 const LOG_LINES_MAX: u64 = 5;
@@ -429,6 +429,35 @@ fn a_batch_that_sqlite_took_back_is_tried_again() {
     assert!(store.pending.summaries().is_empty());
     assert_eq!(store.logs("r1", 0).unwrap().unwrap().lines, [line(1)]);
     assert_eq!(ids(&store, None, None), ["r2", "r1"]);
+}
+
+/// Says the same of every node.
+struct Same(NodeDetail);
+
+impl Describe for Same {
+    fn describe(&self, positions: &[u32]) -> Vec<(u32, NodeDetail)> {
+        positions.iter().map(|position| (*position, self.0.clone())).collect()
+    }
+}
+
+#[test]
+fn very_many_nodes_that_finished_are_kept_in_parts_and_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    insert(&store, "r1", 1);
+    let ledger = Ledger::new("r1".to_owned(), Arc::new(RunLog::new(LOG_LINES_MAX)));
+    let run: Arc<dyn Describe> = Arc::new(Same(detail("r1", RunState::Running, 1).nodes.remove(0)));
+    ledger.set_run(Arc::downgrade(&run));
+    assert!(ledger.note_finished(0), "the first asks");
+    assert!(!(1..2_500).any(|position| ledger.note_finished(position)), "one request is enough");
+    store.fetch(&ledger);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let kept = || -> i64 { raw(folder.path()).query_row("SELECT count(*) FROM nodes", [], |row| row.get(0)).unwrap() };
+    while kept() < 2_500 {
+        assert!(std::time::Instant::now() < deadline, "{} of 2500 nodes are kept", kept());
+        std::thread::yield_now();
+    }
+    assert!(ledger.note_finished(2_500), "what comes later asks again");
 }
 
 #[test]

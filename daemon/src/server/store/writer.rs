@@ -29,6 +29,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long what nobody waits for may gather, so that a run of many small nodes is not a commit for each.
 const GATHER_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How long the thread leaves runs alone that had more to write than it took, for each moment of writing.
+const REST_PER_WORK: u32 = 20;
+
 /// Where the answer to a job goes.
 pub(super) type Reply<T> = SyncSender<Result<T, StoreError>>;
 
@@ -135,10 +138,13 @@ impl Desk {
     fn work(&self, jobs: &Receiver<Job>) {
         let mut kept = Kept::default();
         let mut tried = Instant::now();
+        let mut rest_until = Instant::now();
         loop {
-            let first = match kept.is_empty() {
-                true => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => jobs.recv_timeout(RETRY_INTERVAL),
+            let rest = rest_until.saturating_duration_since(Instant::now());
+            let first = match (kept.is_empty(), kept.has_late()) {
+                (true, false) => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                (false, false) => jobs.recv_timeout(RETRY_INTERVAL),
+                (_, true) => jobs.recv_timeout(rest),
             };
             if matches!(first, Err(RecvTimeoutError::Disconnected)) {
                 break;
@@ -151,8 +157,14 @@ impl Desk {
                 self.retry(&mut kept);
                 tried = Instant::now();
             }
+            if rest_until <= Instant::now() {
+                batch.extend(kept.take_late().into_iter().map(|ledger| Job::Fetch { ledger }));
+            }
             if !batch.is_empty() {
+                let began = Instant::now();
                 self.write(batch, &mut kept);
+                // Runs of very many nodes need the processors themselves.
+                rest_until = Instant::now() + began.elapsed() * REST_PER_WORK;
             }
         }
         if !kept.is_empty() {
@@ -234,8 +246,13 @@ impl Desk {
                 let (entries, limit) = (ledger.fetch(), self.log_lines_max);
                 let result =
                     within(transaction, "keep what happened in a run", |t| fetch(t, ledger.id(), &entries, limit));
-                Box::new(move |committed, _| match committed.and(result) {
-                    Ok(()) => ledger.note_kept(&entries),
+                Box::new(move |committed, kept| match committed.and(result) {
+                    Ok(()) => {
+                        ledger.note_kept(&entries);
+                        if entries.is_part {
+                            kept.come_again(ledger);
+                        }
+                    }
                     Err(error) => {
                         log::debug!("run {}: {error}; its report will hold it", ledger.id());
                         ledger.take_back(entries);

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use engine::failure::{Failure, FailureKind};
+use engine::id::DatasetId;
+use engine::plan::TaskKind;
 
 use super::attempt::{Output, Refused};
 use super::conversation::End;
@@ -11,6 +13,7 @@ use super::flight::{Flight, Told};
 use super::{Driver, Job, Local};
 use crate::ipc::message::SavedChunks;
 use crate::ipc::ring::record::{Answer, Outcome, Record};
+use crate::server::hooks::HookEventName;
 use crate::server::pool::pace::SHORT_NS;
 use crate::server::runs::{Ending, Made};
 
@@ -21,7 +24,7 @@ const ANSWERS_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Ended {
     job: Job,
-    result: Result<Made, Failure>,
+    result: Result<Made, Box<Failure>>,
     is_unwanted: bool,
 }
 
@@ -94,6 +97,20 @@ impl Driver {
         if answer.outcome == Outcome::NotBegun && flight.is_ahead {
             return Ok(self.not_begun(flight, local));
         }
+        if let (Outcome::Done(outputs), Some(ports)) = (&answer.outcome, self.quiet_ports(&flight)) {
+            return match Driver::adopt_quietly(ports, outputs.clone()) {
+                Ok(made) => {
+                    self.note_pace(&flight, answer.took_ns);
+                    self.told_progress = None;
+                    Ok(Some(Ended { job: flight.job, result: Ok(made), is_unwanted: false }))
+                }
+                Err(Refused::Lie(lie)) => {
+                    self.flights.push_front(flight);
+                    Err(self.unusable(lie))
+                }
+                Err(Refused::Failure(failure)) => Ok(Some(self.ended(flight, Err(failure)))),
+            };
+        }
         let result = match self.result_of(&mut flight, &answer) {
             Ok(result) => result,
             Err(lie) => {
@@ -101,18 +118,32 @@ impl Driver {
                 return Err(self.unusable(lie));
             }
         };
-        if let Some(kind) = flight.job.pace_kind() {
-            self.shared.paces.note(kind, answer.took_ns);
-            self.is_short = self.shared.paces.expected_ns(kind) < SHORT_NS;
-        }
+        self.note_pace(&flight, answer.took_ns);
         Ok(Some(self.ended(flight, result)))
+    }
+
+    fn note_pace(&mut self, flight: &Flight, took_ns: u64) {
+        self.shared.paces.note(flight.kind, took_ns);
+        self.is_short = self.shared.paces.expected_ns(flight.kind) < SHORT_NS;
+    }
+
+    /// The output ports of a call whose end is nobody's business but its run's; most are.
+    fn quiet_ports<'f>(&self, flight: &'f Flight) -> Option<&'f [Option<DatasetId>]> {
+        let hooks = &flight.job.run.generation.hooks;
+        let events = [HookEventName::BeforeNodeRun, HookEventName::AfterNodeRun, HookEventName::OnNodeError];
+        let is_heard = events.into_iter().any(|event| hooks.wants(event));
+        let is_quiet = !is_heard && self.ladder.is_none() && !flight.is_unwanted;
+        match flight.job.run.plan.task(flight.job.task) {
+            Some(TaskKind::Call(node)) if is_quiet && flight.desk.is_none() => Some(flight.job.run.plan.outputs(node)),
+            _ => None,
+        }
     }
 
     /// What came of a task, by its answer; or what is wrong with the answer.
     fn result_of(&mut self, flight: &mut Flight, answer: &Answer<'_>) -> Result<Result<Vec<Output>, Failure>, String> {
         let adopted = match &answer.outcome {
             Outcome::Done(outputs) => Driver::adopt_small(&flight.job, outputs.clone()),
-            Outcome::Message => match flight.told.take() {
+            Outcome::Message => match flight.told.take().map(|told| *told) {
                 Some(Told::Done(claims, saved)) => {
                     if let Some(desk) = &flight.desk {
                         let dataset = |saved: SavedChunks| Some((desk.dataset(saved.port)?, saved));
@@ -174,7 +205,7 @@ impl Driver {
         let is_unwanted = flight.is_unwanted;
         let result = match is_unwanted {
             true => Ok(Made::default()),
-            false => self.conclude(&flight.job, &mut flight.shown, &mut flight.share, result),
+            false => self.conclude(&flight.job, &mut flight.shown, &mut flight.share, result).map_err(Box::new),
         };
         Ended { job: flight.job, result, is_unwanted }
     }
@@ -188,6 +219,7 @@ impl Driver {
 
     /// A task has ended without having been sent.
     pub fn end_unsent(&mut self, job: Job, result: Result<Made, Failure>, has_begun: bool, local: &Local<Job>) {
+        let result = result.map_err(Box::new);
         if self.flights.is_empty() {
             self.settle(&mut vec![Ended { job, result, is_unwanted: false }], local);
             return;

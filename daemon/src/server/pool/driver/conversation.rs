@@ -26,6 +26,8 @@ use crate::sys::wait;
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// How long the answers to many short tasks may be left to gather.
 const GATHER_INTERVAL: Duration = Duration::from_millis(1);
+/// Half of so much work lasts longer than it takes to wake a thread.
+const DEEP_NS: u64 = 150_000;
 /// How long a driver looks for an answer before it sleeps, where a processor is free for that.
 const SPIN: Duration = Duration::from_micros(50);
 /// How long a worker's last words are listened to once its process has ended: a process that it left behind may hold its
@@ -44,7 +46,13 @@ pub enum End {
 impl Driver {
     /// Takes the next answers, or waits until there is something to do.
     pub fn attend(&mut self, local: &Local<Job>) {
-        let result = self.collect(local).and_then(|any| if any { Ok(()) } else { self.wait_and_listen(local) });
+        let result = self.collect(local).and_then(|any| match any {
+            true => {
+                self.has_gathered = false;
+                Ok(())
+            }
+            false => self.wait_and_listen(local),
+        });
         if let Err(end) = result {
             self.lose_worker(end, local);
         }
@@ -54,12 +62,15 @@ impl Driver {
     }
 
     fn wait_and_listen(&mut self, local: &Local<Job>) -> Result<(), End> {
-        if self.spin() {
+        // For many short tasks half of them, but only once: it may be that they are not so short. Where those left are enough for the
+        // worker while this thread wakes up, it need not be awake before.
+        let gathers = !self.has_gathered && self.flights.len() > 2;
+        let is_deep = gathers && self.flights.expected_ns() > DEEP_NS;
+        let may_spin = self.may_spin();
+        if !is_deep && may_spin && self.spin() {
             return Ok(());
         }
         let Some(worker) = &self.worker else { return Ok(()) };
-        // For many short tasks half of them, but only once: it may be that they are not so short.
-        let gathers = !self.has_gathered && self.flights.len() > 2;
         let answers = if gathers { u32::try_from(self.flights.len() / 2).unwrap_or(1) } else { 1 };
         let patience = match &self.ladder {
             Some(ladder) => ladder.patience(Instant::now()).min(PROGRESS_INTERVAL),
@@ -116,17 +127,20 @@ impl Driver {
         Ok(())
     }
 
-    /// Looks for an answer for a moment, if nobody else needs the processor; true when there is one.
-    fn spin(&mut self) -> bool {
+    /// Whether this thread may look for an answer for a moment, as nobody else needs the processor; tells the worker the same.
+    fn may_spin(&self) -> bool {
         let Some(worker) = &self.worker else { return false };
         let is_short = self.flights.front().is_some_and(|front| front.expected_ns < 100_000);
         let may_spin = is_short && !self.has_answer && self.shared.may_spin();
         let patience = if may_spin { SPIN } else { Duration::ZERO };
         worker.rings.set_patience_ns(u32::try_from(patience.as_nanos()).unwrap_or(0));
-        if !may_spin {
-            return false;
-        }
-        let until = Instant::now() + patience;
+        may_spin
+    }
+
+    /// Looks for an answer for a moment; true when there is one.
+    fn spin(&self) -> bool {
+        let Some(worker) = &self.worker else { return false };
+        let until = Instant::now() + SPIN;
         while Instant::now() < until {
             for _ in 0..16 {
                 // An index that cannot be is found out where answers are taken.
@@ -231,7 +245,7 @@ impl Driver {
     fn note_told(&mut self, token: u64, told: Told) -> Result<(), End> {
         match self.flights.find(token) {
             Some(flight) => {
-                flight.told = Some(told);
+                flight.told = Some(Box::new(told));
                 Ok(())
             }
             None => Err(self.unusable(format!("an answer to task {token} came, which is not under way"))),

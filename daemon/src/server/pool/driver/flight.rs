@@ -10,6 +10,7 @@ use crate::block::adopt::ClaimedBlock;
 use crate::ipc::message::{SavedChunks, TaskFailure};
 use crate::server::budget::Allowance;
 use crate::server::pool::Job;
+use crate::server::pool::pace::Kind;
 use crate::server::residents::Share;
 
 /// One task on its way.
@@ -29,18 +30,20 @@ pub struct Flight {
     pub is_unwanted: bool,
     /// How often a worker died before it began with this.
     pub tries: u8,
+    /// What it has in common with others that take as long.
+    pub kind: Kind,
     /// How long it will take, as others of its kind did.
     pub expected_ns: u64,
     /// What hooks are shown of it.
     pub shown: Shown,
     /// What it was granted, once it has asked.
-    pub allowance: Option<Allowance>,
+    pub allowance: Option<Box<Allowance>>,
     /// Its outputs that are saved chunk by chunk, if there are any.
     pub desk: Option<Box<ChunkDesk>>,
     /// What it has to do with resident datasets.
     pub share: Share,
     /// What the worker said of its end over the socket.
-    pub told: Option<Told>,
+    pub told: Option<Box<Told>>,
 }
 
 /// The end of a task, as a message tells it.

@@ -27,7 +27,7 @@ pub struct Ending {
     /// The attempt that was dispatched.
     pub attempt: Attempt,
     /// What it made, or why it failed.
-    pub result: Result<Made, Failure>,
+    pub result: Result<Made, Box<Failure>>,
 }
 
 impl Run {
@@ -65,7 +65,7 @@ impl Run {
                         }
                         Event::Finished { task, attempt, worker }
                     }
-                    Err(failure) => Event::Failed { task, attempt, worker, failure: Box::new(failure) },
+                    Err(failure) => Event::Failed { task, attempt, worker, failure },
                 };
                 let before = actions.len();
                 state.engine.on(event, now, &mut actions);

@@ -232,12 +232,13 @@ impl Run {
         run
     }
 
-    /// Asks whether an attempt may still begin, and tells the engine that it does.
+    /// Asks whether an attempt may still begin, and tells the engine that it does. One that is asked back from the worker it was
+    /// sent to may, too: the engine waits to be told.
     pub fn begin(self: &Arc<Run>, task: TaskId, attempt: Attempt, worker: u32, driver: &Local<Job>) -> bool {
         let mut actions = Vec::new();
         let waited = {
             let mut state = self.lock();
-            if !state.engine.is_wanted(task, attempt) {
+            if !state.engine.is_live(task, attempt) {
                 return false;
             }
             self.step_locked(&mut state, Event::Started { task, attempt, worker }, &mut actions)

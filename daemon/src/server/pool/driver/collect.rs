@@ -25,26 +25,36 @@ const ANSWERS_MAX: usize = 64;
 pub struct Ended {
     job: Job,
     result: Result<Made, Box<Failure>>,
-    is_unwanted: bool,
+}
+
+/// What came of a look for an answer.
+enum Looked {
+    /// This task has ended.
+    Ended(Ended),
+    /// An answer was there, and its task is as if it had not been sent.
+    ToNothing,
+    /// No answer is there, or none that can be taken before others are told.
+    None,
 }
 
 impl Driver {
     /// Takes what answers there are and tells the runs; says whether there were any, or how the worker ended.
     pub fn collect(&mut self, local: &Local<Job>) -> Result<bool, End> {
         let mut ended = std::mem::take(&mut self.ended);
-        let mut lost = None;
+        let (mut lost, mut any) = (None, false);
         while ended.len() < ANSWERS_MAX {
             match self.next_ended(ended.is_empty(), local) {
-                Ok(Some(one)) => ended.push(one),
-                Ok(None) => break,
+                Ok(Looked::Ended(one)) => ended.push(one),
+                Ok(Looked::ToNothing) => any = true,
+                Ok(Looked::None) => break,
                 Err(end) => {
                     lost = Some(end);
                     break;
                 }
             }
         }
-        let any = !ended.is_empty();
-        if any {
+        if !ended.is_empty() {
+            any = true;
             self.settle(&mut ended, local);
         }
         self.ended = ended;
@@ -56,11 +66,11 @@ impl Driver {
     }
 
     /// The next task that has ended, if the answer is there.
-    fn next_ended(&mut self, is_first: bool, local: &Local<Job>) -> Result<Option<Ended>, End> {
+    fn next_ended(&mut self, is_first: bool, local: &Local<Job>) -> Result<Looked, End> {
         if !self.has_answer {
-            let Some(worker) = &mut self.worker else { return Ok(None) };
+            let Some(worker) = &mut self.worker else { return Ok(Looked::None) };
             match worker.rings.take_answer(&mut self.answer) {
-                Ok(false) => return Ok(None),
+                Ok(false) => return Ok(Looked::None),
                 Ok(true) => self.has_answer = true,
                 Err(problem) => return Err(self.unusable(problem.to_string())),
             }
@@ -72,17 +82,17 @@ impl Driver {
         result
     }
 
-    fn read_answer(&mut self, record: &Record, is_first: bool, local: &Local<Job>) -> Result<Option<Ended>, End> {
+    fn read_answer(&mut self, record: &Record, is_first: bool, local: &Local<Job>) -> Result<Looked, End> {
         let answer = record.as_answer().map_err(|problem| self.unusable(problem.to_string()))?;
         // First what was said before it.
         while self.worker.as_ref().is_some_and(|worker| worker.received < answer.head.messages) {
             if !self.hear()? {
-                return Ok(None);
+                return Ok(Looked::None);
             }
         }
         if answer.outcome == Outcome::NotBegun && !is_first {
             // Those before it are told first: then it is known whether this one is wanted.
-            return Ok(None);
+            return Ok(Looked::None);
         }
         self.has_answer = false;
         let token = answer.head.token;
@@ -93,22 +103,29 @@ impl Driver {
                 None => format!("an answer to task {token} came, none is under way"),
             }));
         }
-        let Some(mut flight) = self.flights.pop_front() else { return Ok(None) };
-        if answer.outcome == Outcome::NotBegun && flight.is_ahead {
-            return Ok(self.not_begun(flight, local));
+        let Some(mut flight) = self.flights.pop_front() else { return Ok(Looked::None) };
+        // What was sent ahead of it finds what it reads in this very answer, or cannot begin.
+        if !matches!(answer.outcome, Outcome::Done(_))
+            && let Some(next) = self.flights.front_mut()
+        {
+            next.cannot_begin = next.is_ahead;
+        }
+        if flight.is_unwanted || (answer.outcome == Outcome::NotBegun && flight.is_ahead) {
+            self.come_to_nothing(flight, local);
+            return Ok(Looked::ToNothing);
         }
         if let (Outcome::Done(outputs), Some(ports)) = (&answer.outcome, self.quiet_ports(&flight)) {
             return match Driver::adopt_quietly(ports, outputs.clone()) {
                 Ok(made) => {
                     self.note_pace(&flight, answer.took_ns);
                     self.told_progress = None;
-                    Ok(Some(Ended { job: flight.job, result: Ok(made), is_unwanted: false }))
+                    Ok(Looked::Ended(Ended { job: flight.job, result: Ok(made) }))
                 }
                 Err(Refused::Lie(lie)) => {
                     self.flights.push_front(flight);
                     Err(self.unusable(lie))
                 }
-                Err(Refused::Failure(failure)) => Ok(Some(self.ended(flight, Err(failure)))),
+                Err(Refused::Failure(failure)) => Ok(Looked::Ended(self.ended(flight, Err(failure)))),
             };
         }
         let result = match self.result_of(&mut flight, &answer) {
@@ -119,7 +136,7 @@ impl Driver {
             }
         };
         self.note_pace(&flight, answer.took_ns);
-        Ok(Some(self.ended(flight, result)))
+        Ok(Looked::Ended(self.ended(flight, result)))
     }
 
     fn note_pace(&mut self, flight: &Flight, took_ns: u64) {
@@ -132,7 +149,7 @@ impl Driver {
         let hooks = &flight.job.run.generation.hooks;
         let events = [HookEventName::BeforeNodeRun, HookEventName::AfterNodeRun, HookEventName::OnNodeError];
         let is_heard = events.into_iter().any(|event| hooks.wants(event));
-        let is_quiet = !is_heard && self.ladder.is_none() && !flight.is_unwanted;
+        let is_quiet = !is_heard && self.ladder.is_none();
         match flight.job.run.plan.task(flight.job.task) {
             Some(TaskKind::Call(node)) if is_quiet && flight.desk.is_none() => Some(flight.job.run.plan.outputs(node)),
             _ => None,
@@ -179,19 +196,15 @@ impl Driver {
         }
     }
 
-    /// The worker could not begin with what was sent ahead: the task before it failed, or made something large. If it is
-    /// wanted all the same, it is sent anew.
-    fn not_begun(&mut self, flight: Flight, local: &Local<Job>) -> Option<Ended> {
+    /// The worker could not begin with what was sent ahead, as the task before it failed or made something large; or it was at what
+    /// nobody wants. If the engine wants it all the same, it is sent anew.
+    fn come_to_nothing(&mut self, flight: Flight, local: &Local<Job>) {
         self.ladder = None;
-        if flight.is_unwanted {
-            // The engine never dispatched it, so there is nothing to tell.
-            self.shared.services.budget.jobs_ended(&self.shared.party, 1);
-            return None;
-        }
-        // Whatever was sent behind it was not begun either, or has nothing to do with it.
+        self.told_progress = None;
+        // What was sent behind it may go on elsewhere; with what is left the worker has begun.
         self.take_back(local);
         self.keep_taken(vec![flight], local);
-        None
+        self.front_begins(local);
     }
 
     /// A task that has ended, with what hooks said of it.
@@ -202,17 +215,17 @@ impl Driver {
             None => result,
         };
         self.told_progress = None;
-        let is_unwanted = flight.is_unwanted;
-        let result = match is_unwanted {
-            true => Ok(Made::default()),
-            false => self.conclude(&flight.job, &mut flight.shown, &mut flight.share, result).map_err(Box::new),
-        };
-        Ended { job: flight.job, result, is_unwanted }
+        let result = self.conclude(&flight.job, &mut flight.shown, &mut flight.share, result).map_err(Box::new);
+        Ended { job: flight.job, result }
     }
 
     /// The oldest task has ended with its worker.
     pub fn end_front(&mut self, failure: Failure, local: &Local<Job>) {
         let Some(flight) = self.flights.pop_front() else { return };
+        if flight.is_unwanted {
+            self.come_to_nothing(flight, local);
+            return;
+        }
         let ended = self.ended(flight, Err(failure));
         self.settle(&mut vec![ended], local);
     }
@@ -221,7 +234,7 @@ impl Driver {
     pub fn end_unsent(&mut self, job: Job, result: Result<Made, Failure>, has_begun: bool, local: &Local<Job>) {
         let result = result.map_err(Box::new);
         if self.flights.is_empty() {
-            self.settle(&mut vec![Ended { job, result, is_unwanted: false }], local);
+            self.settle(&mut vec![Ended { job, result }], local);
             return;
         }
         // Those before it are still on their way, and stay under way.
@@ -236,14 +249,9 @@ impl Driver {
     fn settle(&mut self, ended: &mut Vec<Ended>, local: &Local<Job>) {
         let count = ended.len();
         self.log_output_of(ended.last().map(|ended| &ended.job));
-        let next = self.flights.front().filter(|front| !front.has_begun).map(|front| front.job.clone());
-        match self.flights.front() {
-            // First the slot, then the engine: see `launch`.
-            Some(front) => self.slot().begin(&front.job.run, front.job.task, front.job.attempt),
-            None => self.slot().end(),
-        }
+        let next = self.next_to_begin();
         let mut next_begins = None;
-        let mut all = ended.drain(..).filter(|ended| !ended.is_unwanted).peekable();
+        let mut all = ended.drain(..).peekable();
         while let Some(first) = all.next() {
             let run = Arc::clone(&first.job.run);
             let mut same = vec![first.ending()];
@@ -259,18 +267,39 @@ impl Driver {
         drop(all);
         if let Some(job) = next {
             let begins = next_begins.unwrap_or_else(|| job.run.begin(job.task, job.attempt, self.number, local));
-            if let Some(front) = self.flights.front_mut() {
-                front.has_begun = true;
-                front.is_unwanted = !begins;
-            }
-            if !begins {
-                self.stop_unwanted(local);
-            }
+            self.note_front_begins(begins, local);
         }
-        if self.flights.is_empty() {
-            self.note_busy(false);
-        }
+        self.note_busy(!self.flights.is_empty());
         self.shared.services.budget.jobs_ended(&self.shared.party, count);
+    }
+
+    /// Tells the engine that the task which is the oldest now has begun, where nothing else is to be told.
+    fn front_begins(&mut self, local: &Local<Job>) {
+        if let Some(job) = self.next_to_begin() {
+            let begins = job.run.begin(job.task, job.attempt, self.number, local);
+            self.note_front_begins(begins, local);
+        }
+        self.note_busy(!self.flights.is_empty());
+    }
+
+    /// The oldest task, if the engine is to be told now that it has begun. It is in the slot by then: see `launch`.
+    fn next_to_begin(&mut self) -> Option<Job> {
+        let front = self.flights.front().filter(|front| !front.cannot_begin);
+        match front {
+            Some(front) => self.slot().begin(&front.job.run, front.job.task, front.job.attempt),
+            None => self.slot().end(),
+        }
+        front.filter(|front| !front.has_begun).map(|front| front.job.clone())
+    }
+
+    fn note_front_begins(&mut self, begins: bool, local: &Local<Job>) {
+        if let Some(front) = self.flights.front_mut() {
+            front.has_begun = true;
+            front.is_unwanted = !begins;
+        }
+        if !begins {
+            self.stop_unwanted(local);
+        }
     }
 }
 

@@ -26,7 +26,9 @@ pub struct Flight {
     pub has_begun: bool,
     /// It was sent before the engine dispatched it, as what follows the task before it for certain.
     pub is_ahead: bool,
-    /// The engine does not want it any more: what it reads was not made, and the worker will say that it did not begin.
+    /// What it reads does not lie in the answer before it: the worker will say that it did not begin, so the engine is not told that.
+    pub cannot_begin: bool,
+    /// The engine does not want it any more, and yet the worker may be at it: whatever it answers comes to nothing.
     pub is_unwanted: bool,
     /// How often a worker died before it began with this.
     pub tries: u8,

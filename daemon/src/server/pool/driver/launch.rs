@@ -143,6 +143,7 @@ impl Driver {
                         index,
                         has_begun,
                         is_ahead: false,
+                        cannot_begin: false,
                         is_unwanted: false,
                         tries,
                         kind,
@@ -259,6 +260,7 @@ impl Driver {
             index,
             has_begun: false,
             is_ahead: true,
+            cannot_begin: false,
             is_unwanted: false,
             tries: 0,
             kind,
@@ -420,7 +422,7 @@ impl Driver {
         let mut jobs = Vec::new();
         let mut taken = taken.into_iter().peekable();
         while let Some(flight) = taken.next() {
-            if flight.has_begun {
+            if flight.has_begun && !flight.is_unwanted {
                 // Sent anew behind others: the engine was told that it has begun, so it is nobody else's.
                 self.again_first(flight);
                 continue;
@@ -457,11 +459,14 @@ impl Driver {
     /// Gives what was on its way to a worker that has gone to whoever comes first; the first of them, if the engine was told that
     /// it has begun, to this driver's next worker.
     pub fn send_again(&mut self, first: Option<Flight>, local: &Local<Job>) {
-        if let Some(flight) = first {
-            let Flight { job, share, has_begun, tries, .. } = flight;
-            self.again.push_back(Again { job, share, has_begun, tries: tries + 1 });
-        }
         let mut taken = Vec::new();
+        match first {
+            Some(flight) if flight.has_begun && !flight.is_unwanted => {
+                let Flight { job, share, has_begun, tries, .. } = flight;
+                self.again.push_back(Again { job, share, has_begun, tries: tries + 1 });
+            }
+            first => taken.extend(first),
+        }
         while let Some(flight) = self.flights.pop_front() {
             if flight.has_begun {
                 let Flight { job, share, has_begun, tries, .. } = flight;

@@ -270,3 +270,18 @@ fn a_wrong_configuration_is_named_with_its_line() {
     command.arg("serve").arg("--socket").arg(scene.socket()).arg("--config").arg(scene.path("dagd.toml"));
     command::run(&mut command).expect_code(3).expect_stderr(&["cuont", "count", "dagd.toml:"]);
 }
+
+#[test]
+fn a_configuration_is_checked_without_a_start() {
+    let scene = Scene::with(&[]).build();
+    let file = scene.path("dagd.toml");
+    let check = || command::run(scene.program("dagd").arg("check-config").arg(&file));
+    check().expect_success().expect_stdout(&["dagd.toml: nothing is wrong"]);
+    scene.configure_more("workers.cuont", "3");
+    scene.configure_more("server.group", "\"nobodys-group\"");
+    check().expect_code(3).expect_stderr(&["cuont", "did you mean \"count\"?", "dagd.toml:"]);
+    fs::write(&file, "server.group = \"nobodys-group\"\nplugins.directories = [\"nowhere\"]\n").unwrap();
+    // What only this machine can tell.
+    check().expect_code(3).expect_stderr(&["nobodys-group", "nowhere", "make it, or leave it out"]);
+    assert!(!scene.socket().exists() && scene.processes().is_empty(), "something was started");
+}

@@ -22,6 +22,10 @@ fn the_first_client_is_answered_by_the_daemon_it_started() {
     assert_eq!(status["pid"], daemon.pid(), "somebody else answered");
     let ready = manager.wait_for("READY=1");
     assert!(ready.contains("\nSTATUS=serves at the socket passed by systemd"), "{ready}");
+    // Whether a cgroup is delegated to a test's daemon is not up to the test; one line says what limits its workers.
+    let limits =
+        ["each worker has a cgroup of its own", "workers have no cgroups of their own, setrlimit limits each alone"];
+    assert_eq!(limits.iter().map(|line| daemon.log().matches(line).count()).sum::<usize>(), 1, "{}", daemon.log());
     assert!(daemon.stop().success());
     assert!(scene.socket().exists(), "the socket is the manager's");
 }

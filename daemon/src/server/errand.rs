@@ -1,10 +1,8 @@
 //! One load or save that is no part of a run: for an output that a client fetches.
 //!
-//! It goes to a worker of its own, as the questions of [`super::probe`] do: the pool may be busy for hours, and a run must not pay for a
-//! dataset type that hangs or crashes over it.
+//! It goes to a worker of its own ([`super::beside`]), as the questions of [`super::probe`] do.
 #![forbid(unsafe_code)]
 
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,14 +11,13 @@ use engine::failure::{Failure, FailureKind};
 
 use crate::block::Block;
 use crate::block::adopt::ClaimedBlock;
-use crate::ipc::channel::ChannelError;
-use crate::ipc::client::{Input, TaskOperation, TaskRequest, WorkerEvent};
+use crate::ipc::client::{Input, TaskOperation, TaskRequest};
 use crate::ipc::message::DatasetOperation;
+use crate::server::beside::{self, Terms};
 use crate::server::budget::Charge;
 use crate::server::generations::Generation;
-use crate::server::pool::{Subject, Worker};
+use crate::server::pool::Subject;
 use crate::server::services::Services;
-use crate::sys::wait;
 
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -81,7 +78,7 @@ fn perform(
     subject: &Subject,
     charge: &mut Charge,
 ) -> Result<Vec<ClaimedBlock>, Failure> {
-    let mut worker = generation.extra_worker().map_err(|reason| subject.no_worker(reason))?;
+    let worker = generation.extra_worker().map_err(|reason| subject.no_worker(reason))?;
     let request = TaskRequest {
         token: TOKEN,
         plugin: errand.plugin.0,
@@ -93,86 +90,18 @@ fn perform(
             file: None,
         },
     };
-    let end = match worker.channel.send_task(&request) {
-        Ok(()) => listen(&mut worker, errand, subject, charge),
-        Err(ChannelError::Closed) => End::Gone,
-        Err(error) => End::Unusable(subject.protocol(error.to_string())),
+    let late = || {
+        let message = format!("{} was given up after {} s", subject.doing, PATIENCE.as_secs());
+        subject.failure(FailureKind::Timeout, message)
     };
-    worker.log_output(&errand.redactor);
-    let result = match end {
-        End::Answered(answer) => {
-            worker.quit();
-            answer
-        }
-        End::Unusable(failure) => {
-            worker.kill();
-            Err(failure)
-        }
-        End::Gone => {
-            let ended = worker.await_end();
-            worker.log_output(&errand.redactor);
-            Err(subject.died(&ended, &worker.process.output.tail(), 0))
-        }
+    let terms = Terms {
+        subject,
+        redactor: &errand.redactor,
+        deadline: Instant::now() + PATIENCE,
+        late: &late,
+        reserve: &mut |bytes| charge.grow(bytes),
     };
-    // It was none of the numbered workers.
-    result.map_err(|failure| errand.redactor.redact_failure(Failure { worker: None, ..failure }))
-}
-
-/// How it ended, for the worker.
-enum End {
-    Answered(Result<Vec<ClaimedBlock>, Failure>),
-    Unusable(Failure),
-    Gone,
-}
-
-fn listen(worker: &mut Worker, errand: &Errand, subject: &Subject, charge: &mut Charge) -> End {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let mut watched = vec![worker.channel.as_fd(), worker.process.watched()];
-        watched.extend(worker.process.output.watched());
-        let ready = match wait::readable(&watched, Some(left)) {
-            Ok(ready) => ready,
-            Err(error) => return End::Unusable(subject.protocol(format!("cannot wait for it: {error}"))),
-        };
-        if ready.get(2) == Some(&true) {
-            worker.log_output(&errand.redactor);
-        }
-        if ready.first() == Some(&true) {
-            if let Some(end) = hear(worker, subject, charge) {
-                return end;
-            }
-        } else if ready.get(1) == Some(&true) {
-            return End::Gone;
-        }
-        if left.is_zero() {
-            let message = format!("{} was given up after {} s", subject.doing, PATIENCE.as_secs());
-            return End::Unusable(subject.failure(FailureKind::Timeout, message));
-        }
-    }
-}
-
-/// Takes one message; says if it is over.
-fn hear(worker: &Worker, subject: &Subject, charge: &mut Charge) -> Option<End> {
-    let event = match worker.channel.receive() {
-        Ok(event) => event,
-        Err(ChannelError::Closed) => return Some(End::Gone),
-        Err(error) => return Some(End::Unusable(subject.protocol(error.to_string()))),
-    };
-    match event {
-        WorkerEvent::Log(record) => {
-            log::info!(target: "plugin", "{}: {}", record.target, record.message);
-            None
-        }
-        WorkerEvent::Done { token: TOKEN, outputs, .. } => Some(End::Answered(Ok(outputs))),
-        WorkerEvent::Failed { token: TOKEN, failure, .. } => Some(End::Answered(Err(subject.reported(failure)))),
-        WorkerEvent::Reserve { token: TOKEN, bytes } => {
-            let answered = match charge.grow(bytes) {
-                Ok(()) => worker.channel.grant(TOKEN),
-                Err(reason) => worker.channel.refuse(TOKEN, reason),
-            };
-            answered.err().map(|error| End::Unusable(subject.protocol(error.to_string())))
-        }
-        other => Some(End::Unusable(subject.protocol(format!("it spoke out of turn: {other:?}")))),
-    }
+    let (worker, answer) = beside::perform(worker, &request, terms)?;
+    worker.quit();
+    answer.map(|handed| handed.outputs)
 }

@@ -28,6 +28,7 @@
 #![allow(clippy::result_large_err, reason = "an error tells its whole story and is rare: not worth a box a step")]
 
 pub mod api;
+pub mod beside;
 pub mod blocks;
 pub mod budget;
 pub mod catalog;

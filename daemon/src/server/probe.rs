@@ -1,25 +1,22 @@
 //! Questions to dataset types that are no part of a run: does the data exist?
 //!
-//! They go to a worker of their own, started for the batch: the pool may be busy for hours, and a dataset type that hangs or
-//! crashes over a question must not cost a run anything. A question that costs the worker is named and the others go to
+//! They go to a worker of their own ([`super::beside`]), started for the batch. A question that costs the worker is named and the others go to
 //! another one. All of it is bounded in time.
 #![forbid(unsafe_code)]
 
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use engine::credentials::Redactor;
 use engine::failure::{Failure, FailureKind};
 use engine::plan::{Dataset, Persisted};
 
-use crate::ipc::channel::ChannelError;
-use crate::ipc::client::{TaskOperation, TaskRequest, WorkerEvent};
+use crate::ipc::client::{TaskOperation, TaskRequest};
 use crate::ipc::message::DatasetOperation;
+use crate::server::beside::{self, Terms};
 use crate::server::generations::Generation;
 use crate::server::json::JsonObject;
 use crate::server::pool::{Subject, Worker, describe_storage, doing_dataset};
 use crate::server::versions;
-use crate::sys::wait;
 
 /// How many workers one batch may cost before the rest of it is given up.
 const WORKERS_LOST_MAX: u32 = 3;
@@ -97,13 +94,6 @@ struct Prober<'a> {
     patience: Duration,
 }
 
-/// How a question ended, for the worker.
-enum End {
-    Answered(Result<bool, Failure>),
-    Unusable(Failure),
-    Gone,
-}
-
 impl Prober<'_> {
     fn ask(&mut self, token: u64, question: &Question) -> Result<bool, Failure> {
         let subject = &question.subject;
@@ -113,7 +103,7 @@ impl Prober<'_> {
         if self.lost >= WORKERS_LOST_MAX {
             return Err(subject.no_worker(format!("questions before this one cost {WORKERS_LOST_MAX} of them")));
         }
-        let mut worker = match self.worker.take() {
+        let worker = match self.worker.take() {
             Some(worker) => worker,
             None => self.generation.extra_worker().map_err(|reason| {
                 self.lost += 1;
@@ -131,54 +121,26 @@ impl Prober<'_> {
                 file: None,
             },
         };
-        let end = match worker.channel.send_task(&request) {
-            Ok(()) => self.listen(&mut worker, token, question),
-            Err(ChannelError::Closed) => End::Gone,
-            Err(error) => End::Unusable(subject.protocol(error.to_string())),
+        let terms = Terms {
+            subject,
+            redactor: &question.redactor,
+            deadline: self.deadline,
+            late: &|| self.late(subject),
+            reserve: &mut |_| Err("a question is answered without datasets".to_owned()),
         };
-        worker.log_output(&question.redactor);
-        match end {
-            End::Answered(answer) => {
+        match beside::perform(worker, &request, terms) {
+            Ok((mut worker, answer)) => {
                 worker.process.output.forget_tail();
                 self.worker = Some(worker);
-                answer
-            }
-            End::Unusable(failure) => {
-                self.lost += 1;
-                worker.kill();
-                Err(failure)
-            }
-            End::Gone => {
-                self.lost += 1;
-                let ended = worker.await_end();
-                worker.log_output(&question.redactor);
-                Err(subject.died(&ended, &worker.process.output.tail(), 0))
-            }
-        }
-    }
-
-    fn listen(&self, worker: &mut Worker, token: u64, question: &Question) -> End {
-        let subject = &question.subject;
-        loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let mut watched = vec![worker.channel.as_fd(), worker.process.watched()];
-            watched.extend(worker.process.output.watched());
-            let ready = match wait::readable(&watched, Some(left)) {
-                Ok(ready) => ready,
-                Err(error) => return End::Unusable(subject.protocol(format!("cannot wait for it: {error}"))),
-            };
-            if ready.get(2) == Some(&true) {
-                worker.log_output(&question.redactor);
-            }
-            if ready.first() == Some(&true) {
-                if let Some(end) = hear(worker, token, question) {
-                    return end;
+                match answer?.answer.trim() {
+                    "true" => Ok(true),
+                    "false" => Ok(false),
+                    other => Err(subject.protocol(format!("it answered {other:?}, expected true or false"))),
                 }
-            } else if ready.get(1) == Some(&true) {
-                return End::Gone;
             }
-            if left.is_zero() {
-                return End::Unusable(self.late(subject));
+            Err(failure) => {
+                self.lost += 1;
+                Err(failure)
             }
         }
     }
@@ -189,35 +151,5 @@ impl Prober<'_> {
         let mut failure = subject.failure(FailureKind::Timeout, message);
         failure.hints.push("look at what the dataset's type waits for: a server, a slow disk".to_owned());
         failure
-    }
-}
-
-/// Takes one message; says if the question is over.
-fn hear(worker: &Worker, token: u64, question: &Question) -> Option<End> {
-    let subject = &question.subject;
-    let event = match worker.channel.receive() {
-        Ok(event) => event,
-        Err(ChannelError::Closed) => return Some(End::Gone),
-        Err(error) => return Some(End::Unusable(subject.protocol(error.to_string()))),
-    };
-    match event {
-        WorkerEvent::Log(record) => {
-            let message = question.redactor.redact(record.message);
-            log::info!(target: "plugin", "{}: {message}", record.target);
-            None
-        }
-        WorkerEvent::Done { token: found, answer, .. } if found == token => Some(match answer.trim() {
-            "true" => End::Answered(Ok(true)),
-            "false" => End::Answered(Ok(false)),
-            other => End::Answered(Err(subject.protocol(format!("it answered {other:?}, expected true or false")))),
-        }),
-        WorkerEvent::Failed { token: found, failure, .. } if found == token => {
-            Some(End::Answered(Err(subject.reported(failure))))
-        }
-        WorkerEvent::Reserve { token: found, .. } if found == token => {
-            let refused = worker.channel.refuse(token, "a question is answered without datasets".to_owned());
-            refused.err().map(|error| End::Unusable(subject.protocol(error.to_string())))
-        }
-        other => Some(End::Unusable(subject.protocol(format!("it spoke out of turn: {other:?}")))),
     }
 }

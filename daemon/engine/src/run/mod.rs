@@ -258,6 +258,13 @@ impl Run {
         self.tasks.get(task).is_some_and(|run| run.attempt == attempt && run.state == TaskState::Dispatched)
     }
 
+    /// Says whether a worker that is at this attempt is to stop: it was asked to, or nobody wants the attempt any more. An
+    /// [`Action::Abort`] may come to a worker that has begun meanwhile with what was only asked back; then this tells.
+    pub fn is_to_stop(&self, task: TaskId, attempt: Attempt) -> bool {
+        !self.is_live(task, attempt)
+            || self.tasks.get(task).is_some_and(|run| matches!(run.state, TaskState::Aborting(_)))
+    }
+
     /// Says whether an attempt is dispatched or under way, so that its result still counts.
     pub fn is_live(&self, task: TaskId, attempt: Attempt) -> bool {
         self.tasks.get(task).is_some_and(|run| run.attempt == attempt && run.state.is_live())

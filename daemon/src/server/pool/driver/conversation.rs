@@ -10,7 +10,7 @@ use engine::failure::{Failure, FailureKind};
 use nix::sys::signal::Signal;
 use protocol::{LogSource, Progress};
 
-use super::flight::Told;
+use super::flight::{Flight, Told};
 use super::ladder::{Ladder, Push};
 use super::request::Work;
 use super::{Driver, Job, Local, WorkerState};
@@ -166,7 +166,10 @@ impl Driver {
             Some(Answer::Waiting) | None => Ok(()),
         };
         answered.map_err(|error| self.channel_end(error))?;
-        let reason = self.slot().abort_reason().or_else(|| self.shared.is_stopping().then_some(AbortReason::Cancelled));
+        // One that was asked back, and had begun by the time that came here, may go on to its end: the engine knows.
+        let is_to_stop = |front: &Flight| front.job.run.is_to_stop(front.job.task, front.job.attempt);
+        let reason = self.slot().abort_reason().filter(|_| self.flights.front().is_some_and(is_to_stop));
+        let reason = reason.or_else(|| self.shared.is_stopping().then_some(AbortReason::Cancelled));
         match reason {
             Some(reason) if self.ladder.is_none() => self.stop_front(reason, local),
             _ => Ok(()),

@@ -144,6 +144,11 @@ impl Run {
         self.lock().engine.is_wanted(task, attempt)
     }
 
+    /// Whether an attempt that has begun is to be stopped.
+    pub fn is_to_stop(&self, task: TaskId, attempt: Attempt) -> bool {
+        self.lock().engine.is_to_stop(task, attempt)
+    }
+
     /// Whether some attempt was called off: then what waits somewhere may not be wanted any more.
     pub fn has_aborts(&self) -> bool {
         self.has_aborts.load(Ordering::SeqCst)

@@ -13,17 +13,18 @@ fn recording(enabled: &str) -> SceneBuilder {
     Scene::with(&["faults", "formats", "hook_faults"]).set("hooks.enabled", enabled)
 }
 
-/// Gives a hook the file to write to; the scene's path is known only after it is laid out.
+/// Gives hooks the file to write to; the scene's path is known only after it is laid out.
 #[track_caller]
-fn start_recording<'a>(scene: &'a Scene, hooks: &[&str]) -> Daemon<'a> {
+pub fn start_recording<'a>(scene: &'a Scene, hooks: &[impl std::fmt::Display]) -> Daemon<'a> {
     for hook in hooks {
-        let key = format!("hooks.settings.\"hook_faults::{hook}\".options");
+        let key = format!("hooks.settings.\"{hook}\".options");
         scene.configure_more(&key, &format!("{{ file = {:?} }}", scene.path("heard")));
     }
     scene.start()
 }
 
-fn heard(scene: &Scene) -> Vec<String> {
+/// The lines that hooks wrote.
+pub fn heard(scene: &Scene) -> Vec<String> {
     fs::read_to_string(scene.path("heard")).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
@@ -55,7 +56,7 @@ fn every_event_is_heard_once_and_in_order_under_both_start_methods() {
         let scene =
             recording("[\"hook_faults::Recorder\"]").set("workers.start_method", format!("{start_method:?}")).build();
         scene.write("lyrics.txt", "la");
-        let daemon = start_recording(&scene, &["Recorder"]);
+        let daemon = start_recording(&scene, &["hook_faults::Recorder"]);
         daemon.submit(PIPELINE).expect_success();
         assert_eq!(
             heard(&scene),
@@ -79,7 +80,7 @@ fn every_event_is_heard_once_and_in_order_under_both_start_methods() {
 #[test]
 fn failures_are_heard_too() {
     let scene = recording("[\"hook_faults::Recorder\"]").build();
-    let daemon = start_recording(&scene, &["Recorder"]);
+    let daemon = start_recording(&scene, &["hook_faults::Recorder"]);
     daemon.submit(&single("bad", "faults::fails")).expect_code(1);
     daemon.submit(PIPELINE).expect_code(1); // Its input file is missing.
     let heard = heard(&scene).join("\n");
@@ -91,7 +92,7 @@ fn failures_are_heard_too() {
 #[test]
 fn a_node_that_crashes_is_heard_of() {
     let scene = recording("[\"hook_faults::Recorder\"]").build();
-    let daemon = start_recording(&scene, &["Recorder"]);
+    let daemon = start_recording(&scene, &["hook_faults::Recorder"]);
     daemon.submit(&single("bad", "faults::segfaults")).expect_code(1);
     assert!(heard(&scene).join("\n").contains("on_node_error bad"), "{:?}", heard(&scene));
 }
@@ -101,7 +102,8 @@ fn a_node_that_crashes_is_heard_of() {
 fn parity_h7_the_list_is_the_order() {
     let order = |enabled: &str| -> Vec<String> {
         let scene = recording(enabled).build();
-        let daemon = start_recording(&scene, &["Recorder", "Eager", "Uninvited"]);
+        let daemon =
+            start_recording(&scene, &["hook_faults::Recorder", "hook_faults::Eager", "hook_faults::Uninvited"]);
         daemon.submit(&single("n", "faults::noop")).expect_success();
         let ends = heard(&scene).into_iter().filter(|line| line.contains("after_node_run"));
         ends.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
@@ -134,7 +136,7 @@ fn hooks_are_listed_with_their_origin_and_why_one_is_off() {
 #[test]
 fn a_plugins_own_hooks_can_be_turned_off() {
     let scene = recording("[]").set("hooks.disabled_plugins", "[\"hook_faults\"]").build();
-    let daemon = start_recording(&scene, &["Uninvited"]);
+    let daemon = start_recording(&scene, &["hook_faults::Uninvited"]);
     daemon.submit(&single("n", "faults::noop")).expect_success();
     assert!(heard(&scene).is_empty());
     let uninvited = hooks(&daemon).into_iter().find(|hook| hook.name.ends_with("Uninvited")).unwrap();

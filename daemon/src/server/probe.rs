@@ -72,11 +72,11 @@ impl Question {
 pub fn exist(generation: &Generation, questions: &[Question], patience: Duration) -> Vec<Result<bool, Failure>> {
     let mut prober = Prober { generation, worker: None, lost: 0, deadline: Instant::now() + patience, patience };
     let answers = (1..).zip(questions).map(|(token, question)| {
-        // It was none of the numbered workers.
         if let Some(answer) = question.answer {
             return Ok(answer);
         }
         let redact = |failure| question.redactor.redact_failure(failure);
+        // Also of what no worker said; and it was none of the numbered ones.
         prober.ask(token, question).map_err(|failure| redact(Failure { worker: None, ..failure }))
     });
     let answers = answers.collect();

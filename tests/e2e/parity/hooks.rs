@@ -6,6 +6,7 @@ use std::fs;
 use protocol::{FailureKind, HookList};
 use tests::{Daemon, Scene, SceneBuilder};
 
+use crate::hooks::{heard, start_recording};
 use crate::pipelines::single;
 
 const PLUGINS: [&str; 3] = ["hooks_a", "hooks_b", "hooks_c"];
@@ -20,15 +21,7 @@ fn scene(start_method: &str, workers: u32) -> SceneBuilder {
 
 #[track_caller]
 fn start(scene: &Scene) -> Daemon<'_> {
-    for plugin in PLUGINS {
-        let key = format!("hooks.settings.\"{plugin}::EveryEvent\".options");
-        scene.configure_more(&key, &format!("{{ file = {:?} }}", scene.path("heard")));
-    }
-    scene.start()
-}
-
-fn heard(scene: &Scene) -> Vec<String> {
-    fs::read_to_string(scene.path("heard")).unwrap_or_default().lines().map(str::to_owned).collect()
+    start_recording(scene, &PLUGINS.map(|plugin| format!("{plugin}::EveryEvent")))
 }
 
 /// A load for two nodes, a chain, a save.

@@ -80,6 +80,18 @@ impl World {
         Some(self.tasks[index as usize].load(Ordering::Relaxed))
     }
 
+    /// What a worker gets that looks twice and never sleeps.
+    fn take_two(&self) -> Vec<u64> {
+        let end = WorkerEnd::default();
+        [self.take(&end), self.take(&end)].into_iter().flatten().collect()
+    }
+
+    /// What nobody has taken by then.
+    fn take_rest(&self) -> Vec<u64> {
+        let end = WorkerEnd::default();
+        std::iter::from_fn(|| self.take(&end)).collect()
+    }
+
     fn answer(&self, end: &mut WorkerEnd, task: u64) {
         self.answers[end.next_answer() as usize].store(task, Ordering::Relaxed);
         if end.answer(&self.control) {
@@ -168,18 +180,14 @@ fn each_task_is_run_or_taken_back_and_never_both() {
         world.push(&mut end, 5);
         world.push(&mut end, 6);
         let theirs = Arc::clone(&world);
-        let worker = thread::spawn(move || {
-            let end = WorkerEnd::default();
-            [theirs.take(&end), theirs.take(&end)].into_iter().flatten().collect::<Vec<u64>>()
-        });
+        let worker = thread::spawn(move || theirs.take_two());
         let mut back = Vec::new();
         while let Some(index) = end.take_back(&world.control).unwrap() {
             back.push(world.tasks[index as usize].load(Ordering::Relaxed));
         }
         let mut all = worker.join().unwrap();
         // What neither of them has is still there to be taken.
-        let late = WorkerEnd::default();
-        all.extend(std::iter::from_fn(|| world.take(&late)));
+        all.extend(world.take_rest());
         all.extend(back);
         all.sort_unstable();
         assert_eq!(all, [5, 6]);
@@ -194,17 +202,13 @@ fn a_slot_that_was_taken_back_and_used_again_is_read_whole() {
         world.push(&mut end, 5);
         world.push(&mut end, 6);
         let theirs = Arc::clone(&world);
-        let worker = thread::spawn(move || {
-            let end = WorkerEnd::default();
-            [theirs.take(&end), theirs.take(&end)].into_iter().flatten().collect::<Vec<u64>>()
-        });
+        let worker = thread::spawn(move || theirs.take_two());
         let taken_back = end.take_back(&world.control).unwrap().is_some();
         if taken_back {
             world.push(&mut end, 7);
         }
         let mut all = worker.join().unwrap();
-        let late = WorkerEnd::default();
-        all.extend(std::iter::from_fn(|| world.take(&late)));
+        all.extend(world.take_rest());
         assert_eq!(all, if taken_back { [5, 7] } else { [5, 6] });
     });
 }

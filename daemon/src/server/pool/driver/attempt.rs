@@ -212,25 +212,25 @@ impl Driver {
         Ok(outputs)
     }
 
-    /// Takes the small outputs of a call out of an answer, where nobody but its run hears of its end.
-    pub fn adopt_quietly(ports: &[Option<DatasetId>], claims: record::Outputs<'_>) -> Result<Made, Refused> {
+    /// Takes the small outputs of a call out of an answer, where nobody but its run hears of its end; or what is wrong with the answer.
+    pub fn adopt_quietly(ports: &[Option<DatasetId>], claims: record::Outputs<'_>) -> Result<Made, String> {
         let mut made = Vec::with_capacity(ports.len());
         let mut next = 0;
         for claim in claims {
-            let (port, small) = claim.map_err(|problem| Refused::Lie(problem.to_string()))?;
+            let (port, small) = claim.map_err(|problem| problem.to_string())?;
             let place = usize::try_from(port).unwrap_or(usize::MAX);
             let Some(dataset) = ports.get(place) else {
-                return Err(Refused::Lie(format!("output {port} was handed in, the task has {}", ports.len())));
+                return Err(format!("output {port} was handed in, the task has {}", ports.len()));
             };
             // In their order, each once.
             if place != next {
-                return Err(Refused::Lie(format!("output {port} was handed in, output {next} was to come")));
+                return Err(format!("output {port} was handed in, output {next} was to come"));
             }
             next += 1;
             made.extend(dataset.map(|dataset| (dataset, Block::uncounted(small), Keep::Small)));
         }
         if next < ports.len() {
-            return Err(Refused::Lie(format!("{next} outputs were handed in, expected {}", ports.len())));
+            return Err(format!("{next} outputs were handed in, expected {}", ports.len()));
         }
         Ok(made)
     }

@@ -121,11 +121,10 @@ impl Driver {
                     self.told_progress = None;
                     Ok(Looked::Ended(Ended { job: flight.job, result: Ok(made) }))
                 }
-                Err(Refused::Lie(lie)) => {
+                Err(lie) => {
                     self.flights.push_front(flight);
                     Err(self.unusable(lie))
                 }
-                Err(Refused::Failure(failure)) => Ok(Looked::Ended(self.ended(flight, Err(failure)))),
             };
         }
         let result = match self.result_of(&mut flight, &answer) {

@@ -57,6 +57,13 @@ pub enum Told {
     Failed(TaskFailure, Option<u32>),
 }
 
+impl Flight {
+    /// Whether the engine was told that it has begun, and so waits for this driver to tell its end.
+    pub fn is_told(&self) -> bool {
+        self.has_begun && !self.is_unwanted
+    }
+}
+
 /// All tasks on their way.
 #[derive(Debug, Default)]
 pub struct Flights {

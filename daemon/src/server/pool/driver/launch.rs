@@ -35,6 +35,13 @@ pub struct Again {
     tries: u8,
 }
 
+impl Again {
+    fn of(flight: Flight) -> Again {
+        let Flight { job, share, has_begun, tries, .. } = flight;
+        Again { job, share, has_begun, tries }
+    }
+}
+
 /// A task that went out.
 struct Sent {
     token: u64,
@@ -422,9 +429,9 @@ impl Driver {
         let mut jobs = Vec::new();
         let mut taken = taken.into_iter().peekable();
         while let Some(flight) = taken.next() {
-            if flight.has_begun && !flight.is_unwanted {
-                // Sent anew behind others: the engine was told that it has begun, so it is nobody else's.
-                self.again_first(flight);
+            if flight.is_told() {
+                // Sent anew, before anything else: it is nobody else's.
+                self.again.push_front(Again::of(flight));
                 continue;
             }
             let mut same = vec![flight.job];
@@ -450,27 +457,20 @@ impl Driver {
         }
     }
 
-    /// Sends this one again before anything else.
-    pub fn again_first(&mut self, flight: Flight) {
-        let Flight { job, share, has_begun, tries, .. } = flight;
-        self.again.push_front(Again { job, share, has_begun, tries });
-    }
-
     /// Gives what was on its way to a worker that has gone to whoever comes first; the first of them, if the engine was told that
     /// it has begun, to this driver's next worker.
     pub fn send_again(&mut self, first: Option<Flight>, local: &Local<Job>) {
         let mut taken = Vec::new();
         match first {
-            Some(flight) if flight.has_begun && !flight.is_unwanted => {
-                let Flight { job, share, has_begun, tries, .. } = flight;
-                self.again.push_back(Again { job, share, has_begun, tries: tries + 1 });
+            Some(flight) if flight.is_told() => {
+                let again = Again::of(flight);
+                self.again.push_back(Again { tries: again.tries + 1, ..again });
             }
             first => taken.extend(first),
         }
         while let Some(flight) = self.flights.pop_front() {
-            if flight.has_begun {
-                let Flight { job, share, has_begun, tries, .. } = flight;
-                self.again.push_back(Again { job, share, has_begun, tries });
+            if flight.is_told() {
+                self.again.push_back(Again::of(flight));
             } else {
                 taken.push(flight);
             }

@@ -15,7 +15,7 @@ use dagd::ipc::client::{
     ZygoteChannel, ZygoteEvent,
 };
 use dagd::ipc::manifest::GenerationManifest;
-use dagd::ipc::message::{Ending, LibraryCopy, Limits, LogRecord, Role, StartMethod};
+use dagd::ipc::message::{Ending, Lasting, LibraryCopy, Limits, LogRecord, Role, StartMethod};
 use dagd::ipc::page::{LoadingPage, WorkerPage};
 use dagd::sys::{memfd, pidfd, spawn, wait};
 
@@ -126,6 +126,7 @@ fn task(token: u64) -> TaskRequest {
         node: 0,
         inputs: vec![Input::Json("1".to_owned())],
         outputs: 0,
+        lasting: Lasting::ALL,
         chunks: Vec::new(),
         partitions: Vec::new(),
     };
@@ -138,7 +139,7 @@ fn a_worker_serves_and_leaves_when_told() {
         let zygote = Zygote::start(&[], method);
         assert_eq!(zygote.manifest, GenerationManifest { start_method: method, ..GenerationManifest::default() });
         let (child, channel) = zygote.worker(1);
-        channel.send_task(&task(5)).unwrap();
+        channel.send_task(&task(5), &[]).unwrap();
         match channel.receive_within(PATIENCE).unwrap().unwrap() {
             WorkerEvent::Failed { token: 5, failure, .. } => {
                 assert_eq!(failure.kind, "protocol");

@@ -16,6 +16,7 @@ mod flights;
 mod hooks;
 mod interrupted;
 mod managed;
+mod memory;
 mod parity;
 mod pipelines;
 mod policies;

@@ -125,6 +125,8 @@ pub fn status(status: &Status, paint: Paint) -> String {
     let kept = if status.state_file.is_empty() { "in memory only" } else { status.state_file.as_str() };
     let blocks = &status.blocks;
     let budget = if blocks.budget_bytes > 0 { format!(" of {}", size(blocks.budget_bytes)) } else { String::new() };
+    let spare =
+        if blocks.spare_bytes > 0 { format!("; {} kept for others", size(blocks.spare_bytes)) } else { String::new() };
     for (name, value) in [
         ("plugins", format!("generation {}, {} loaded{refused}", status.generation, status.plugins)),
         (
@@ -137,7 +139,7 @@ pub fn status(status: &Status, paint: Paint) -> String {
                 harmless(kept)
             ),
         ),
-        ("blocks", format!("{}, {}{budget}", blocks.count, size(blocks.bytes))),
+        ("blocks", format!("{}, {}{budget}{spare}", blocks.count, size(blocks.bytes))),
         ("workers", format!("{}{method}", status.workers.len())),
     ] {
         text.push_str(&format!("  {name:<8} {value}\n"));

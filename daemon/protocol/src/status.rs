@@ -93,4 +93,6 @@ pub struct BlockStatus {
     pub bytes: u64,
     /// How many bytes they may have.
     pub budget_bytes: u64,
+    /// Bytes of blocks that are no more, which workers keep for a while to use again. They go when the room is needed.
+    pub spare_bytes: u64,
 }

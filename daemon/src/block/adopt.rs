@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use super::held::{Accounts, Block, Bytes};
 use super::layout::{Format, HEADER_BYTES, INLINE_BELOW, Layout, LayoutProblem, METADATA_MAX};
+use super::pool::PartClaim;
+use super::segment::Segments;
 use crate::sys::memfd;
 
 /// An output as a worker says it is; nothing of it is checked.
@@ -33,6 +35,13 @@ pub enum ClaimedBytes {
         /// The file.
         file: OwnedFd,
         /// Its size.
+        size: u64,
+    },
+    /// In a part of one of the worker's segments.
+    Part {
+        /// Which.
+        part: PartClaim,
+        /// How much of it the block takes.
         size: u64,
     },
 }
@@ -82,14 +91,23 @@ pub enum BlockProblem {
     /// The metadata are no text.
     #[error("the metadata are not UTF-8")]
     MetadataEncoding,
+    /// A part of a segment is not what it should be.
+    #[error("{0}")]
+    Part(&'static str),
     /// The system refused.
     #[error("cannot examine the block: {0}")]
     System(#[from] io::Error),
 }
 
 impl ClaimedBlock {
-    /// Checks the claim; a block from now on cannot change, whoever made it.
+    /// Checks the claim of somebody who has no segments.
     pub fn adopt(self, accounts: &Arc<Accounts>) -> Result<Block, BlockProblem> {
+        self.adopt_of(accounts, None)
+    }
+
+    /// Checks the claim of a worker that has these segments. A block in a sealed file cannot change from now on, whoever made it; one in a
+    /// part of a segment could be changed by a worker that does what this program does not do.
+    pub fn adopt_of(self, accounts: &Arc<Accounts>, segments: Option<&Segments>) -> Result<Block, BlockProblem> {
         let claimed: Format = self.format.parse()?;
         match self.bytes {
             ClaimedBytes::Inline(payload) => {
@@ -109,6 +127,14 @@ impl ClaimedBlock {
                 }
                 let bytes = Bytes::Shared { file, size, payload_length: layout.payload_length() };
                 Ok(Block::new(accounts, claimed, metadata, bytes))
+            }
+            ClaimedBytes::Part { part, size } => {
+                let segments = segments.ok_or(BlockProblem::Part("it has no segments"))?;
+                let (part, layout, metadata) = segments.adopt(part, size)?;
+                if layout.format() != claimed {
+                    return Err(BlockProblem::FormatMismatch { found: layout.format(), claimed });
+                }
+                Ok(Block::new(accounts, claimed, metadata, Bytes::Part(part)))
             }
         }
     }

@@ -5,13 +5,13 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::build::Builder;
+use super::build::{Builder, Place};
 use super::layout::{Format, HEADER_BYTES, INLINE_BELOW};
-use crate::ipc::message::{BlockPlace, BlockReference};
+use super::segment::Part;
+use crate::ipc::message::{BlockPlace, BlockReference, SegmentPlace};
 use crate::ipc::ring::record::SmallBlock;
-use crate::sys::memfd;
 
 /// Counts the blocks that are alive, and numbers them. One for the whole server.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ pub struct Accounts {
     files: AtomicU64,
     shared_bytes: AtomicU64,
     inline_bytes: AtomicU64,
+    last_segment: AtomicU32,
 }
 
 /// What is alive at one moment.
@@ -28,7 +29,7 @@ pub struct Accounts {
 pub struct BlockUsage {
     /// Blocks of either kind.
     pub blocks: u64,
-    /// Blocks with a file, and so a descriptor, of their own.
+    /// Files, each with a descriptor: of single blocks, and of segments.
     pub files: u64,
     /// Bytes in files.
     pub shared_bytes: u64,
@@ -44,6 +45,16 @@ impl BlockUsage {
 }
 
 impl Accounts {
+    /// Counts one more segment; its number.
+    pub(super) fn next_segment(&self) -> u32 {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.last_segment.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    pub(super) fn segment_gone(&self) {
+        self.files.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// What is alive now.
     pub fn usage(&self) -> BlockUsage {
         BlockUsage {
@@ -76,6 +87,8 @@ pub(super) enum Bytes {
     Inline(Vec<u8>),
     /// In a sealed file of this size, checked to hold a payload of this length.
     Shared { file: File, size: u64, payload_length: u64 },
+    /// In memory that its producer uses again when nobody reads it any more.
+    Part(Part),
 }
 
 impl Block {
@@ -107,6 +120,9 @@ impl Block {
                 accounts.files.fetch_add(1, Ordering::Relaxed);
                 accounts.shared_bytes.fetch_add(*size, Ordering::Relaxed);
             }
+            Bytes::Part(part) => {
+                accounts.shared_bytes.fetch_add(part.size(), Ordering::Relaxed);
+            }
         }
         Block(Arc::new(Held { id, format, metadata, bytes, accounts: Some(Arc::clone(accounts)) }))
     }
@@ -131,6 +147,7 @@ impl Block {
         match &self.0.bytes {
             Bytes::Inline(payload) => payload.len() as u64,
             Bytes::Shared { payload_length, .. } => *payload_length,
+            Bytes::Part(part) => part.payload_length(),
         }
     }
 
@@ -139,25 +156,42 @@ impl Block {
         match &self.0.bytes {
             Bytes::Inline(payload) => payload.len() as u64,
             Bytes::Shared { size, .. } => *size,
+            Bytes::Part(part) => part.size(),
         }
     }
 
-    /// The inode of its file if it has one; whoever maps a file with this inode sees these very pages.
-    pub fn inode(&self) -> Option<u64> {
+    /// Where in a segment it is, if it is in one.
+    pub fn part(&self) -> Option<&Part> {
         match &self.0.bytes {
-            Bytes::Inline(_) => None,
-            Bytes::Shared { file, .. } => memfd::inode(file).ok(),
+            Bytes::Part(part) => Some(part),
+            Bytes::Inline(_) | Bytes::Shared { .. } => None,
         }
     }
 
-    /// How to tell another process of it. A descriptor that must go along is added to `descriptors`.
+    /// How to tell another process of it, which may keep what it reads. A descriptor that must go along is added to `descriptors`.
     pub fn reference<'a>(&'a self, descriptors: &mut Vec<BorrowedFd<'a>>) -> BlockReference {
+        if let Bytes::Part(part) = &self.0.bytes {
+            part.lend();
+        }
+        self.reference_at(SegmentPlace::Descriptor(0), descriptors)
+    }
+
+    /// How to tell a worker of it that knows its segment, if it has one, as `place`, and says when it keeps what it reads.
+    pub fn reference_at<'a>(&'a self, place: SegmentPlace, descriptors: &mut Vec<BorrowedFd<'a>>) -> BlockReference {
+        // No message takes as many descriptors as u32 counts; the channel refuses long before.
+        let mut descriptor = |file: BorrowedFd<'a>| {
+            descriptors.push(file);
+            descriptors.len() as u32 - 1
+        };
         let place = match &self.0.bytes {
             Bytes::Inline(payload) => BlockPlace::Inline(payload.clone()),
-            Bytes::Shared { file, size, .. } => {
-                descriptors.push(file.as_fd());
-                // No message takes as many descriptors as u32 counts; the channel refuses long before.
-                BlockPlace::Memfd { descriptor: descriptors.len() as u32 - 1, size: *size }
+            Bytes::Shared { file, size, .. } => BlockPlace::Memfd { descriptor: descriptor(file.as_fd()), size: *size },
+            Bytes::Part(part) => {
+                let place = match place {
+                    SegmentPlace::Descriptor(_) => SegmentPlace::Descriptor(descriptor(part.segment().as_fd())),
+                    known => known,
+                };
+                BlockPlace::Segment { place, offset: part.offset(), size: part.size() }
             }
         };
         BlockReference { id: self.0.id, format: self.0.format.to_string(), metadata: self.0.metadata.clone(), place }
@@ -167,7 +201,7 @@ impl Block {
     pub fn small(&self) -> Option<SmallBlock<'_>> {
         match &self.0.bytes {
             Bytes::Inline(payload) => Some(SmallBlock { format: self.0.format, metadata: &self.0.metadata, payload }),
-            Bytes::Shared { .. } => None,
+            Bytes::Shared { .. } | Bytes::Part(_) => None,
         }
     }
 
@@ -182,6 +216,11 @@ impl Block {
             Bytes::Shared { file, .. } => {
                 let mut payload = vec![0; length];
                 file.read_exact_at(&mut payload, HEADER_BYTES as u64)?;
+                Ok(payload)
+            }
+            Bytes::Part(part) => {
+                let mut payload = vec![0; length];
+                part.read_exact_at(&mut payload, 0)?;
                 Ok(payload)
             }
         }
@@ -199,11 +238,12 @@ impl Block {
         Ok(Block::new(accounts, format, metadata.to_owned(), bytes))
     }
 
-    /// A descriptor of the block's sealed file, and the file's size; a small block is written into a new one.
+    /// A descriptor of the block's sealed file, and the file's size; a block that has none is written into a new one.
     pub fn to_file(&self) -> io::Result<(OwnedFd, u64)> {
         match &self.0.bytes {
             Bytes::Inline(payload) => write_file(self.0.format, &self.0.metadata, payload),
             Bytes::Shared { file, size, .. } => Ok((file.try_clone()?.into(), *size)),
+            Bytes::Part(part) => copy_part(part, self.0.format, &self.0.metadata),
         }
     }
 
@@ -221,6 +261,11 @@ impl Block {
                 file.read_exact_at(&mut bytes, HEADER_BYTES as u64 + offset)?;
                 Ok(bytes)
             }
+            Bytes::Part(part) => {
+                let mut bytes = vec![0; length];
+                part.read_exact_at(&mut bytes, offset)?;
+                Ok(bytes)
+            }
         }
     }
 }
@@ -232,8 +277,34 @@ fn write_file(format: Format, metadata: &str, payload: &[u8]) -> io::Result<(Own
     if !builder.write(0, payload) {
         return Err(io::Error::other(format!("{length} bytes did not fit into memory made for them")));
     }
-    let finished = builder.finish(length, format, metadata).map_err(io::Error::other)?;
-    Ok((finished.file, finished.size))
+    sealed(builder, length, format, metadata)
+}
+
+/// Copies a block out of its segment into a sealed file of its own.
+fn copy_part(part: &Part, format: Format, metadata: &str) -> io::Result<(OwnedFd, u64)> {
+    const STEP_BYTES: u64 = 1 << 20;
+    let length = part.payload_length();
+    let builder = Builder::new(length).map_err(io::Error::other)?;
+    let mut step = Vec::new();
+    let mut offset = 0;
+    while offset < length {
+        // No more than the step, which fits.
+        step.resize(STEP_BYTES.min(length - offset) as usize, 0);
+        part.read_exact_at(&mut step, offset)?;
+        let is_written = usize::try_from(offset).is_ok_and(|offset| builder.write(offset, &step));
+        if !is_written {
+            return Err(io::Error::other(format!("{length} bytes did not fit into memory made for them")));
+        }
+        offset += step.len() as u64;
+    }
+    sealed(builder, length, format, metadata)
+}
+
+fn sealed(builder: Builder, length: u64, format: Format, metadata: &str) -> io::Result<(OwnedFd, u64)> {
+    match builder.finish(length, format, metadata).map_err(io::Error::other)?.place {
+        Place::File { file, size, .. } => Ok((file, size)),
+        Place::Part { .. } => Err(io::Error::other("a block without a pool was built in one")),
+    }
 }
 
 impl Drop for Held {
@@ -247,6 +318,9 @@ impl Drop for Held {
             Bytes::Shared { size, .. } => {
                 accounts.files.fetch_sub(1, Ordering::Relaxed);
                 accounts.shared_bytes.fetch_sub(*size, Ordering::Relaxed);
+            }
+            Bytes::Part(part) => {
+                accounts.shared_bytes.fetch_sub(part.size(), Ordering::Relaxed);
             }
         }
     }

@@ -2,18 +2,30 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 
 use memmap2::Mmap;
 
 use super::layout::{HEADER_BYTES, Layout, LayoutProblem};
-use crate::sys::{map, memfd};
+use crate::sys::map::{self, Writable};
+use crate::sys::memfd;
 
 /// A mapped block; its bytes are the payload.
 #[derive(Debug)]
 pub struct View {
-    map: Mmap,
+    place: Place,
     layout: Layout,
-    inode: u64,
+}
+
+/// Where a block is in this process.
+#[derive(Debug)]
+enum Place {
+    /// All of a sealed file.
+    Whole(Mmap),
+    /// In a segment of another worker.
+    Foreign { segment: Arc<Mmap>, offset: usize, size: usize },
+    /// In a segment of this worker.
+    Own { segment: Arc<Writable>, offset: usize, size: usize },
 }
 
 /// Why a block cannot be read.
@@ -23,7 +35,7 @@ pub enum ViewProblem {
     #[error("{0}")]
     Layout(#[from] LayoutProblem),
     /// Its size is not as announced.
-    #[error("the block's file has {found} bytes, {announced} were announced")]
+    #[error("there are {found} bytes of shared memory, and the block was said to end at {announced}")]
     Size {
         /// What it has.
         found: u64,
@@ -50,10 +62,33 @@ impl View {
         let length = usize::try_from(found).map_err(|_| LayoutProblem::TooLarge { length: found })?;
         // Seals are checked inside, on the way.
         let map = map::immutable(file.as_fd(), length).map_err(|source| ViewProblem::Map { size: found, source })?;
-        let header = map.first_chunk::<HEADER_BYTES>().ok_or(LayoutProblem::Magic { found: [0; 8] })?;
-        let layout = Layout::parse(header, found)?;
-        let inode = memfd::inode(&file).map_err(|source| ViewProblem::Map { size: found, source })?;
-        Ok(View { map, layout, inode })
+        View::checked(Place::Whole(map), found)
+    }
+
+    /// A block in a segment that is mapped for it alone.
+    pub fn in_file(segment: &OwnedFd, offset: u64, size: u64) -> Result<View, ViewProblem> {
+        let problem = |source| ViewProblem::Map { size, source };
+        let whole = memfd::size(segment).map_err(problem)?;
+        let length = usize::try_from(whole).map_err(|_| LayoutProblem::TooLarge { length: whole })?;
+        View::foreign(Arc::new(map::of_owner(segment, length).map_err(problem)?), offset, size)
+    }
+
+    /// A block in another worker's segment.
+    pub fn foreign(segment: Arc<Mmap>, offset: u64, size: u64) -> Result<View, ViewProblem> {
+        let (offset, size) = within(offset, size, segment.len())?;
+        View::checked(Place::Foreign { segment, offset, size }, size as u64)
+    }
+
+    /// A block in a segment of this worker.
+    pub fn own(segment: Arc<Writable>, offset: u64, size: u64) -> Result<View, ViewProblem> {
+        let (offset, size) = within(offset, size, segment.size())?;
+        View::checked(Place::Own { segment, offset, size }, size as u64)
+    }
+
+    fn checked(place: Place, size: u64) -> Result<View, ViewProblem> {
+        let header = *place.bytes().first_chunk::<HEADER_BYTES>().ok_or(LayoutProblem::Magic { found: [0; 8] })?;
+        let layout = Layout::parse(&header, size)?;
+        Ok(View { place, layout })
     }
 
     /// How the payload is laid out.
@@ -61,9 +96,33 @@ impl View {
         self.layout
     }
 
-    /// The inode whose pages these are.
-    pub fn inode(&self) -> u64 {
-        self.inode
+    /// The metadata; nothing if they are no text.
+    pub fn metadata(&self) -> Option<&str> {
+        let offset = usize::try_from(self.layout.metadata_offset()).ok()?;
+        let end = offset.checked_add(self.layout.metadata_length() as usize)?;
+        std::str::from_utf8(self.place.bytes().get(offset..end)?).ok()
+    }
+}
+
+impl Place {
+    /// The whole block: header, payload, metadata.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Place::Whole(map) => map,
+            Place::Foreign { segment, offset, size } => segment.get(*offset..*offset + *size).unwrap_or_default(),
+            // SAFETY: the server named this part for a task to read, so it was claimed, and is read-only until the server gives it
+            // back. It does not before the task has ended, and never if a view outlives the task, which the worker tells it.
+            Place::Own { segment, offset, size } => unsafe { segment.slice(*offset, *size) },
+        }
+    }
+}
+
+/// A range within `length` bytes.
+fn within(offset: u64, size: u64, length: usize) -> Result<(usize, usize), ViewProblem> {
+    let end = offset.checked_add(size).and_then(|end| usize::try_from(end).ok()).filter(|end| *end <= length);
+    match (end, usize::try_from(offset), usize::try_from(size)) {
+        (Some(_), Ok(offset), Ok(size)) => Ok((offset, size)),
+        _ => Err(ViewProblem::Size { found: length as u64, announced: offset.saturating_add(size) }),
     }
 }
 
@@ -71,6 +130,6 @@ impl AsRef<[u8]> for View {
     fn as_ref(&self) -> &[u8] {
         // The layout was checked against the size of the map, so neither conversion nor range can fail.
         let end = usize::try_from(self.layout.metadata_offset()).unwrap_or(HEADER_BYTES);
-        self.map.get(HEADER_BYTES..end).unwrap_or_default()
+        self.place.bytes().get(HEADER_BYTES..end).unwrap_or_default()
     }
 }

@@ -51,7 +51,7 @@ pub fn serve(channel: Channel, page: &WorkerPage, plugins: &Plugins) -> Result<(
         journal::set_token(0);
         page.begin(0);
         match outcome {
-            Ok((answer, Claims { claims, files, guards })) => {
+            Ok((answer, Claims { claims, files, guards, .. })) => {
                 let files: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
                 channel.send(&FromHookHost::Answer { token, answer, outputs: claims }, &files)?;
                 drop(guards);

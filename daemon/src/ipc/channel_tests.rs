@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::super::client::{WorkerChannel, WorkerEvent};
 use super::super::message::{
-    BlockClaim, BlockPlace, BlockReference, FromWorker, FromZygote, InputValue, LogRecord, Operation, PLUGIN_BODY_MAX,
-    Task, TaskFailure, ToWorker,
+    BlockClaim, BlockPlace, BlockReference, ClaimPlace, FromWorker, FromZygote, InputValue, Lasting, LogRecord,
+    Operation, PLUGIN_BODY_MAX, Task, TaskFailure, ToWorker,
 };
 use super::*;
 
@@ -18,7 +18,14 @@ fn task(argument: String) -> ToWorker {
         place: BlockPlace::Memfd { descriptor: 0, size: 4096 },
     };
     let inputs = vec![InputValue::Absent, InputValue::Json("[1]".to_owned()), InputValue::Block(block)];
-    let operation = Operation::Call { node: 1, inputs, outputs: 2, chunks: Vec::new(), partitions: Vec::new() };
+    let operation = Operation::Call {
+        node: 1,
+        inputs,
+        outputs: 2,
+        lasting: Lasting::NONE,
+        chunks: Vec::new(),
+        partitions: Vec::new(),
+    };
     ToWorker::Task(Task { token: u64::MAX, plugin: 0, argument, operation })
 }
 
@@ -134,7 +141,7 @@ fn a_claim_names_a_descriptor_that_is_there_and_only_once() {
         port: 0,
         format: "text".to_owned(),
         metadata: String::new(),
-        place: BlockPlace::Memfd { descriptor, size: 0 },
+        place: ClaimPlace::Memfd { descriptor, size: 0 },
     };
     for (claims, fine) in [
         (vec![claim(0)], true),

@@ -17,13 +17,16 @@ use std::time::Duration;
 use super::channel::{Channel, ChannelError, Received};
 use super::manifest::GenerationManifest;
 use super::message::{
-    BlockClaim, BlockPlace, CheckpointFile, ChunkPort, DESCRIPTORS_MAX, DatasetOperation, Ending, FromHookHost,
-    FromWorker, FromZygote, InputValue, LibraryCopy, Limits, LogRecord, Operation, PLUGIN_BODY_MAX, PartitionSource,
-    Role, RunBriefing, SavedChunks, StartMethod, Task, TaskFailure, ToHookHost, ToWorker, ToZygote,
+    BlockClaim, CheckpointFile, ChunkPort, ClaimPlace, DESCRIPTORS_MAX, DatasetOperation, Ending, FromHookHost,
+    FromWorker, FromZygote, InputValue, Lasting, LibraryCopy, Limits, LogRecord, Operation, PLUGIN_BODY_MAX,
+    PartitionSource, Role, RunBriefing, SavedChunks, SegmentPlace, StartMethod, Task, TaskFailure, ToHookHost,
+    ToWorker, ToZygote,
 };
 use super::ring::WorkerDescriptors;
 use crate::block::Block;
 use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
+use crate::block::pool::{NewSegment, PartClaim};
+use crate::block::segment::Segment;
 
 /// What a port is given.
 #[derive(Clone, Debug)]
@@ -42,6 +45,19 @@ impl Input {
             Input::Absent => InputValue::Absent,
             Input::Json(json) => InputValue::Json(json.clone()),
             Input::Block(block) => InputValue::Block(block.reference(descriptors)),
+        }
+    }
+
+    /// The same, for a worker that knows the block's segment as `place`.
+    fn value_at<'a>(&'a self, place: Option<&SegmentPlace>, descriptors: &mut Vec<BorrowedFd<'a>>) -> InputValue {
+        match self {
+            Input::Block(block) => match place {
+                Some(place @ (SegmentPlace::Own { .. } | SegmentPlace::Foreign { .. })) => {
+                    InputValue::Block(block.reference_at(*place, descriptors))
+                }
+                Some(SegmentPlace::Descriptor(_)) | None => self.value(descriptors),
+            },
+            Input::Absent | Input::Json(_) => self.value(descriptors),
         }
     }
 }
@@ -205,6 +221,8 @@ pub enum TaskOperation {
         inputs: Vec<Input>,
         /// How many output ports there are.
         outputs: u32,
+        /// What it makes that leaves the run, and so must be in a file of its own.
+        lasting: Lasting,
         /// Those whose chunks are saved as they come.
         chunks: Vec<ChunkPort>,
         /// What the partitions of its inputs are loaded by.
@@ -238,9 +256,22 @@ pub enum TaskOperation {
         operation: DatasetOperation,
         /// What to save.
         input: Option<Input>,
+        /// What it makes that leaves the run, and so must be in a file of its own.
+        lasting: Lasting,
         /// The sealed file to load from, instead of the argument's path.
         file: Option<Arc<File>>,
     },
+}
+
+impl TaskOperation {
+    /// What it reads, in order.
+    pub fn inputs(&self) -> &[Input] {
+        match self {
+            TaskOperation::Call { inputs, .. } => inputs,
+            TaskOperation::Dataset { input, .. } => input.as_slice(),
+            TaskOperation::ListPartitions { .. } | TaskOperation::Confirm { .. } => &[],
+        }
+    }
 }
 
 /// What a worker says.
@@ -260,6 +291,10 @@ pub enum WorkerEvent {
         /// How many on top of what it was granted before.
         bytes: u64,
     },
+    /// It has a new segment, in which it will claim blocks; to be checked.
+    Segment(NewSegment),
+    /// It has let go of the segment of this number.
+    SegmentDropped(u32),
     /// The task succeeded.
     Done {
         /// The task.
@@ -301,8 +336,9 @@ impl WorkerChannel {
         Ok((WorkerChannel(ours.receive_at_most(PLUGIN_BODY_MAX)), theirs.into_socket()))
     }
 
-    /// Sends a task.
-    pub fn send_task(&self, request: &TaskRequest) -> Result<(), ChannelError> {
+    /// Sends a task. As `places` it knows the segments that its inputs lie in, in the order of the inputs; segments for which there is none
+    /// come along.
+    pub fn send_task(&self, request: &TaskRequest, places: &[SegmentPlace]) -> Result<(), ChannelError> {
         let mut descriptors = Vec::new();
         let operation = match &request.operation {
             TaskOperation::ListPartitions { dataset, directory, suffix, checkpoint } => Operation::ListPartitions {
@@ -314,15 +350,17 @@ impl WorkerChannel {
             TaskOperation::Confirm { dataset, partition, path } => {
                 Operation::Confirm { dataset: dataset.clone(), partition: partition.clone(), path: path.clone() }
             }
-            TaskOperation::Call { node, inputs, outputs, chunks, partitions } => {
-                let inputs = inputs.iter().map(|input| input.value(&mut descriptors)).collect();
-                let (chunks, partitions) = (chunks.clone(), partitions.clone());
-                Operation::Call { node: *node, inputs, outputs: *outputs, chunks, partitions }
+            TaskOperation::Call { node, inputs, outputs, lasting, chunks, partitions } => {
+                let inputs = (0..).zip(inputs);
+                let inputs = inputs.map(|(at, input): (usize, _)| input.value_at(places.get(at), &mut descriptors));
+                let (inputs, chunks, partitions) = (inputs.collect(), chunks.clone(), partitions.clone());
+                Operation::Call { node: *node, inputs, outputs: *outputs, lasting: *lasting, chunks, partitions }
             }
-            TaskOperation::Dataset { dataset_type, operation, input, file } => Operation::Dataset {
+            TaskOperation::Dataset { dataset_type, operation, input, lasting, file } => Operation::Dataset {
                 dataset_type: *dataset_type,
                 operation: *operation,
-                input: input.as_ref().map(|input| input.value(&mut descriptors)),
+                input: input.as_ref().map(|input| input.value_at(places.first(), &mut descriptors)),
+                lasting: *lasting,
                 file: file.as_ref().map(|file| {
                     descriptors.push(file.as_fd());
                     // At most two: the message takes many more.
@@ -349,9 +387,16 @@ impl WorkerChannel {
         self.0.try_send(&ToWorker::Proceed { token, go }, &[])
     }
 
-    /// Gives it rings: from now on it takes tasks from there.
-    pub fn rings(&self, descriptors: &WorkerDescriptors) -> Result<(), ChannelError> {
-        self.0.try_send(&ToWorker::Rings, &[descriptors.memory.as_fd(), descriptors.bell.as_fd()])
+    /// Gives it rings: from now on it takes tasks from there. `returns` is where it hears what it is given back (`ipc::returns`).
+    pub fn rings(&self, descriptors: &WorkerDescriptors, returns: &OwnedFd) -> Result<(), ChannelError> {
+        let WorkerDescriptors { memory, bell } = descriptors;
+        self.0.try_send(&ToWorker::Rings, &[memory.as_fd(), bell.as_fd(), returns.as_fd()])
+    }
+
+    /// Tells it of another worker's segment.
+    pub fn segment(&self, place: u32, segment: &Segment) -> Result<(), ChannelError> {
+        let message = ToWorker::Segment { place, segment: segment.id(), size: segment.size() };
+        self.0.try_send(&message, &[segment.as_fd()])
     }
 
     /// Tells it of a run.
@@ -386,6 +431,12 @@ fn worker_event(received: Received<FromWorker>) -> Result<WorkerEvent, ChannelEr
         FromWorker::Ready { pid } => WorkerEvent::Ready { pid },
         FromWorker::Log(record) => WorkerEvent::Log(record.cut()),
         FromWorker::Reserve { token, bytes } => WorkerEvent::Reserve { token, bytes },
+        FromWorker::Segment { number, size, part_bytes } => {
+            let [file] = <[OwnedFd; 1]>::try_from(descriptors)
+                .map_err(|_| ChannelError::Protocol("a segment comes as one descriptor".to_owned()))?;
+            WorkerEvent::Segment(NewSegment { number, size, part_bytes, file })
+        }
+        FromWorker::SegmentDropped(number) => WorkerEvent::SegmentDropped(number),
         FromWorker::Done { token, outputs, answer, chunks } => {
             WorkerEvent::Done { token, outputs: resolve(outputs, descriptors)?, answer, chunks }
         }
@@ -493,8 +544,11 @@ fn resolve(claims: Vec<BlockClaim>, descriptors: Vec<OwnedFd>) -> Result<Vec<Cla
         .into_iter()
         .map(|BlockClaim { port, format, metadata, place }| {
             let bytes = match place {
-                BlockPlace::Inline(payload) => ClaimedBytes::Inline(payload),
-                BlockPlace::Memfd { descriptor, size } => {
+                ClaimPlace::Inline(payload) => ClaimedBytes::Inline(payload),
+                ClaimPlace::Part { segment, slot, usage, offset, size } => {
+                    ClaimedBytes::Part { part: PartClaim { segment, slot, usage, offset }, size }
+                }
+                ClaimPlace::Memfd { descriptor, size } => {
                     let slot = usize::try_from(descriptor).ok().and_then(|index| descriptors.get_mut(index));
                     let file = slot.and_then(Option::take).ok_or_else(|| {
                         ChannelError::Protocol(format!(

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use super::block_message::{BlockClaim, BlockPlace, BlockReference, ClaimPlace, InputValue, Lasting, SegmentPlace};
 use super::manifest::GenerationManifest;
 
 /// The descriptor limit of one packet. The kernel takes 253; a few are kept for a large body and for growth.
@@ -156,8 +157,17 @@ pub enum ToWorker {
         /// Whether it may go on, or why not.
         go: Result<(), String>,
     },
-    /// From now on tasks and answers go through rings. Descriptors: their memory, the driver's bell.
+    /// From now on tasks and answers go through rings. Descriptors: their memory, the driver's bell, what is given back.
     Rings,
+    /// Map this segment of another worker for reading. Descriptors: its file.
+    Segment {
+        /// Where to keep it, in place of what is there.
+        place: u32,
+        /// The server's number for it.
+        segment: u32,
+        /// Its size.
+        size: u64,
+    },
     /// A run whose tasks follow.
     Run(RunBriefing),
     /// Leave, with exit code 0.
@@ -201,6 +211,8 @@ pub enum Operation {
         inputs: Vec<InputValue>,
         /// How many output ports there are.
         outputs: u32,
+        /// What it makes that leaves the run, and so must be in a file of its own.
+        lasting: Lasting,
         /// Those of them whose chunks are saved as they come. The server expects all others to be filled.
         chunks: Vec<ChunkPort>,
         /// What the partitions of its inputs are loaded by.
@@ -234,6 +246,8 @@ pub enum Operation {
         operation: DatasetOperation,
         /// What to save.
         input: Option<InputValue>,
+        /// What it makes that leaves the run, and so must be in a file of its own.
+        lasting: Lasting,
         /// The descriptor of a sealed file to load from, instead of the path, which is then its name for people.
         file: Option<u32>,
     },
@@ -319,44 +333,6 @@ pub enum DatasetOperation {
     Describe,
 }
 
-/// What an input port holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum InputValue {
-    /// Nothing: the port is optional and unbound.
-    Absent,
-    /// A parameter, JSON.
-    Json(String),
-    /// A dataset.
-    Block(BlockReference),
-}
-
-/// A block of the server, as told to a process that may read it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockReference {
-    /// The server's number for it.
-    pub id: u64,
-    /// Its format tag.
-    pub format: String,
-    /// Its metadata, a JSON object or empty.
-    pub metadata: String,
-    /// Where its bytes are.
-    pub place: BlockPlace,
-}
-
-/// Where the bytes of a block are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BlockPlace {
-    /// In the message itself.
-    Inline(Vec<u8>),
-    /// In a sealed memfd beside the message.
-    Memfd {
-        /// Index among the message's descriptors.
-        descriptor: u32,
-        /// The file's size.
-        size: u64,
-    },
-}
-
 /// What a worker tells the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromWorker {
@@ -374,6 +350,17 @@ pub enum FromWorker {
         /// How many bytes on top of what it was granted before.
         bytes: u64,
     },
+    /// A new segment, in which blocks will be claimed. Descriptors: its file.
+    Segment {
+        /// The worker's number for it.
+        number: u32,
+        /// Its size.
+        size: u64,
+        /// The size of each of its parts.
+        part_bytes: u64,
+    },
+    /// The segment of this number is no more.
+    SegmentDropped(u32),
     /// The task succeeded. Descriptors: those its claims name by index.
     Done {
         /// The task.
@@ -419,19 +406,6 @@ pub struct LogRecord {
     pub message: String,
     /// The task that ran meanwhile, or 0.
     pub token: u64,
-}
-
-/// An output, as a worker claims it to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockClaim {
-    /// The output port.
-    pub port: u32,
-    /// Its format tag.
-    pub format: String,
-    /// Its metadata if inline. A memfd carries its own, and this is empty.
-    pub metadata: String,
-    /// Where its bytes are.
-    pub place: BlockPlace,
 }
 
 /// Why a task failed, as the plugin or the worker tells it.

@@ -2,10 +2,12 @@
 //!
 //! Start with [`message`]; the server uses [`client`], the other processes use [`channel`] directly.
 
+mod block_message;
 pub mod channel;
 pub mod client;
 mod codec;
 pub mod manifest;
 pub mod message;
 pub mod page;
+pub mod returns;
 pub mod ring;

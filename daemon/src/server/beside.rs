@@ -42,7 +42,7 @@ pub fn perform(
     request: &TaskRequest,
     mut terms: Terms<'_>,
 ) -> Result<(Worker, Result<Handed, Failure>), Failure> {
-    let end = match worker.channel.send_task(request) {
+    let end = match worker.channel.send_task(request, &[]) {
         Ok(()) => listen(&mut worker, request.token, &mut terms),
         Err(ChannelError::Closed) => End::Gone,
         Err(error) => End::Unusable(terms.subject.protocol(error.to_string())),

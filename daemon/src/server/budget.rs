@@ -127,6 +127,22 @@ impl Budget {
         Ok(charge)
     }
 
+    /// Counts bytes that hold nothing, if they fit and nobody waits for them.
+    pub fn keep(&self, bytes: u64) -> bool {
+        let mut state = self.lock();
+        let wanted = state.used.saturating_add(bytes);
+        let fits = wanted <= self.limit && state.waiting.is_empty();
+        if fits {
+            state.used = wanted;
+        }
+        fits
+    }
+
+    /// Such bytes are kept no more.
+    pub fn unkeep(&self, bytes: u64) {
+        self.give_back(bytes, 0);
+    }
+
     /// Asks those with memory to spare for what is missing.
     fn reclaim(&self, bytes: u64) {
         let spare: Vec<Arc<dyn Reclaim>> =

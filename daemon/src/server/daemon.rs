@@ -28,6 +28,7 @@ use crate::server::outputs::Outputs;
 use crate::server::residents::Residents;
 use crate::server::runs::{AddError, Origin, Registry, Run, RunSettings, id};
 use crate::server::services::Services;
+use crate::server::spare::SpareMemory;
 use crate::server::store::{Location, NewRun, Retention, Store, StoreError};
 use crate::server::uploads::Uploads;
 use crate::server::usher::{self, Usher};
@@ -151,6 +152,16 @@ impl Daemon {
                 config.runs.keep_count,
             ),
             residents: Residents::new(clock, &budget, &accounts),
+            spare: SpareMemory::new(
+                clock,
+                &alarm,
+                &budget,
+                config.blocks.spare_keep_seconds.saturating_mul(1_000_000),
+                match config.blocks.spare_bytes_max {
+                    0 => config.block_budget_bytes() / 4,
+                    bytes => bytes,
+                },
+            ),
             alarm,
             budget,
             accounts,
@@ -370,6 +381,8 @@ impl Daemon {
     pub fn status(&self) -> protocol::Status {
         let generation = self.generation();
         let blocks = self.services.accounts.usage();
+        // Read first: what is freed in between is in neither, rather than in both.
+        let spare_bytes = self.services.spare.bytes();
         let budget = self.services.budget.usage();
         protocol::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -382,7 +395,12 @@ impl Daemon {
             plugins_refused: generation.refused.len() as u64,
             workers: generation.pool.workers(),
             runs: self.run_counts(),
-            blocks: protocol::BlockStatus { count: blocks.blocks, bytes: budget.bytes, budget_bytes: budget.limit },
+            blocks: protocol::BlockStatus {
+                count: blocks.blocks,
+                bytes: budget.bytes.saturating_sub(spare_bytes),
+                budget_bytes: budget.limit,
+                spare_bytes,
+            },
             state_file: self.store.file().map(|file| file.display().to_string()).unwrap_or_default(),
         }
     }

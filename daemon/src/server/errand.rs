@@ -12,7 +12,7 @@ use engine::failure::{Failure, FailureKind};
 use crate::block::Block;
 use crate::block::adopt::ClaimedBlock;
 use crate::ipc::client::{Input, TaskOperation, TaskRequest};
-use crate::ipc::message::DatasetOperation;
+use crate::ipc::message::{DatasetOperation, Lasting};
 use crate::server::beside::{self, Terms};
 use crate::server::budget::Charge;
 use crate::server::generations::Generation;
@@ -87,6 +87,7 @@ fn perform(
             dataset_type: errand.dataset_type,
             operation,
             input: errand.input.clone().map(Input::Block),
+            lasting: Lasting::ALL,
             file: None,
         },
     };

@@ -60,6 +60,7 @@ pub mod service;
 pub mod services;
 pub mod signals;
 pub mod socket;
+pub mod spare;
 pub mod stop;
 pub mod store;
 pub mod uploads;

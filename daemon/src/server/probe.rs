@@ -11,7 +11,7 @@ use engine::failure::{Failure, FailureKind};
 use engine::plan::{Dataset, Persisted};
 
 use crate::ipc::client::{TaskOperation, TaskRequest};
-use crate::ipc::message::DatasetOperation;
+use crate::ipc::message::{DatasetOperation, Lasting};
 use crate::server::beside::{self, Terms};
 use crate::server::generations::Generation;
 use crate::server::json::JsonObject;
@@ -118,6 +118,7 @@ impl Prober<'_> {
                 dataset_type: question.dataset_type,
                 operation: DatasetOperation::Exists,
                 input: None,
+                lasting: Lasting::ALL,
                 file: None,
             },
         };

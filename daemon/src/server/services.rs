@@ -8,6 +8,7 @@ use crate::server::budget::Budget;
 use crate::server::clock::{Alarm, Clock};
 use crate::server::outputs::Outputs;
 use crate::server::residents::Residents;
+use crate::server::spare::SpareMemory;
 use crate::server::store::Store;
 use crate::server::uploads::Uploads;
 use crate::server::usher::Usher;
@@ -20,6 +21,8 @@ pub struct Services {
     pub alarm: Arc<Alarm>,
     /// Bytes of blocks.
     pub budget: Arc<Budget>,
+    /// Memory that workers keep for blocks to come.
+    pub spare: Arc<SpareMemory>,
     /// Blocks that are alive.
     pub accounts: Arc<Accounts>,
     /// Datasets that stay beyond the runs that read them.

@@ -2,15 +2,36 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _};
+use std::ptr::NonNull;
 
 use memmap2::{Mmap, MmapOptions, MmapRaw, RemapOptions};
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::mman::{MmapAdvise, ProtFlags};
+
+use super::memfd;
 
 /// Maps an immutable file for reading. The check that it is sealed is made here, by `memmap2`, on the very file that
 /// is mapped; without it the bytes could change, or vanish with a SIGBUS, under the reader.
 pub fn immutable(file: impl AsFd, size: usize) -> io::Result<Mmap> {
     MmapOptions::new().len(size).map_if_safe(file.as_fd().as_raw_fd()).map_err(io::Error::other)
+}
+
+/// Maps a file for reading that only its owner can write to, through the mapping it has already. The seals are checked here;
+/// what the owner does to bytes that somebody reads is for the caller's protocol to rule out.
+pub fn of_owner(file: impl AsFd, size: usize) -> io::Result<Mmap> {
+    let seals = memfd::seals(&file)?;
+    let found = memfd::size(&file)?;
+    if !seals.contains(memfd::OWNER_WRITES) || found < size as u64 {
+        return Err(io::Error::other(format!(
+            "{found} bytes with seals {seals:?}, expected {size} with {:?}",
+            memfd::OWNER_WRITES
+        )));
+    }
+    // SAFETY: the file cannot shrink (sealed, checked above), so no access faults. Nobody can write to it but its owner, whose
+    // pages are read-only from the moment it hands out a part of them until the server gives that part back to it; the server does
+    // so when nobody reads it any more (`block::segment`). Bytes outside of parts that were handed out are not looked at.
+    unsafe { MmapOptions::new().len(size).map(file.as_fd().as_raw_fd()) }
 }
 
 /// A writable shared mapping of a file that is being built. Its memory is reached by pointer only, since whoever is
@@ -39,6 +60,52 @@ impl Writable {
         // SAFETY: no reference into the mapping exists: this type hands out raw pointers only, whose holders are told
         // that they end here; the mapping itself is exclusively borrowed.
         unsafe { self.0.remap(size, RemapOptions::new().may_move(true)) }
+    }
+
+    /// Puts memory behind `length` bytes from `offset` on, in one go: no later access to them faults, neither for want of memory nor one
+    /// page after the other.
+    pub fn populate(&self, offset: usize, length: usize) -> io::Result<()> {
+        let place = self.page(offset, length)?;
+        // Where the kernel gives huge pages to shared memory it is asked for them; where it does not, this says so and nothing else.
+        // SAFETY: the range lies within the live mapping; the advice changes what backs it, never what it holds.
+        let _ = unsafe { nix::sys::mman::madvise(place, length, MmapAdvise::MADV_HUGEPAGE) };
+        // SAFETY: as above; the call touches pages as a write would, without changing their contents.
+        let result = unsafe { libc::madvise(place.as_ptr(), length, libc::MADV_POPULATE_WRITE) };
+        match Errno::result(result) {
+            Ok(_) => Ok(()),
+            // The file could not get the pages.
+            Err(Errno::EFAULT) => Err(io::ErrorKind::StorageFull.into()),
+            Err(problem) => Err(problem.into()),
+        }
+    }
+
+    /// Takes away, or gives back, the right to write to `length` bytes from `offset` on. Whoever writes without it faults.
+    pub fn allow_writing(&self, offset: usize, length: usize, is_allowed: bool) -> io::Result<()> {
+        let place = self.page(offset, length)?;
+        let write = if is_allowed { ProtFlags::PROT_WRITE } else { ProtFlags::empty() };
+        // SAFETY: the range lies within the live mapping, which is reached through raw pointers only: no reference relies on it.
+        unsafe { nix::sys::mman::mprotect(place, length, ProtFlags::PROT_READ | write)? };
+        Ok(())
+    }
+
+    /// The bytes from `offset` on.
+    ///
+    /// # Safety
+    ///
+    /// Nobody writes to them for as long as the slice lives.
+    pub unsafe fn slice(&self, offset: usize, length: usize) -> &[u8] {
+        if offset.checked_add(length).is_none_or(|end| end > self.size()) {
+            return &[];
+        }
+        // `wrapping_add` within the mapping is as good as `add`, and safe.
+        let place = self.start().wrapping_add(offset);
+        // SAFETY: the range lies within the mapping, which lives as long as `self`; the caller promises that nobody writes to it.
+        unsafe { std::slice::from_raw_parts(place, length) }
+    }
+
+    fn page(&self, offset: usize, length: usize) -> io::Result<NonNull<libc::c_void>> {
+        let is_within = offset.checked_add(length).is_some_and(|end| end <= self.size());
+        NonNull::new(self.start().wrapping_add(offset).cast()).filter(|_| is_within).ok_or_else(|| Errno::EINVAL.into())
     }
 
     /// Copies bytes into the mapping at `offset`; false if they do not fit.

@@ -28,6 +28,9 @@ pub const IMMUTABLE: SealFlag =
 /// Seals of a file whose size is fixed and whose contents stay writable: a page of atomics.
 pub const FIXED_SIZE: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SEAL);
 
+/// Seals of a file that only the mapping its owner has already can write to: no other process, and no later mapping, ever can.
+pub const OWNER_WRITES: SealFlag = FIXED_SIZE.union(SealFlag::F_SEAL_FUTURE_WRITE);
+
 /// Creates an empty memory file that can be sealed. The name shows up in `/proc/PID/maps` and nowhere else.
 pub fn create(name: &str, purpose: Purpose) -> io::Result<OwnedFd> {
     let name = CString::new(name)?;

@@ -64,7 +64,9 @@ impl Link {
                         return answer;
                     }
                 }
-                ToWorker::Task(_) | ToWorker::Rings | ToWorker::Run(_) | ToWorker::Quit => early.push_back(received),
+                ToWorker::Task(_) | ToWorker::Rings | ToWorker::Run(_) | ToWorker::Segment { .. } | ToWorker::Quit => {
+                    early.push_back(received)
+                }
             }
         }
     }
@@ -91,6 +93,13 @@ impl ToServer {
         self.channel.send(message, descriptors)?;
         self.sent.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+}
+
+impl ToServer {
+    /// Tells that a segment is no more. Without a server there is nobody to tell; the main loop notices that by itself.
+    pub(super) fn segment_dropped(&self, segment: u32) {
+        let _ = self.send(&FromWorker::SegmentDropped(segment), &[]);
     }
 }
 

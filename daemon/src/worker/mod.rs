@@ -49,10 +49,14 @@ pub fn serve(channel: Channel, page: &WorkerPage, plugins: &Plugins) -> Result<(
                 worker.perform(task, descriptors)?;
                 page.begin(0);
             }
-            ToWorker::Rings => return rings::serve(worker, rings::open(descriptors)?),
+            ToWorker::Rings => {
+                let (rings, returns) = rings::open(descriptors)?;
+                worker.give_pool(returns);
+                return rings::serve(worker, rings);
+            }
             ToWorker::Quit => return Ok(()),
             // A run is told of with the rings; an answer that came after its task had ended.
-            ToWorker::Run(_) | ToWorker::Reserved { .. } | ToWorker::Proceed { .. } => {}
+            ToWorker::Run(_) | ToWorker::Segment { .. } | ToWorker::Reserved { .. } | ToWorker::Proceed { .. } => {}
         }
     }
 }

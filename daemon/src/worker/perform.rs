@@ -1,11 +1,11 @@
 //! One task, from what asks for it to what it made.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::OnceLock;
 
 use plugin_api::abi::{Call, Failure, failure_kind, operation};
 
-use super::abi::{self, Argument, CallState, Claims, Expected, Inputs, Made, NodeArgument, Setting, Spare};
+use super::abi::{self, Argument, CallState, Expected, Given, Inputs, Made, NodeArgument, Setting, Spare};
 use super::checkpoint;
 use super::chunks::ChunkSavers;
 use super::journal;
@@ -14,10 +14,12 @@ use super::link::{Link, borrow};
 use super::partitions::{self, PartitionLoaders};
 use super::quarantine::Quarantine;
 use crate::block::layout::Format;
+use crate::block::pool::{NewSegment, Pool};
 use crate::ipc::channel::ChannelError;
 use crate::ipc::message::{DatasetOperation, FromWorker, Operation, RunBriefing, SavedChunks, Task};
 use crate::ipc::page::WorkerPage;
-use crate::ipc::ring::record::{self, SmallBlock};
+use crate::ipc::returns::WorkerReturns;
+use crate::ipc::ring::record;
 use crate::zygote::Plugins;
 
 /// What a task did: its answer, what it made, and what it saved chunk by chunk.
@@ -42,11 +44,12 @@ pub(super) struct Worker<'a> {
     pub(super) plugins: &'a Plugins,
     quarantine: Quarantine,
     pub(super) spare: Spare,
+    pool: Option<Pool>,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(link: &'a Link, page: &'a WorkerPage, plugins: &'a Plugins) -> Worker<'a> {
-        Worker { link, page, plugins, quarantine: Quarantine::default(), spare: Spare::default() }
+        Worker { link, page, plugins, quarantine: Quarantine::default(), spare: Spare::default(), pool: None }
     }
 
     /// Performs a task that came as a message and answers with one. An error means that the server cannot be told; a failed
@@ -62,6 +65,40 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// From now on it has memory of its own for blocks, of which it hears here what it is given back.
+    pub(super) fn give_pool(&mut self, returns: WorkerReturns) {
+        let server = self.link.clone_sender();
+        self.pool = Some(Pool::new(returns, Box::new(move |segment| server.segment_dropped(segment))));
+    }
+
+    /// Maps another worker's segment. If that fails, it is not known, and whoever is to read it says so.
+    pub(super) fn map(&self, place: u32, segment: u32, size: u64, files: &[OwnedFd]) {
+        if let (Some(pool), [file]) = (&self.pool, files)
+            && let Err(problem) = pool.map(place, segment, file, size)
+        {
+            log::warn!("cannot map a segment of {size} bytes: {problem}");
+        }
+    }
+
+    /// Tells the server of the segments that something lies in and it does not know.
+    pub(super) fn announce(&self, made: &Made) -> Result<(), ChannelError> {
+        let Some(pool) = &self.pool else { return Ok(()) };
+        made.new_segments(pool).into_iter().try_for_each(|NewSegment { number, size, part_bytes, file }| {
+            self.link.send(&FromWorker::Segment { number, size, part_bytes }, &[file.as_fd()])
+        })
+    }
+
+    /// Whether a plugin kept a view of an input since this was asked last.
+    pub(super) fn takes_kept(&self) -> bool {
+        self.spare.takes_kept()
+    }
+
+    /// What was written to is kept out of use for a while.
+    pub(super) fn keep_out_of_use(&mut self, made: Made) {
+        let Made { guards, .. } = made;
+        self.quarantine.take(guards);
+    }
+
     pub(super) fn begin(&self, token: u64) {
         self.page.begin(token);
         journal::set_token(token);
@@ -75,18 +112,23 @@ impl<'a> Worker<'a> {
         made: Made,
         chunks: Vec<SavedChunks>,
     ) -> Result<(), ChannelError> {
-        let Claims { claims, files, guards } = made.into_claims();
+        self.announce(&made)?;
+        let mut made = made.into_claims();
+        let claims = std::mem::take(&mut made.claims);
         let outputs = claims.len();
-        match self.link.send(&FromWorker::Done { token, outputs: claims, answer, chunks }, &borrow(&files)) {
+        match self.link.send(&FromWorker::Done { token, outputs: claims, answer, chunks }, &borrow(&made.files)) {
             Err(ChannelError::TooLarge { size, descriptors, .. }) => {
                 let message = format!(
                     "the task's {outputs} outputs do not fit into one message ({size} bytes, {descriptors} large blocks)"
                 );
                 self.send_failure(token, Failure::new(failure_kind::OUTPUT, message), None)?;
             }
-            result => result?,
+            result => {
+                result?;
+                made.claim();
+            }
         }
-        self.quarantine.take(guards);
+        self.quarantine.take(made.guards);
         Ok(())
     }
 
@@ -100,7 +142,7 @@ impl<'a> Worker<'a> {
         &self,
         call: &record::Call<'_>,
         run: &RunBriefing,
-        inputs: Vec<Option<SmallBlock<'_>>>,
+        inputs: Vec<Given<'_>>,
     ) -> Result<Made, Failure> {
         let plugin = abi::plugin(self.plugins, call.plugin)?;
         let node = abi::entry(plugin, "node", &plugin.description.nodes, call.node)?;
@@ -115,13 +157,15 @@ impl<'a> Worker<'a> {
             made: OnceLock::new(),
         };
         let setting = self.setting(Argument::OfNode(&argument), call.head.token);
-        let state = CallState::with(setting, Inputs::small(inputs.into_iter()), expected);
+        let setting = Setting { lasting: call.lasting, ..setting };
+        let state = CallState::with(setting, Inputs::given(&setting, inputs.into_iter()), expected);
         plugin.module.call_node()(call.node, Call::new(&state)).into_result()?;
         state.finish()
     }
 
     fn setting<'s>(&'s self, argument: Argument<'s>, token: u64) -> Setting<'s> {
-        Setting::new(argument, token, self.page, self.link, &self.spare)
+        let setting = Setting::new(argument, token, self.page, self.link, &self.spare);
+        Setting { pool: self.pool.as_ref(), ..setting }
     }
 
     fn run(&self, task: Task, mut descriptors: Vec<OwnedFd>) -> Result<Did, Failed> {
@@ -164,14 +208,14 @@ impl<'a> Worker<'a> {
                 state.put(0, listing.as_bytes(), Format::Json, &metadata)?;
                 Ok((String::new(), state.finish()?, Vec::new()))
             }
-            Operation::Call { node, inputs, outputs, chunks, partitions: sources } => {
+            Operation::Call { node, inputs, outputs, lasting, chunks, partitions: sources } => {
                 let found = abi::entry(plugin, "node", &plugin.description.nodes, node)?;
                 let expected = Expected::of_node(&plugin.description.name, found)
                     .with_chunks(chunks.iter().map(|chunk| chunk.port));
                 abi::agree(&expected, outputs)?;
                 let savers = ChunkSavers::new(self, token, chunks)?;
                 let loaders = PartitionLoaders::new(self, token, sources)?;
-                let setting = Setting { chunks: Some(&savers), partitions: Some(&loaders), ..setting };
+                let setting = Setting { lasting, chunks: Some(&savers), partitions: Some(&loaders), ..setting };
                 let state = CallState::new(setting, inputs, descriptors, expected)?;
                 let called = plugin.module.call_node()(node, Call::new(&state)).into_result();
                 let made = called.and_then(|()| state.finish()).and_then(|made| Ok((made, savers.finish()?)));
@@ -180,7 +224,7 @@ impl<'a> Worker<'a> {
                     Err(failure) => Err(Failed { failure, saving: savers.abandon() }),
                 }
             }
-            Operation::Dataset { dataset_type, operation, input, file: _ } => {
+            Operation::Dataset { dataset_type, operation, input, lasting, file: _ } => {
                 let found = abi::entry(plugin, "dataset type", &plugin.description.datasets, dataset_type)?;
                 let outputs = match operation {
                     DatasetOperation::Load => vec!["data".to_owned()],
@@ -188,6 +232,7 @@ impl<'a> Worker<'a> {
                 };
                 let expected =
                     Expected::all_of(format!("dataset type `{}::{}`", plugin.description.name, found.name), outputs);
+                let setting = Setting { lasting, ..setting };
                 let state = CallState::new(setting, input.into_iter().collect(), descriptors, expected)?;
                 let call = Call::new(&state);
                 let answer = plugin.module.call_dataset()(dataset_type, number(operation), call).into_result()?;

@@ -6,20 +6,23 @@ use std::time::{Duration, Instant};
 
 use plugin_api::abi::Failure;
 
-use super::abi::PROTOCOL;
+use super::abi::{Given, PROTOCOL};
 use super::journal;
 use super::perform::Worker;
+use crate::block::layout::Format;
 use crate::ipc::channel::{ChannelError, Received};
-use crate::ipc::message::{RunBriefing, Task as MessageTask, ToWorker};
-use crate::ipc::ring::record::{self, Answer, Head, Input, Outcome, Record, SmallBlock, Task};
+use crate::ipc::message::{RunBriefing, SegmentPlace, Task as MessageTask, ToWorker};
+use crate::ipc::returns::WorkerReturns;
+use crate::ipc::ring::record::{self, Head, Input, MadePart, Outcome, Output, PartBlock, Record, SmallBlock, Task};
 use crate::ipc::ring::{WorkerDescriptors, WorkerRings};
 
-/// Opens the rings that a message brought.
-pub(super) fn open(descriptors: Vec<OwnedFd>) -> Result<WorkerRings, ChannelError> {
-    let [memory, bell] = <[OwnedFd; 2]>::try_from(descriptors)
-        .map_err(|_| ChannelError::Protocol("rings come as two descriptors".to_owned()))?;
-    WorkerRings::open(WorkerDescriptors { memory, bell })
-        .map_err(|source| ChannelError::System { attempt: "cannot map the rings", source })
+/// Opens the rings that a message brought, and that of what is given back.
+pub(super) fn open(descriptors: Vec<OwnedFd>) -> Result<(WorkerRings, WorkerReturns), ChannelError> {
+    let [memory, bell, returns] = <[OwnedFd; 3]>::try_from(descriptors)
+        .map_err(|_| ChannelError::Protocol("rings come as three descriptors".to_owned()))?;
+    let problem = |source| ChannelError::System { attempt: "cannot map the rings", source };
+    let rings = WorkerRings::open(WorkerDescriptors { memory, bell }).map_err(problem)?;
+    Ok((rings, WorkerReturns::open(&returns).map_err(problem)?))
 }
 
 /// Performs tasks until told to leave, or until the server has gone.
@@ -81,6 +84,9 @@ impl Served<'_> {
                     self.answer.answered_by_message(self.head(head.token), took_ns);
                 }
             }
+            if self.worker.takes_kept() {
+                self.answer.keeps_inputs();
+            }
             last_end = Some(self.ended);
             self.rings.answer(&self.answer);
             std::mem::swap(&mut self.answer, &mut self.before);
@@ -115,6 +121,7 @@ impl Served<'_> {
                 ToWorker::Run(run) => {
                     self.runs.insert(run.number, run);
                 }
+                ToWorker::Segment { place, segment, size } => self.worker.map(place, segment, size, &descriptors),
                 ToWorker::Rings => {}
                 // Not counted: they come whenever they come.
                 ToWorker::Reserved { .. } | ToWorker::Proceed { .. } => continue,
@@ -139,10 +146,12 @@ impl Served<'_> {
         };
         journal::set_token(0);
         match outcome {
-            Ok(made) => {
+            Ok(mut made) => {
+                self.worker.announce(&made)?;
                 let took_ns = self.lap_ns(started);
-                self.answer.done(self.head(token), took_ns);
-                if made.write(&mut self.answer) {
+                let head = self.head(token);
+                if made.write(&mut self.answer, head, took_ns) {
+                    self.worker.keep_out_of_use(made);
                     return Ok(());
                 }
                 self.worker.send_made(token, String::new(), made, Vec::new())?;
@@ -165,7 +174,7 @@ impl Served<'_> {
     }
 }
 
-type Found<'a> = Result<Vec<Option<SmallBlock<'a>>>, record::Malformed>;
+type Found<'a> = Result<Vec<Given<'a>>, record::Malformed>;
 
 /// The inputs of a call; nothing if one was to be made by the task before and was not.
 fn find_inputs<'a>(call: &record::Call<'a>, before: &'a Record) -> Option<Found<'a>> {
@@ -173,18 +182,34 @@ fn find_inputs<'a>(call: &record::Call<'a>, before: &'a Record) -> Option<Found<
     for input in call.inputs.clone() {
         found.push(match input {
             Err(problem) => return Some(Err(problem)),
-            Ok(Input::Absent) => None,
+            Ok(Input::Absent) => Given::Absent,
             Ok(Input::Json(json)) => {
-                Some(SmallBlock { format: crate::block::layout::Format::Json, metadata: "", payload: json.as_bytes() })
+                Given::Small(SmallBlock { format: Format::Json, metadata: "", payload: json.as_bytes() })
             }
-            Ok(Input::Block(block)) => Some(block),
-            Ok(Input::Made { token, port }) => match before.as_answer() {
-                Ok(Answer { head, outcome: Outcome::Done(outputs), .. }) if head.token == token => {
-                    Some(outputs.flatten().find(|(made, _)| *made == port)?.1)
-                }
-                _ => return None,
-            },
+            Ok(Input::Block(block)) => Given::Small(block),
+            Ok(Input::Part(block)) => Given::Part(block),
+            Ok(Input::Made { token, port }) => made_before(before, token, port)?,
         });
     }
     Some(Ok(found))
+}
+
+/// What the task before made on a port.
+fn made_before(before: &Record, token: u64, port: u32) -> Option<Given<'_>> {
+    match before.as_answer().ok().filter(|answer| answer.head.token == token)?.outcome {
+        Outcome::Done(outputs) => {
+            outputs.flatten().find(|(made, _)| *made == port).map(|(_, block)| Given::Small(block))
+        }
+        Outcome::Shared(outputs) => {
+            let (_, output) = outputs.flatten().find(|(made, _)| *made == port)?;
+            Some(match output {
+                Output::Small(block) => Given::Small(block),
+                Output::Part(MadePart { format, part, size }) => {
+                    let place = SegmentPlace::Own { segment: part.segment };
+                    Given::Part(PartBlock { format, place, offset: part.offset, size })
+                }
+            })
+        }
+        Outcome::Message | Outcome::NotBegun => None,
+    }
 }

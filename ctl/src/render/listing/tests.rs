@@ -105,14 +105,14 @@ fn of_the_daemon() {
         plugins_refused: 1,
         workers: vec![worker, WorkerStatus { number: 1, state: "starting".into(), ..WorkerStatus::default() }],
         runs: RunCounts { queued: 0, running: 1, finished: 7 },
-        blocks: BlockStatus { count: 2, bytes: 2048, budget_bytes: 1 << 30 },
+        blocks: BlockStatus { count: 2, bytes: 2048, budget_bytes: 1 << 30, spare_bytes: 4096 },
         state_file: "/var/lib/dagd/runs.sqlite".into(),
     };
     let want = "\
 dagd 0.1.0 is running, process 41, up since 1970-01-01 00:00:00Z
   plugins  generation 1, 3 loaded, 1 set aside (ctl plugins tells why)
   runs     1 running, 0 queued, 7 finished; kept /var/lib/dagd/runs.sqlite
-  blocks   2, 2.0 KiB of 1.0 GiB
+  blocks   2, 2.0 KiB of 1.0 GiB; 4.0 KiB kept for others
   workers  2, by fork
 
   worker  process  state     task   restarts

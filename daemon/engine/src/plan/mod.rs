@@ -504,6 +504,13 @@ impl Plan {
         RunPolicy { on_failure: self.on_failure.unwrap_or_default(), ..RunPolicy::default() }
     }
 
+    /// Says whether a dataset is an output of the pipeline: made by a node, and read by none. False for an unknown one.
+    pub fn is_output(&self, id: DatasetId) -> bool {
+        self.datasets.get(id).is_some_and(|core| core.producer != NONE)
+            && self.consumers.get(id).is_empty()
+            && self.again(id).is_empty()
+    }
+
     fn node_view<'p>(&'p self, id: NodeId, core: &NodeCore) -> Node<'p> {
         Node {
             id,
@@ -527,7 +534,7 @@ impl Plan {
             producer: self.producer(id),
             origin: self.origin(id),
             consumers,
-            is_output: core.producer != NONE && consumers.is_empty() && self.again(id).is_empty(),
+            is_output: self.is_output(id),
         }
     }
 }

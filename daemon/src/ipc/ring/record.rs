@@ -4,6 +4,8 @@
 //! panics and never trusts: what does not parse is [`Malformed`].
 
 use crate::block::layout::Format;
+use crate::block::pool::PartClaim;
+use crate::ipc::message::{Lasting, SegmentPlace};
 
 /// Bytes of a record, no more.
 pub const RECORD_BYTES: usize = 504;
@@ -57,6 +59,8 @@ pub struct Call<'a> {
     pub attempt: u32,
     /// How many output ports there are.
     pub outputs: u32,
+    /// The outputs that leave the run, and so must be in files of their own.
+    pub lasting: Lasting,
     /// The node's name in the pipeline.
     pub name: &'a str,
     /// How many inputs follow.
@@ -78,6 +82,8 @@ pub enum Input<'a> {
     Json(&'a str),
     /// A dataset.
     Block(SmallBlock<'a>),
+    /// A dataset in a segment that the worker knows.
+    Part(PartBlock),
     /// What the task of this number made on this port: it ran on this worker before.
     Made {
         /// The task.
@@ -98,11 +104,46 @@ pub struct SmallBlock<'a> {
     pub payload: &'a [u8],
 }
 
+/// A block in a segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PartBlock {
+    /// How to understand its payload.
+    pub format: Format,
+    /// The segment; never a descriptor.
+    pub place: SegmentPlace,
+    /// Where the block begins there.
+    pub offset: u64,
+    /// How much it takes.
+    pub size: u64,
+}
+
+/// An output that is in a segment of the worker's own, as it claims.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MadePart {
+    /// The format it is said to have.
+    pub format: Format,
+    /// Where it is said to be.
+    pub part: PartClaim,
+    /// How much it is said to take.
+    pub size: u64,
+}
+
+/// An output of either kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Output<'a> {
+    /// Here.
+    Small(SmallBlock<'a>),
+    /// In a segment.
+    Part(MadePart),
+}
+
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome<'a> {
     /// The task succeeded; its outputs are here.
     Done(Outputs<'a>),
+    /// The task succeeded; some of its outputs are in segments.
+    Shared(SharedOutputs<'a>),
     /// The answer is the last of the messages before this.
     Message,
     /// It was not begun: a task before it, which makes its input, failed.
@@ -116,6 +157,8 @@ pub struct Answer<'a> {
     pub head: Head,
     /// How long the worker was at it, as it says.
     pub took_ns: u64,
+    /// A plugin goes on reading an input of it.
+    pub keeps_inputs: bool,
     /// What came of it.
     pub outcome: Outcome<'a>,
 }
@@ -124,16 +167,25 @@ pub struct Answer<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outputs<'a>(&'a [u8]);
 
+/// The outputs in an answer of which some are in segments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedOutputs<'a>(&'a [u8]);
+
 const CALL: u8 = 1;
 const MESSAGE: u8 = 2;
 const QUIT: u8 = 3;
 const DONE: u8 = 4;
 const NOT_BEGUN: u8 = 5;
+const SHARED: u8 = 6;
+/// Beside the kind of an answer.
+const KEEPS_INPUTS: u8 = 0x80;
 
 const ABSENT: u8 = 0;
 const JSON: u8 = 1;
 const BLOCK: u8 = 2;
 const MADE: u8 = 3;
+const OWN_PART: u8 = 4;
+const FOREIGN_PART: u8 = 5;
 
 impl Default for Record {
     fn default() -> Record {
@@ -169,7 +221,8 @@ impl Record {
     pub fn call<'i>(&mut self, call: &Call<'_>, inputs: impl Iterator<Item = Input<'i>>) -> bool {
         self.begin(CALL);
         self.head(call.head);
-        for number in [call.plugin, call.node, call.run, call.attempt, call.outputs, call.inputs_count] {
+        let lasting = call.lasting.bits();
+        for number in [call.plugin, call.node, call.run, call.attempt, call.outputs, lasting, call.inputs_count] {
             self.put(&number.to_le_bytes());
         }
         self.short(call.name.as_bytes());
@@ -184,6 +237,7 @@ impl Record {
                     self.put(&[BLOCK]);
                     self.block(block);
                 }
+                Input::Part(block) => self.part(block),
                 Input::Made { token, port } => {
                     self.put(&[MADE]);
                     self.put(&token.to_le_bytes());
@@ -206,6 +260,39 @@ impl Record {
         self.put(&port.to_le_bytes());
         self.block(block);
         !self.overflows
+    }
+
+    /// The beginning of a good answer of which some outputs are in segments; [`Record::shared_output`] adds to it.
+    pub fn shared(&mut self, head: Head, took_ns: u64) {
+        self.begin(SHARED);
+        self.head(head);
+        self.put(&took_ns.to_le_bytes());
+    }
+
+    /// One more output; false if it does not fit, and all must go over the socket.
+    pub fn shared_output(&mut self, port: u32, output: Output<'_>) -> bool {
+        self.put(&port.to_le_bytes());
+        match output {
+            Output::Small(block) => {
+                self.put(&[BLOCK]);
+                self.block(block);
+            }
+            Output::Part(MadePart { format, part, size }) => {
+                self.put(&[OWN_PART]);
+                self.format(format);
+                for number in [part.segment, part.slot, part.usage] {
+                    self.put(&number.to_le_bytes());
+                }
+                self.put(&part.offset.to_le_bytes());
+                self.put(&size.to_le_bytes());
+            }
+        }
+        !self.overflows
+    }
+
+    /// Adds to an answer that a plugin goes on reading an input.
+    pub fn keeps_inputs(&mut self) {
+        self.bytes[0] |= KEEPS_INPUTS;
     }
 
     /// An answer that came over the socket.
@@ -232,9 +319,28 @@ impl Record {
         self.put(&head.messages.to_le_bytes());
     }
 
-    fn block(&mut self, block: SmallBlock<'_>) {
-        let format = Format::ALL.iter().position(|format| *format == block.format).unwrap_or(0);
+    fn part(&mut self, block: PartBlock) {
+        let (kind, place, segment) = match block.place {
+            SegmentPlace::Own { segment } => (OWN_PART, 0, segment),
+            SegmentPlace::Foreign { place, segment } => (FOREIGN_PART, place, segment),
+            // No record brings a descriptor.
+            SegmentPlace::Descriptor(_) => return self.overflows = true,
+        };
+        self.put(&[kind]);
+        self.format(block.format);
+        self.put(&place.to_le_bytes());
+        self.put(&segment.to_le_bytes());
+        self.put(&block.offset.to_le_bytes());
+        self.put(&block.size.to_le_bytes());
+    }
+
+    fn format(&mut self, format: Format) {
+        let format = Format::ALL.iter().position(|known| *known == format).unwrap_or(0);
         self.put(&[u8::try_from(format).unwrap_or(0)]);
+    }
+
+    fn block(&mut self, block: SmallBlock<'_>) {
+        self.format(block.format);
         self.short(block.metadata.as_bytes());
         self.short(block.payload);
     }
@@ -265,10 +371,11 @@ impl Record {
         match reader.byte()? {
             CALL => {
                 let head = reader.head()?;
-                let [plugin, node, run, attempt, outputs, inputs_count] = reader.numbers()?;
+                let [plugin, node, run, attempt, outputs, lasting, inputs_count] = reader.numbers()?;
+                let lasting = Lasting::of_bits(lasting);
                 let name = reader.text()?;
                 let inputs = Inputs(reader.0);
-                Ok(Task::Call(Call { head, plugin, node, run, attempt, outputs, name, inputs_count, inputs }))
+                Ok(Task::Call(Call { head, plugin, node, run, attempt, outputs, lasting, name, inputs_count, inputs }))
             }
             MESSAGE => Ok(Task::Message(reader.head()?)),
             QUIT => Ok(Task::Quit),
@@ -280,15 +387,17 @@ impl Record {
     pub fn as_answer(&self) -> Result<Answer<'_>, Malformed> {
         let mut reader = Reader(self.bytes());
         let kind = reader.byte()?;
+        let keeps_inputs = kind & KEEPS_INPUTS != 0;
         let head = reader.head()?;
         let took_ns = u64::from_le_bytes(reader.array()?);
-        let outcome = match kind {
+        let outcome = match kind & !KEEPS_INPUTS {
             DONE => Outcome::Done(Outputs(reader.0)),
+            SHARED => Outcome::Shared(SharedOutputs(reader.0)),
             MESSAGE => Outcome::Message,
             NOT_BEGUN => Outcome::NotBegun,
             _ => return Err(Malformed("no answer is of that kind")),
         };
-        Ok(Answer { head, took_ns, outcome })
+        Ok(Answer { head, took_ns, keeps_inputs, outcome })
     }
 }
 
@@ -301,6 +410,7 @@ impl<'a> Iterator for Inputs<'a> {
                 ABSENT => Input::Absent,
                 JSON => Input::Json(reader.text()?),
                 BLOCK => Input::Block(reader.block()?),
+                kind @ (OWN_PART | FOREIGN_PART) => Input::Part(reader.part(kind)?),
                 MADE => Input::Made {
                     token: u64::from_le_bytes(reader.array()?),
                     port: u32::from_le_bytes(reader.array()?),
@@ -316,6 +426,28 @@ impl<'a> Iterator for Outputs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         take_one(&mut self.0, |reader| Ok((u32::from_le_bytes(reader.array()?), reader.block()?)))
+    }
+}
+
+impl<'a> Iterator for SharedOutputs<'a> {
+    type Item = Result<(u32, Output<'a>), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        take_one(&mut self.0, |reader| {
+            let port = u32::from_le_bytes(reader.array()?);
+            let output = match reader.byte()? {
+                BLOCK => Output::Small(reader.block()?),
+                OWN_PART => {
+                    let format = reader.format()?;
+                    let [segment, slot, usage] = reader.numbers()?;
+                    let offset = u64::from_le_bytes(reader.array()?);
+                    let part = PartClaim { segment, slot, usage, offset };
+                    Output::Part(MadePart { format, part, size: u64::from_le_bytes(reader.array()?) })
+                }
+                _ => return Err(Malformed("no output is of that kind")),
+            };
+            Ok((port, output))
+        })
     }
 }
 
@@ -373,8 +505,22 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.short()?).map_err(|_| Malformed("a text is not UTF-8"))
     }
 
+    fn format(&mut self) -> Result<Format, Malformed> {
+        Format::ALL.get(usize::from(self.byte()?)).copied().ok_or(Malformed("no format has that number"))
+    }
+
+    fn part(&mut self, kind: u8) -> Result<PartBlock, Malformed> {
+        let format = self.format()?;
+        let [place, segment] = self.numbers()?;
+        let place = match kind {
+            OWN_PART => SegmentPlace::Own { segment },
+            _ => SegmentPlace::Foreign { place, segment },
+        };
+        let [offset, size] = [u64::from_le_bytes(self.array()?), u64::from_le_bytes(self.array()?)];
+        Ok(PartBlock { format, place, offset, size })
+    }
+
     fn block(&mut self) -> Result<SmallBlock<'a>, Malformed> {
-        let format = *Format::ALL.get(usize::from(self.byte()?)).ok_or(Malformed("no format has that number"))?;
-        Ok(SmallBlock { format, metadata: self.text()?, payload: self.short()? })
+        Ok(SmallBlock { format: self.format()?, metadata: self.text()?, payload: self.short()? })
     }
 }

@@ -186,6 +186,10 @@ pub struct RunsConfig {
 pub struct BlocksConfig {
     /// Bytes of all blocks together; 0 for half of the machine's memory. See [`Config::block_budget_bytes`].
     pub memory_budget_bytes: u64,
+    /// Bytes of blocks that are no more and whose memory is kept; 0 for a quarter of the budget.
+    pub spare_bytes_max: u64,
+    /// For how long that memory is kept after it was last used.
+    pub spare_keep_seconds: u64,
     /// How many uploads may wait for a run at once.
     pub uploads_max: u64,
     /// For how long an upload waits.

@@ -146,6 +146,8 @@ impl Config {
 
         let mut blocks = root.section("blocks", r);
         blocks.read("memory_budget_bytes", &mut self.blocks.memory_budget_bytes, r);
+        blocks.read("spare_bytes_max", &mut self.blocks.spare_bytes_max, r);
+        blocks.read("spare_keep_seconds", &mut self.blocks.spare_keep_seconds, r);
         blocks.read_at_least("uploads_max", 1, &mut self.blocks.uploads_max, r);
         blocks.read_at_least("uploads_keep_seconds", 1, &mut self.blocks.uploads_keep_seconds, r);
         blocks.finish(r);

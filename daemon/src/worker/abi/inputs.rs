@@ -1,17 +1,36 @@
 //! A call's inputs: each mapped when it is first asked for.
 
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use plugin_api::abi::{Failure, InputBlock, SharedBytes, failure_kind, format};
 
-use super::PROTOCOL;
+use super::{PROTOCOL, Setting, Spare};
+use crate::block::pool::Pool;
 use crate::block::view::{View, ViewProblem};
-use crate::ipc::message::{BlockPlace, InputValue};
-use crate::ipc::ring::record::SmallBlock;
+use crate::ipc::message::{BlockPlace, BlockReference, InputValue, SegmentPlace};
+use crate::ipc::ring::record::{PartBlock, SmallBlock};
 
 /// All of them.
-pub struct Inputs<'a>(Mutex<Vec<Slot<'a>>>);
+pub struct Inputs<'a> {
+    slots: Mutex<Vec<Slot<'a>>>,
+    pool: Option<&'a Pool>,
+    spare: &'a Spare,
+    /// What was mapped of memory that is used again when nobody reads it any more.
+    views: Mutex<Vec<Weak<View>>>,
+}
+
+/// What an input port is given, where a record of the ring says so.
+#[derive(Debug)]
+pub enum Given<'a> {
+    /// Nothing.
+    Absent,
+    /// Bytes in the record.
+    Small(SmallBlock<'a>),
+    /// A block in a segment.
+    Part(PartBlock),
+}
 
 /// One of them.
 enum Slot<'a> {
@@ -19,49 +38,132 @@ enum Slot<'a> {
     /// In a record of the ring: copied out when it is asked for, as few ask twice.
     Small(SmallBlock<'a>),
     /// Never asked for so far.
-    Waiting {
-        file: OwnedFd,
-        size: u64,
-        format: String,
-        metadata: String,
-    },
+    Waiting(Waiting),
     /// There; a second request gets the same bytes.
     Ready(InputBlock),
     /// It could not be mapped, and will not be.
     Broken(Failure),
 }
 
+/// A block in shared memory.
+struct Waiting {
+    format: Cow<'static, str>,
+    /// As announced; nothing if the block itself is to say.
+    metadata: Option<String>,
+    place: Place,
+    size: u64,
+}
+
+enum Place {
+    /// A sealed file.
+    File(OwnedFd),
+    /// A segment that this process knows.
+    Known { segment: SegmentPlace, offset: u64 },
+    /// One that came along.
+    Segment { file: OwnedFd, offset: u64 },
+}
+
 impl<'a> Inputs<'a> {
-    pub(super) fn new(values: Vec<InputValue>, descriptors: Vec<OwnedFd>) -> Result<Inputs<'a>, Failure> {
+    pub(super) fn new(
+        setting: &Setting<'a>,
+        values: Vec<InputValue>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Inputs<'a>, Failure> {
         let mut descriptors: Vec<_> = descriptors.into_iter().map(Some).collect();
         let slots: Result<Vec<Slot<'_>>, Failure> =
             values.into_iter().map(|value| slot(value, &mut descriptors)).collect();
-        Ok(Inputs(Mutex::new(slots?)))
+        Ok(Inputs::of_slots(setting, slots?))
     }
 
-    /// Inputs that are small, or absent.
-    pub fn small(blocks: impl Iterator<Item = Option<SmallBlock<'a>>>) -> Inputs<'a> {
-        Inputs(Mutex::new(blocks.map(|block| block.map_or(Slot::Absent, Slot::Small)).collect()))
+    /// As a record of the ring gives them.
+    pub fn given(setting: &Setting<'a>, given: impl Iterator<Item = Given<'a>>) -> Inputs<'a> {
+        let slot = |given| match given {
+            Given::Absent => Slot::Absent,
+            Given::Small(block) => Slot::Small(block),
+            Given::Part(PartBlock { format, place, offset, size }) => {
+                let (format, place) = (Cow::Borrowed(format.as_str()), Place::Known { segment: place, offset });
+                Slot::Waiting(Waiting { format, metadata: None, place, size })
+            }
+        };
+        Inputs::of_slots(setting, given.map(slot).collect())
+    }
+
+    fn of_slots(setting: &Setting<'a>, slots: Vec<Slot<'a>>) -> Inputs<'a> {
+        Inputs { slots: Mutex::new(slots), pool: setting.pool, spare: setting.spare, views: Mutex::default() }
     }
 
     pub(super) fn get(&self, port: u32) -> Result<Option<InputBlock>, Failure> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(slot) = slots.get_mut(port as usize) else { return Ok(None) };
-        if let Slot::Waiting { .. } = slot {
+        if let Slot::Waiting(_) = slot {
             *slot = match std::mem::replace(slot, Slot::Absent) {
-                Slot::Waiting { file, size, format, metadata } => {
-                    open(port, file, size, &format, &metadata).map_or_else(Slot::Broken, Slot::Ready)
-                }
+                Slot::Waiting(waiting) => self.open(port, waiting).map_or_else(Slot::Broken, Slot::Ready),
                 other => other,
             };
         }
         match slot {
-            Slot::Absent | Slot::Waiting { .. } => Ok(None),
+            Slot::Absent | Slot::Waiting(_) => Ok(None),
             Slot::Small(block) => {
                 Ok(Some(InputBlock::new(block.payload.to_vec().into(), block.format.as_str(), block.metadata)))
             }
             Slot::Ready(block) => Ok(Some(block.clone())),
             Slot::Broken(failure) => Err(failure.clone()),
+        }
+    }
+
+    fn open(&self, port: u32, waiting: Waiting) -> Result<InputBlock, Failure> {
+        let Waiting { format, metadata, place, size } = waiting;
+        let problem = |problem: &dyn std::fmt::Display| {
+            Failure::new(failure_kind::INPUT, format!("the block at input port {port} cannot be read: {problem}"))
+        };
+        let is_shared = !matches!(place, Place::File(_));
+        let view = match place {
+            Place::File(file) => View::open(file, size),
+            Place::Segment { file, offset } => View::in_file(&file, offset, size),
+            Place::Known { segment, offset } => self
+                .known(segment, offset, size)
+                .ok_or_else(|| problem(&format_args!("it lies in {segment:?}, which is not known here")))?,
+        };
+        let view = view.map_err(|found| match &found {
+            ViewProblem::Map { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory => {
+                problem(&found).with_hint("this process may have too many mappings (sysctl vm.max_map_count)")
+            }
+            _ => problem(&found),
+        })?;
+        if view.layout().format().as_str() != format {
+            return Err(problem(&format_args!("its format is {}, {format} was announced", view.layout().format())));
+        }
+        let metadata = match metadata {
+            Some(metadata) => metadata,
+            None => view.metadata().ok_or_else(|| problem(&"its metadata are not UTF-8"))?.to_owned(),
+        };
+        let view = Arc::new(view);
+        if is_shared {
+            self.views.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&view));
+        }
+        Ok(InputBlock::new(SharedBytes::from_owner(view), &format, &metadata))
+    }
+
+    /// A block in a segment that this process knows, if it does.
+    fn known(&self, segment: SegmentPlace, offset: u64, size: u64) -> Option<Result<View, ViewProblem>> {
+        let pool = self.pool?;
+        match segment {
+            SegmentPlace::Own { segment } => Some(View::own(pool.own(segment)?, offset, size)),
+            SegmentPlace::Foreign { place, segment } => {
+                Some(View::foreign(pool.foreign(place, segment)?, offset, size))
+            }
+            SegmentPlace::Descriptor(_) => None,
+        }
+    }
+}
+
+impl Drop for Inputs<'_> {
+    /// The call is over. What a plugin goes on reading must not be used again: the server is told.
+    fn drop(&mut self) {
+        self.slots.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        let views = self.views.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if views.iter().any(|view| view.strong_count() > 0) {
+            self.spare.note_kept();
         }
     }
 }
@@ -74,32 +176,21 @@ fn slot<'a>(value: InputValue, descriptors: &mut [Option<OwnedFd>]) -> Result<Sl
         }
         InputValue::Block(block) => block,
     };
-    match block.place {
-        BlockPlace::Inline(payload) => Ok(Slot::Ready(InputBlock::new(payload.into(), &block.format, &block.metadata))),
-        BlockPlace::Memfd { descriptor, size } => {
-            let file = descriptors.get_mut(descriptor as usize).and_then(Option::take).ok_or_else(|| {
-                Failure::new(
-                    PROTOCOL,
-                    format!("block {} names descriptor {descriptor}, which did not come along", block.id),
-                )
-            })?;
-            Ok(Slot::Waiting { file, size, format: block.format, metadata: block.metadata })
-        }
-    }
-}
-
-fn open(port: u32, file: OwnedFd, size: u64, format: &str, metadata: &str) -> Result<InputBlock, Failure> {
-    let problem = |problem: &dyn std::fmt::Display| {
-        Failure::new(failure_kind::INPUT, format!("the block at input port {port} cannot be read: {problem}"))
+    let BlockReference { id, format, metadata, place } = block;
+    let mut file = |descriptor: u32| {
+        descriptors.get_mut(descriptor as usize).and_then(Option::take).ok_or_else(|| {
+            Failure::new(PROTOCOL, format!("block {id} names descriptor {descriptor}, which did not come along"))
+        })
     };
-    let view = View::open(file, size).map_err(|found| match &found {
-        ViewProblem::Map { source, .. } if source.kind() == std::io::ErrorKind::OutOfMemory => {
-            problem(&found).with_hint("this process may have too many mappings (sysctl vm.max_map_count)")
+    let (place, size) = match place {
+        BlockPlace::Inline(payload) => {
+            return Ok(Slot::Ready(InputBlock::new(payload.into(), &format, &metadata)));
         }
-        _ => problem(&found),
-    })?;
-    if view.layout().format().as_str() != format {
-        return Err(problem(&format_args!("its format is {}, {format} was announced", view.layout().format())));
-    }
-    Ok(InputBlock::new(SharedBytes::from_owner(Arc::new(view)), format, metadata))
+        BlockPlace::Memfd { descriptor, size } => (Place::File(file(descriptor)?), size),
+        BlockPlace::Segment { place: SegmentPlace::Descriptor(descriptor), offset, size } => {
+            (Place::Segment { file: file(descriptor)?, offset }, size)
+        }
+        BlockPlace::Segment { place: segment, offset, size } => (Place::Known { segment, offset }, size),
+    };
+    Ok(Slot::Waiting(Waiting { format: format.into(), metadata: Some(metadata), place, size }))
 }

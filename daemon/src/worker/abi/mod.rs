@@ -5,7 +5,9 @@
 
 mod argument;
 mod expected;
+mod heap;
 mod inputs;
+mod made;
 mod outputs;
 
 use std::os::fd::OwnedFd;
@@ -14,12 +16,14 @@ use plugin_api::abi::{CallHost, Failure, InputBlock, OutputBuffer, failure_kind}
 
 pub use self::argument::{Argument, NodeArgument};
 pub use self::expected::Expected;
-pub use self::inputs::Inputs;
-pub use self::outputs::{Chunk, Claims, Made, Spare};
+pub use self::heap::Spare;
+pub use self::inputs::{Given, Inputs};
+pub use self::made::{Chunk, Claims, Made};
 
 use self::outputs::Outputs;
 use crate::block::layout::Format;
-use crate::ipc::message::{InputValue, TaskFailure};
+use crate::block::pool::Pool;
+use crate::ipc::message::{InputValue, Lasting, TaskFailure};
 use crate::ipc::page::WorkerPage;
 use crate::zygote::{Plugin, Plugins};
 
@@ -66,6 +70,10 @@ pub struct Setting<'a> {
     pub reserve: &'a dyn Reserve,
     /// Memory of earlier calls, to be used again.
     pub spare: &'a Spare,
+    /// The worker's memory for blocks, and what it has mapped of others'; a hook host has none.
+    pub pool: Option<&'a Pool>,
+    /// The outputs that leave the run, and so must be in files of their own.
+    pub lasting: Lasting,
     /// Who saves chunks, if any port has some.
     pub chunks: Option<&'a dyn SaveChunk>,
     /// Who loads partitions, if any input has some.
@@ -83,7 +91,18 @@ impl<'a> Setting<'a> {
         reserve: &'a dyn Reserve,
         spare: &'a Spare,
     ) -> Setting<'a> {
-        Setting { argument, token, page, reserve, spare, chunks: None, partitions: None, is_inner: false }
+        Setting {
+            argument,
+            token,
+            page,
+            reserve,
+            spare,
+            pool: None,
+            lasting: Lasting::NONE,
+            chunks: None,
+            partitions: None,
+            is_inner: false,
+        }
     }
 }
 
@@ -102,7 +121,7 @@ impl<'a> CallState<'a> {
         descriptors: Vec<OwnedFd>,
         expected: Expected<'a>,
     ) -> Result<CallState<'a>, Failure> {
-        Ok(CallState::with(setting, Inputs::new(inputs, descriptors)?, expected))
+        Ok(CallState::with(setting, Inputs::new(&setting, inputs, descriptors)?, expected))
     }
 
     /// A call about to begin.
@@ -113,7 +132,7 @@ impl<'a> CallState<'a> {
     /// Takes what was committed to a port that is given in chunks, as the input of another call.
     pub fn take_input(&self, port: u32) -> Result<InputBlock, Failure> {
         let (value, files) = self.outputs.take(port)?.into_input();
-        let block = Inputs::new(vec![value], files)?.get(0)?;
+        let block = Inputs::new(&self.setting, vec![value], files)?.get(0)?;
         block.ok_or_else(|| Failure::new(PROTOCOL, "a block that was just made is not there"))
     }
 

@@ -1,61 +1,25 @@
 //! A call's outputs: memory on request, blocks on commit, and the reckoning at the end.
 //!
-//! A buffer below 4 KiB is on the heap and travels inline; a larger one is the shared memory of the block it will be.
-//! From 1 MiB on the server is asked first. Memory that was handed out stays out of use until the call is over, so a
+//! A buffer below 4 KiB is on the heap and travels inline; a larger one is the shared memory of the block it will be: of the worker's pool
+//! if it stays within its run, a file of its own otherwise. From 1 MiB on the server is asked first. Memory that was handed out stays out of use until the call is over, so a
 //! plugin that writes after its commit faults (shared memory) or writes to nobody (heap), and harms no other data.
 
-use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use plugin_api::abi::{Failure, OutputBuffer};
 
+use super::heap::Heap;
+use super::made::{Chunk, Committed, CommittedBytes, Made};
 use super::{Expected, Setting};
-use crate::block::build::{Builder, Finished};
+use crate::block::build::{Abandoned, BuildProblem, Builder, Finished, Place};
 use crate::block::layout::{Format, INLINE_BELOW};
-use crate::ipc::message::{BlockClaim, BlockPlace, BlockReference, InputValue};
-use crate::ipc::ring::record::{Record, SmallBlock};
+use crate::block::pool::Part;
 use crate::sys::map::Guard;
 
 /// From this size on the server is asked before memory is taken.
 const RESERVE_FROM: u64 = 1 << 20;
 /// Larger metadata do not travel inline.
 const INLINE_METADATA_MAX: usize = 8 * 1024;
-
-/// What a call has made, ready to be told.
-#[derive(Debug, Default)]
-pub struct Claims {
-    /// One for each output.
-    pub claims: Vec<BlockClaim>,
-    /// The files they name by index.
-    pub files: Vec<OwnedFd>,
-    /// To be dropped when the call is over for good.
-    pub guards: Vec<Guard>,
-}
-
-/// All that a call has made, by port. Few of either kind, so they are looked for one by one.
-pub struct Made {
-    committed: Vec<(u32, Committed)>,
-    guards: Vec<Guard>,
-}
-
-/// Small buffers of calls that are over, for calls to come.
-#[derive(Default)]
-pub struct Spare(Mutex<Vec<Heap>>);
-
-impl Spare {
-    /// More than these are given back.
-    const HEAPS_MAX: usize = 8;
-
-    fn take(&self) -> Heap {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_else(Heap::new)
-    }
-
-    fn give(&self, heaps: impl Iterator<Item = Heap>) {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = Spare::HEAPS_MAX.saturating_sub(spare.len());
-        spare.extend(heaps.take(room));
-    }
-}
 
 /// All of a call's outputs.
 pub(super) struct Outputs<'a> {
@@ -73,6 +37,7 @@ struct State {
     spare: u64,
     /// Memory that was handed out and must not be used for anything else.
     guards: Vec<Guard>,
+    parts: Vec<Part>,
     retired: Vec<Heap>,
 }
 
@@ -86,102 +51,6 @@ struct Buffer {
 enum Memory {
     Heap(Heap),
     Shared(Builder),
-}
-
-/// A small buffer on the heap, aligned as shared memory is.
-struct Heap {
-    bytes: Vec<u8>,
-    start: usize,
-    /// How much of it was handed out; zero when it was.
-    length: usize,
-}
-
-impl Heap {
-    const SIZE: usize = INLINE_BELOW;
-    const ALIGNMENT: usize = 64;
-    /// No less is handed out.
-    const LEAST: usize = 256;
-
-    fn new() -> Heap {
-        let bytes = vec![0; Heap::SIZE + Heap::ALIGNMENT];
-        let start = bytes.as_ptr().align_offset(Heap::ALIGNMENT).min(Heap::ALIGNMENT);
-        Heap { bytes, start, length: 0 }
-    }
-
-    /// Makes room for `capacity` bytes; what is new is zero, whatever it held for an earlier call.
-    fn extend(&mut self, capacity: usize) {
-        let length = capacity.max(Heap::LEAST).next_multiple_of(Heap::ALIGNMENT).min(Heap::SIZE);
-        if length > self.length {
-            self.bytes[self.start + self.length..self.start + length].fill(0);
-            self.length = length;
-        }
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.start..self.start + self.length]
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.start + self.length]
-    }
-}
-
-/// An output that nobody can change any more.
-struct Committed {
-    format: Format,
-    bytes: CommittedBytes,
-    /// As it was given; a file has it, too.
-    metadata: String,
-    /// How many of its bytes were granted by the server.
-    charged: u64,
-}
-
-enum CommittedBytes {
-    Inline(Vec<u8>),
-    File { file: OwnedFd, size: u64 },
-}
-
-/// One of many pieces of an output, taken from its port.
-pub struct Chunk(Committed);
-
-impl Chunk {
-    /// How many of its bytes were granted by the server.
-    pub fn charged(&self) -> u64 {
-        self.0.charged
-    }
-
-    /// How large it is as a block.
-    pub fn size(&self) -> u64 {
-        match &self.0.bytes {
-            CommittedBytes::Inline(payload) => payload.len() as u64,
-            CommittedBytes::File { size, .. } => *size,
-        }
-    }
-
-    /// What the server is told of it, and the file that the claim names, if it names one.
-    pub fn claim(&self, port: u32) -> (BlockClaim, Option<&OwnedFd>) {
-        let format = self.0.format.to_string();
-        match &self.0.bytes {
-            CommittedBytes::Inline(payload) => {
-                let place = BlockPlace::Inline(payload.clone());
-                (BlockClaim { port, format, metadata: self.0.metadata.clone(), place }, None)
-            }
-            CommittedBytes::File { file, size } => {
-                let place = BlockPlace::Memfd { descriptor: 0, size: *size };
-                (BlockClaim { port, format, metadata: String::new(), place }, Some(file))
-            }
-        }
-    }
-
-    /// The chunk as the input of another call, and the file that it names, if it names one.
-    pub fn into_input(self) -> (InputValue, Vec<OwnedFd>) {
-        let Committed { format, bytes, metadata, .. } = self.0;
-        let (place, files) = match bytes {
-            CommittedBytes::Inline(payload) => (BlockPlace::Inline(payload), Vec::new()),
-            CommittedBytes::File { file, size } => (BlockPlace::Memfd { descriptor: 0, size }, vec![file]),
-        };
-        (InputValue::Block(BlockReference { id: 0, format: format.to_string(), metadata, place }), files)
-    }
 }
 
 impl<'a> Outputs<'a> {
@@ -200,7 +69,7 @@ impl<'a> Outputs<'a> {
         if state.is_committed(port) {
             return Err(self.twice(name));
         }
-        let (memory, granted) = self.memory(&mut state, name, capacity)?;
+        let (memory, granted) = self.memory(&mut state, port, name, capacity)?;
         state.last_id += 1;
         let id = state.last_id;
         let mut buffer = Buffer { port, memory, granted };
@@ -221,7 +90,8 @@ impl<'a> Outputs<'a> {
             }
             Memory::Heap(heap) => {
                 let granted = self.grant(&mut state, &name, granted, capacity)?;
-                let builder = Builder::new(capacity).map_err(|problem| self.no_memory(&name, capacity, &problem))?;
+                let builder =
+                    self.builder(port, capacity).map_err(|problem| self.no_memory(&name, capacity, &problem))?;
                 builder.write(0, heap.as_slice());
                 state.retired.push(heap);
                 Buffer { port, memory: Memory::Shared(builder), granted }
@@ -277,18 +147,18 @@ impl<'a> Outputs<'a> {
                 Memory::Shared(builder) => builder,
                 // Little data under much metadata.
                 Memory::Heap(heap) => {
-                    let builder = Builder::new(capacity).map_err(|problem| self.no_memory(name, capacity, &problem))?;
+                    let builder =
+                        self.builder(port, capacity).map_err(|problem| self.no_memory(name, capacity, &problem))?;
                     builder.write(0, heap.as_slice());
                     state.retired.push(heap);
                     builder
                 }
             };
             state.spare = state.spare.saturating_add(buffer.granted.saturating_sub(length));
-            let Finished { file, size, guard } = builder
+            let finished = builder
                 .finish(length, format, metadata)
                 .map_err(|problem| self.expected.failure(format_args!("output port `{name}`: {problem}")))?;
-            state.guards.push(guard);
-            CommittedBytes::File { file, size }
+            state.finished(finished)
         };
         state.commit(port, Committed { format, bytes, metadata: metadata.to_owned(), charged });
         Ok(())
@@ -303,13 +173,12 @@ impl<'a> Outputs<'a> {
         } else {
             let length = bytes.len() as u64;
             let granted = self.grant(&mut state, name, 0, length)?;
-            let builder = Builder::new(length).map_err(|problem| self.no_memory(name, length, &problem))?;
+            let builder = self.builder(port, length).map_err(|problem| self.no_memory(name, length, &problem))?;
             builder.write(0, bytes);
-            let Finished { file, size, guard } = builder
+            let finished = builder
                 .finish(length, format, metadata)
                 .map_err(|problem| self.expected.failure(format_args!("output port `{name}`: {problem}")))?;
-            state.guards.push(guard);
-            (CommittedBytes::File { file, size }, granted)
+            (state.finished(finished), granted)
         };
         state.commit(port, Committed { format, bytes: kept, metadata: metadata.to_owned(), charged });
         Ok(())
@@ -328,7 +197,7 @@ impl<'a> Outputs<'a> {
         })?;
         let (_, chunk) = state.committed.remove(place);
         state.forget_old();
-        Ok(Chunk(chunk))
+        Chunk::of(chunk)
     }
 
     /// Notes that memory which the server granted for a chunk is free again.
@@ -376,7 +245,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// Memory for so many bytes, and what was granted for it.
-    fn memory(&self, state: &mut State, name: &str, capacity: u64) -> Result<(Memory, u64), Failure> {
+    fn memory(&self, state: &mut State, port: u32, name: &str, capacity: u64) -> Result<(Memory, u64), Failure> {
         if capacity < INLINE_BELOW as u64 {
             let mut heap = self.setting.spare.take();
             heap.length = 0;
@@ -384,8 +253,15 @@ impl<'a> Outputs<'a> {
             return Ok((Memory::Heap(heap), 0));
         }
         let granted = self.grant(state, name, 0, capacity)?;
-        let builder = Builder::new(capacity).map_err(|problem| self.no_memory(name, capacity, &problem))?;
+        let builder = self.builder(port, capacity).map_err(|problem| self.no_memory(name, capacity, &problem))?;
         Ok((Memory::Shared(builder), granted))
+    }
+
+    /// Shared memory: of the pool, but for what is given in chunks, is within another call, or leaves its run.
+    fn builder(&self, port: u32, capacity: u64) -> Result<Builder, BuildProblem> {
+        let Setting { pool, lasting, is_inner, .. } = self.setting;
+        let is_pooled = !lasting.contains(port) && !is_inner && !self.expected.in_chunks().contains(&port);
+        Builder::in_pool(pool.filter(|_| is_pooled).cloned(), capacity)
     }
 
     /// Asks for what is missing to `capacity`, unless it is little; the answer is what is granted then.
@@ -429,33 +305,6 @@ impl<'a> Outputs<'a> {
     }
 }
 
-impl Made {
-    /// As claims for a message.
-    pub fn into_claims(self) -> Claims {
-        let mut made = Claims { guards: self.guards, ..Claims::default() };
-        for (port, Committed { format, bytes, metadata, .. }) in self.committed {
-            let (metadata, place) = match bytes {
-                CommittedBytes::Inline(payload) => (metadata, BlockPlace::Inline(payload)),
-                CommittedBytes::File { file, size } => {
-                    made.files.push(file);
-                    // There are fewer files than ports, and ports are counted in u32.
-                    (String::new(), BlockPlace::Memfd { descriptor: made.files.len() as u32 - 1, size })
-                }
-            };
-            made.claims.push(BlockClaim { port, format: format.to_string(), metadata, place });
-        }
-        made
-    }
-
-    /// Adds all of it to an answer; false if it does not fit there.
-    pub fn write(&self, answer: &mut Record) -> bool {
-        self.committed.iter().all(|(port, Committed { format, bytes, metadata, .. })| match bytes {
-            CommittedBytes::Inline(payload) => answer.output(*port, SmallBlock { format: *format, metadata, payload }),
-            CommittedBytes::File { .. } => false,
-        })
-    }
-}
-
 impl State {
     fn take(&mut self, id: u64) -> Option<Buffer> {
         let place = self.buffers.iter().position(|(other, _)| *other == id)?;
@@ -480,12 +329,28 @@ impl State {
         self.committed.iter().any(|(other, _)| *other == port)
     }
 
+    /// What a finished block is to its port; what it has left behind is kept out of use.
+    fn finished(&mut self, finished: Finished) -> CommittedBytes {
+        self.parts.extend(finished.left);
+        match finished.place {
+            Place::File { file, size, guard } => {
+                self.guards.push(guard);
+                CommittedBytes::File { file, size }
+            }
+            Place::Part { part, size } => CommittedBytes::Part { part, size },
+        }
+    }
+
     /// Keeps the addresses of a buffer out of use until the call is over; its memory goes, unless it is little.
     fn retire(&mut self, buffer: Buffer) {
         self.spare = self.spare.saturating_add(buffer.granted);
         match buffer.memory {
             Memory::Heap(heap) => self.retired.push(heap),
-            Memory::Shared(builder) => self.guards.extend(builder.abandon()),
+            Memory::Shared(builder) => {
+                let Abandoned { guard, left } = builder.abandon();
+                self.guards.extend(guard);
+                self.parts.extend(left);
+            }
         }
     }
 }

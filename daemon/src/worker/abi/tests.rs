@@ -8,7 +8,7 @@ use super::*;
 use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
 use crate::block::layout::Format;
 use crate::block::{Accounts, Block};
-use crate::ipc::message::BlockPlace;
+use crate::ipc::message::{BlockPlace, ClaimPlace};
 
 /// Grants up to a limit and remembers what it was asked for.
 struct Bank {
@@ -57,10 +57,11 @@ fn adopt(claims: Claims) -> Vec<Block> {
         .into_iter()
         .map(|claim| {
             let bytes = match claim.place {
-                BlockPlace::Inline(payload) => ClaimedBytes::Inline(payload),
-                BlockPlace::Memfd { descriptor, size } => {
+                ClaimPlace::Inline(payload) => ClaimedBytes::Inline(payload),
+                ClaimPlace::Memfd { descriptor, size } => {
                     ClaimedBytes::Memfd { file: claims.files[descriptor as usize].try_clone().unwrap(), size }
                 }
+                ClaimPlace::Part { .. } => panic!("there is no pool"),
             };
             let claim = ClaimedBlock { port: claim.port, format: claim.format, metadata: claim.metadata, bytes };
             claim.adopt(&accounts).unwrap()
@@ -75,8 +76,8 @@ fn small_outputs_travel_inline_and_large_ones_in_files_of_their_own() {
         fill(&state, 1, 4096);
         state.finish().unwrap().into_claims()
     });
-    assert!(matches!(&claims.claims[0].place, BlockPlace::Inline(payload) if payload.len() == 4095));
-    assert!(matches!(claims.claims[1].place, BlockPlace::Memfd { descriptor: 0, size: 4160 }));
+    assert!(matches!(&claims.claims[0].place, ClaimPlace::Inline(payload) if payload.len() == 4095));
+    assert!(matches!(claims.claims[1].place, ClaimPlace::Memfd { descriptor: 0, size: 4160 }));
     let blocks = adopt(claims);
     assert_eq!((blocks[0].payload_length(), blocks[1].payload_length()), (4095, 4096));
 }
@@ -91,8 +92,8 @@ fn little_data_in_a_large_buffer_and_under_much_metadata() {
         state.finish().unwrap().into_claims()
     });
     let blocks = adopt(claims);
-    assert!(blocks[0].inode().is_none() && blocks[0].metadata() == "{}");
-    assert!(blocks[1].inode().is_some() && blocks[1].metadata().len() == 100_000);
+    assert!(blocks[0].small().is_some() && blocks[0].metadata() == "{}");
+    assert!(blocks[1].small().is_none() && blocks[1].metadata().len() == 100_000);
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn inputs_are_mapped_when_asked_for_and_are_the_very_pages() {
         InputValue::Json("{\"a\":1}".to_owned()),
         InputValue::Block(blocks[1].reference(&mut borrowed)),
     ];
-    let inode = blocks[0].inode().unwrap().to_string();
+    let inode = crate::sys::memfd::inode(borrowed[0]).unwrap().to_string();
     let mapped = || {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let ours =
@@ -216,7 +217,10 @@ fn an_input_that_is_no_block_is_a_failure_of_the_call() {
         assert_eq!(failure.kind, "input");
         assert_eq!(state.input(0).unwrap_err(), failure);
     });
-    let missing = Inputs::new(vec![InputValue::Block(reference(0))], Vec::new()).err().unwrap();
+    let (page, _file) = WorkerPage::create().unwrap();
+    let spare = Spare::default();
+    let setting = Setting::new(Argument::Given("{}"), 7, &page, &Granted, &spare);
+    let missing = Inputs::new(&setting, vec![InputValue::Block(reference(0))], Vec::new()).err().unwrap();
     assert_eq!(missing.kind, PROTOCOL);
 }
 

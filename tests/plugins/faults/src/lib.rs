@@ -9,6 +9,7 @@ mod counted;
 mod deaths;
 mod gated;
 mod hangs;
+mod keeps;
 mod late_write;
 mod memory;
 mod pages;
@@ -37,10 +38,13 @@ plugin! {
         hangs::waits_for_file,
         hangs::meets,
         hangs::sleeps,
+        keeps::keeps_input,
+        keeps::changed_inputs,
         late_write::keeps_pointer,
         late_write::writes_late,
         memory::allocates,
         memory::big,
+        memory::filled,
         memory::length,
         memory::sum,
         pages::producer,

@@ -27,6 +27,15 @@ pub fn big(bytes: Params<i64>, ctx: &Context) -> Result<Written<Bytes>> {
     output.finish_bytes()
 }
 
+/// A large output, written in place as fast as memory takes it: every byte is 1.
+#[node(outputs = ["data"])]
+pub fn filled(bytes: Params<i64>, ctx: &Context) -> Result<Written<Bytes>> {
+    let length = usize::try_from(*bytes).context("a size is not negative")?;
+    let mut output = ctx.output_buffer("data", length)?;
+    output.fill(length)?.fill(1);
+    output.finish_bytes()
+}
+
 /// The length of a block and its first byte, without reading the rest.
 #[node(outputs = ["length", "first"])]
 pub fn length(data: Bytes) -> (i64, i64) {

@@ -13,10 +13,10 @@ use super::failure::Subject;
 use super::flight::Flight;
 use super::request::Work;
 use crate::block::Block;
-use crate::block::adopt::ClaimedBlock;
+use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
 use crate::ipc::client::Input;
 use crate::ipc::message::SavedChunks;
-use crate::ipc::ring::record;
+use crate::ipc::ring::record::{self, MadePart, SmallBlock};
 use crate::server::budget::{Allowance, Charge};
 use crate::server::hooks::HookEventName;
 use crate::server::json::JsonObject;
@@ -171,16 +171,35 @@ impl Driver {
         Err(failure)
     }
 
+    /// Checks what the worker claims to have made, in an answer of which some outputs are in segments.
+    pub fn adopt_shared(&self, flight: &mut Flight, claims: record::SharedOutputs<'_>) -> Result<Vec<Output>, Refused> {
+        let claim = |claim: Result<(u32, record::Output<'_>), record::Malformed>| {
+            let (port, output) = claim.map_err(|problem| Refused::Lie(problem.to_string()))?;
+            let (format, metadata, bytes) = match output {
+                record::Output::Small(SmallBlock { format, metadata, payload }) => {
+                    (format, metadata.to_owned(), ClaimedBytes::Inline(payload.to_vec()))
+                }
+                record::Output::Part(MadePart { format, part, size }) => {
+                    (format, String::new(), ClaimedBytes::Part { part, size })
+                }
+            };
+            Ok(ClaimedBlock { port, format: format.to_string(), metadata, bytes })
+        };
+        let claims = claims.map(claim).collect::<Result<_, Refused>>()?;
+        self.adopt(flight, claims)
+    }
+
     /// Checks what the worker claims to have made.
     pub fn adopt(&self, flight: &mut Flight, claims: Vec<ClaimedBlock>) -> Result<Vec<Output>, Refused> {
         let services = &self.shared.services;
         let job = &flight.job;
+        let segments = self.worker.as_ref().and_then(|worker| worker.segments()).map(|segments| &**segments);
         let mut files = 0;
         let mut outputs = Outputs::of(job, flight.desk.as_deref());
         for claim in claims {
             let port = outputs.check(claim.port)?;
             let block = claim
-                .adopt(&services.accounts)
+                .adopt_of(&services.accounts, segments)
                 .map_err(|problem| Refused::Lie(format!("the block of output {port} was refused: {problem}")))?;
             files += u64::from(block.small().is_none());
             let charge = match &mut flight.allowance {

@@ -11,6 +11,8 @@ use super::attempt::{Output, Refused};
 use super::conversation::End;
 use super::flight::{Flight, Told};
 use super::{Driver, Job, Local};
+use crate::block::Block;
+use crate::block::segment::Part;
 use crate::ipc::message::SavedChunks;
 use crate::ipc::ring::record::{Answer, Outcome, Record};
 use crate::server::hooks::HookEventName;
@@ -104,8 +106,11 @@ impl Driver {
             }));
         }
         let Some(mut flight) = self.flights.pop_front() else { return Ok(Looked::None) };
+        if answer.keeps_inputs {
+            flight.held.iter().filter_map(Block::part).for_each(Part::lend);
+        }
         // What was sent ahead of it finds what it reads in this very answer, or cannot begin.
-        if !matches!(answer.outcome, Outcome::Done(_))
+        if !matches!(answer.outcome, Outcome::Done(_) | Outcome::Shared(_))
             && let Some(next) = self.flights.front_mut()
         {
             next.cannot_begin = next.is_ahead;
@@ -159,6 +164,15 @@ impl Driver {
     fn result_of(&mut self, flight: &mut Flight, answer: &Answer<'_>) -> Result<Result<Vec<Output>, Failure>, String> {
         let adopted = match &answer.outcome {
             Outcome::Done(outputs) => Driver::adopt_small(&flight.job, outputs.clone()),
+            Outcome::Shared(outputs) => {
+                let adopted = self.adopt_shared(flight, outputs.clone());
+                // What was sent ahead of it may read them, whatever becomes of the run.
+                if let (Ok(outputs), Some(next)) = (&adopted, self.flights.front_mut().filter(|next| next.is_ahead)) {
+                    let blocks = outputs.iter().map(|output| &output.block).filter(|block| block.part().is_some());
+                    next.held.extend(blocks.cloned());
+                }
+                adopted
+            }
             Outcome::Message => match flight.told.take().map(|told| *told) {
                 Some(Told::Done(claims, saved)) => {
                     if let Some(desk) = &flight.desk {

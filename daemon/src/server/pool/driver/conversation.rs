@@ -13,11 +13,11 @@ use protocol::{LogSource, Progress};
 use super::flight::{Flight, Told};
 use super::ladder::{Ladder, Push};
 use super::request::Work;
-use super::{Driver, Job, Local, WorkerState};
+use super::{Driver, Job, Local, Worker, WorkerState};
 use crate::ipc::channel::ChannelError;
 use crate::ipc::client::WorkerEvent;
 use crate::ipc::message::LogRecord;
-use crate::server::budget::Answer;
+use crate::server::budget::{Answer, Reclaim as _};
 use crate::server::logs::level_word;
 use crate::server::runs::Origin;
 use crate::sys::wait;
@@ -33,6 +33,8 @@ const SPIN: Duration = Duration::from_micros(50);
 /// How long a worker's last words are listened to once its process has ended: a process that it left behind may hold its
 /// channel, and go on talking.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
+/// Memory that a task takes anew from this size on takes the place of as much as is kept: what is kept must not double what a run needs.
+const LARGE_BYTES: u64 = 64 << 20;
 
 /// How it ended with a worker.
 #[derive(Debug)]
@@ -238,6 +240,8 @@ impl Driver {
             WorkerEvent::Chunk { token, chunk } => self.chunk_came(token, chunk)?,
             WorkerEvent::ChunkSaved { token } => self.chunk_was_saved(token)?,
             WorkerEvent::Failed { token, failure, saving } => self.note_told(token, Told::Failed(failure, saving))?,
+            WorkerEvent::Segment(segment) => worker.new_segment(segment).map_err(|lie| self.unusable(lie))?,
+            WorkerEvent::SegmentDropped(number) => worker.segment_dropped(number),
             WorkerEvent::Ready { .. } => {
                 return Err(self.unusable("it said that it is ready while it had a task".to_owned()));
             }
@@ -261,6 +265,10 @@ impl Driver {
             return Err(self.unusable(format!("task {token} asked for memory, which is not under way")));
         };
         let mut allowance = flight.allowance.take();
+        let has_spare = |worker: &Worker| worker.segments().is_some_and(|segments| segments.has_spare(bytes));
+        if bytes >= LARGE_BYTES && !self.worker.as_ref().is_some_and(has_spare) {
+            self.shared.services.spare.reclaim(bytes);
+        }
         let answer = self.allowance(&mut allowance).request(bytes);
         if let Some(flight) = self.flights.find(token) {
             flight.allowance = allowance;

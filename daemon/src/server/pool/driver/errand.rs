@@ -18,7 +18,7 @@ use super::request::{describe_storage, doing_dataset};
 use super::worker::Worker;
 use super::{Driver, WorkerState};
 use crate::ipc::client::{TaskOperation, TaskRequest, WorkerEvent};
-use crate::ipc::message::DatasetOperation;
+use crate::ipc::message::{DatasetOperation, Lasting};
 use crate::ipc::ring::record::{Head, Record};
 use crate::server::json::JsonObject;
 use crate::server::runs::{Origin, Run};
@@ -101,10 +101,11 @@ fn release(worker: &mut Worker, token: u64, run: &Run, dataset: &Dataset<'_>, st
             dataset_type: storage.dataset_type,
             operation: DatasetOperation::Release,
             input: None,
+            lasting: Lasting::ALL,
             file: None,
         },
     };
-    if let Err(error) = worker.channel.send_task(&request) {
+    if let Err(error) = worker.channel.send_task(&request, &[]) {
         return End::Lost(error.to_string());
     }
     worker.sent += 1;
@@ -131,6 +132,7 @@ fn release(worker: &mut Worker, token: u64, run: &Run, dataset: &Dataset<'_>, st
                 WorkerEvent::Log(record) => {
                     run.log_line(&origin, LogSource::Log, "info", record.target, record.message);
                 }
+                WorkerEvent::SegmentDropped(number) => worker.segment_dropped(number),
                 WorkerEvent::Done { token: found, .. } if found == token => end = Some(End::Done),
                 WorkerEvent::Failed { token: found, failure, .. } if found == token => {
                     end = Some(End::Failed(subject.reported(failure).message));

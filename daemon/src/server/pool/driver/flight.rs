@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use super::attempt::Shown;
 use super::chunks::ChunkDesk;
+use crate::block::Block;
 use crate::block::adopt::ClaimedBlock;
 use crate::ipc::message::{SavedChunks, TaskFailure};
 use crate::server::budget::Allowance;
@@ -46,6 +47,8 @@ pub struct Flight {
     pub share: Share,
     /// What the worker said of its end over the socket.
     pub told: Option<Box<Told>>,
+    /// Blocks that it reads in memory that is used again: they stay as they are until it has ended, whatever becomes of its run.
+    pub held: Vec<Block>,
 }
 
 /// The end of a task, as a message tells it.

@@ -19,9 +19,10 @@ use super::request::Work;
 use super::{Driver, Job, Local};
 use crate::block::Block;
 use crate::ipc::channel::ChannelError;
-use crate::ipc::client::TaskRequest;
+use crate::ipc::client::{Input, TaskRequest};
+use crate::ipc::message::SegmentPlace;
 use crate::ipc::ring::indices::SLOTS;
-use crate::ipc::ring::record::{self, Head, Inputs};
+use crate::ipc::ring::record::{self, Head, Inputs, PartBlock};
 use crate::server::pool::pace::{AHEAD_NS, Kind, SHORT_NS};
 use crate::server::residents::{Entered, Share};
 use crate::server::runs::{Keep, Run};
@@ -44,6 +45,7 @@ impl Again {
 
 /// A task that went out.
 struct Sent {
+    held: Vec<Block>,
     token: u64,
     index: u32,
     kind: Kind,
@@ -140,7 +142,7 @@ impl Driver {
             self.subject(&job).no_worker("it ended before it could take the task, again and again".to_owned())
         } else {
             match self.send(&job, &mut shown) {
-                Ok(Sent { token, index, kind, desk }) => {
+                Ok(Sent { held, token, index, kind, desk }) => {
                     let expected_ns = self.shared.paces.expected_ns(kind);
                     self.note_busy(true);
                     self.unpublished += 1;
@@ -160,6 +162,7 @@ impl Driver {
                         desk,
                         share,
                         told: None,
+                        held,
                     });
                     return true;
                 }
@@ -200,7 +203,8 @@ impl Driver {
         let is_shown = work.events().into_iter().any(|event| hooks.wants(event));
         let kind = work.pace_kind();
         let mut desk = None;
-        if is_shown || !self.write_small(job, &work, token, None)? {
+        let mut held = Vec::new();
+        if is_shown || !self.write_record(job, &work, token, None, &mut held)? {
             let subject = work.subject(self.number);
             let inputs = self.prepare(job, &work, &subject, shown).map_err(NotSent::Failed)?;
             desk = ChunkDesk::of(&job.run, &work).map(Box::new);
@@ -217,7 +221,7 @@ impl Driver {
                 ),
             };
             // The message keeps the blocks alive until it is sent; from then on the run does, as their reader is under way.
-            self.send_message(&request, &subject)?;
+            self.send_message(&request, &subject, &mut held)?;
             if let (Work::Load(dataset, storage) | Work::Save(dataset, storage), Some(worker)) = (&work, &self.worker)
                 && storage.releases
             {
@@ -226,7 +230,7 @@ impl Driver {
         }
         let oldest = self.flights.front().map(|front| front.index);
         let pushed = self.worker.as_mut().and_then(|worker| worker.rings.push(&self.record, oldest));
-        pushed.map(|index| Sent { token, index, kind, desk }).ok_or(NotSent::WorkerLost)
+        pushed.map(|index| Sent { held, token, index, kind, desk }).ok_or(NotSent::WorkerLost)
     }
 
     /// Sends the call that begins as soon as the newest task ends, if there is one for certain; says whether it did. The worker
@@ -250,7 +254,8 @@ impl Driver {
             return false;
         }
         let token = self.last_token + 1;
-        if !matches!(self.write_small(&job, &work, token, Some((maker, before))), Ok(true)) {
+        let mut held = Vec::new();
+        if !matches!(self.write_record(&job, &work, token, Some((maker, before)), &mut held), Ok(true)) {
             return false;
         }
         let oldest = self.flights.front().map(|front| front.index);
@@ -277,18 +282,20 @@ impl Driver {
             desk: None,
             share: Share::None,
             told: None,
+            held,
         });
         true
     }
 
-    /// Writes a call with small inputs into the record; false if this is none. What the node `made` makes, it will find in the
-    /// answer to the task of that number.
-    fn write_small(
+    /// Writes a call into the record whose inputs are small, or in segments; false if this is none. What the node `made` makes, it will find in
+    /// the answer to the task of that number. What must stay as it is until the task has ended is added to `held`.
+    fn write_record(
         &mut self,
         job: &Job,
         work: &Work<'_>,
         token: u64,
         made: Option<(NodeId, u64)>,
+        held: &mut Vec<Block>,
     ) -> Result<bool, NotSent> {
         let (Work::Call(node), Some(worker)) = (work, &mut self.worker) else { return Ok(false) };
         let run = &job.run;
@@ -306,9 +313,15 @@ impl Driver {
                 if storage.is_some_and(|storage| storage.partitions.is_some()) {
                     return Ok(false);
                 }
-                match run.block(*id).filter(|block| block.small().is_some()) {
-                    Some(block) => blocks.push(block),
-                    None => return Ok(false),
+                let Some(block) = run.block(*id) else { return Ok(false) };
+                let place = match block.part() {
+                    Some(_) => worker.place(&block).map_err(|error| lost(error, || work.subject(self.number)))?,
+                    None => None,
+                };
+                match place {
+                    Some(SegmentPlace::Descriptor(_)) => return Ok(false),
+                    None if block.small().is_none() => return Ok(false),
+                    place => blocks.push((block, place)),
                 }
             }
         }
@@ -321,7 +334,7 @@ impl Driver {
             }
             Some(InputBinding::Dataset(id)) => match made_by(run, *id, made) {
                 Some((token, port)) => record::Input::Made { token, port },
-                None => next.next().and_then(Block::small).map_or(record::Input::Absent, record::Input::Block),
+                None => next.next().and_then(known).unwrap_or(record::Input::Absent),
             },
         });
         let call = record::Call {
@@ -331,17 +344,18 @@ impl Driver {
             run: number,
             attempt: job.attempt.0,
             outputs: u32::try_from(node.outputs.len()).unwrap_or(u32::MAX),
+            lasting: work.lasting(run),
             name: node.name,
             inputs_count: u32::try_from(node.inputs.len()).unwrap_or(u32::MAX),
             inputs: Inputs::default(),
         };
         let fits = self.record.call(&call, inputs);
-        blocks.clear();
+        held.extend(blocks.drain(..).filter(|(_, place)| place.is_some()).map(|(block, _)| block));
         Ok(fits)
     }
 
     /// Sends a task as a message, and writes into the record that it did.
-    fn send_message(&mut self, request: &TaskRequest, subject: &Subject) -> Result<(), NotSent> {
+    fn send_message(&mut self, request: &TaskRequest, subject: &Subject, held: &mut Vec<Block>) -> Result<(), NotSent> {
         // A hook may have taken a while.
         let worker = match self.ensure_worker() {
             Ok(worker) => worker,
@@ -351,7 +365,13 @@ impl Driver {
         if worker.process.has_ended() {
             return Err(NotSent::WorkerLost);
         }
-        worker.channel.send_task(request).map_err(|error| lost(error, || subject.clone()))?;
+        let inputs = request.operation.inputs();
+        let places = worker.places(inputs).map_err(|error| lost(error, || subject.clone()))?;
+        worker.channel.send_task(request, &places).map_err(|error| lost(error, || subject.clone()))?;
+        held.extend(inputs.iter().filter_map(|input| match input {
+            Input::Block(block) => block.part().map(|_| block.clone()),
+            Input::Absent | Input::Json(_) => None,
+        }));
         worker.sent += 1;
         let head = Head { token: request.token, messages: worker.sent };
         self.record.message(head);
@@ -478,6 +498,19 @@ impl Driver {
         self.unpublished = 0;
         self.keep_taken(taken, local);
         self.note_behind();
+    }
+}
+
+/// A block as a record tells of it.
+fn known((block, place): &(Block, Option<SegmentPlace>)) -> Option<record::Input<'_>> {
+    match (place, block.part()) {
+        (Some(place), Some(part)) => Some(record::Input::Part(PartBlock {
+            format: block.format(),
+            place: *place,
+            offset: part.offset(),
+            size: part.size(),
+        })),
+        _ => block.small().map(record::Input::Block),
     }
 }
 

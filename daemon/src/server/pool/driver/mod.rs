@@ -33,7 +33,7 @@ use super::{Job, Local, Shared, Slot, WorkerState};
 use crate::block::Block;
 use crate::ipc::channel::ChannelError;
 use crate::ipc::client::WorkerEvent;
-use crate::ipc::message::Limits;
+use crate::ipc::message::{Limits, SegmentPlace};
 use crate::ipc::ring::record::Record;
 use crate::server::generations::{ProcessEnd, Zygote, ending_in_words};
 use crate::sys::wait;
@@ -110,7 +110,7 @@ pub struct Driver {
     /// Kept for their memory.
     answer: Record,
     record: Record,
-    blocks: Vec<Block>,
+    blocks: Vec<(Block, Option<SegmentPlace>)>,
     attempts: Vec<(TaskId, Attempt)>,
     ended: Vec<Ended>,
 }
@@ -276,6 +276,10 @@ impl Driver {
                 log::info!(target: "plugin", "worker {}: {}: {}", self.number, record.target, record.message);
                 None
             }
+            Ok(WorkerEvent::SegmentDropped(number)) => {
+                worker.segment_dropped(number);
+                None
+            }
             Ok(_) => Some(Lost::Unusable("spoke out of turn".to_owned())),
             Err(ChannelError::Closed) => Some(Lost::Ended),
             Err(error) => Some(Lost::Unusable(format!("broke the protocol: {error}"))),
@@ -312,8 +316,8 @@ impl Driver {
                 std::thread::sleep(START_PAUSE.saturating_sub(failed.elapsed()));
             }
             self.slot().set_worker(WorkerState::Starting, 0);
-            let started =
-                Worker::start(&self.zygote, &self.settings).and_then(|mut worker| worker.give_rings().map(|()| worker));
+            let started = Worker::start(&self.zygote, &self.settings)
+                .and_then(|mut worker| worker.give_rings(&self.shared.services).map(|()| worker));
             match started {
                 Ok(worker) => {
                     self.start_failed = None;

@@ -9,7 +9,7 @@ use engine::plan::{Checkpoint, Dataset, InputBinding, Node, Persisted, TaskKind}
 
 use super::failure::Subject;
 use crate::ipc::client::{Input, TaskOperation};
-use crate::ipc::message::{CheckpointFile, ChunkPort, DatasetOperation, PartitionSource};
+use crate::ipc::message::{CheckpointFile, ChunkPort, DatasetOperation, Lasting, PartitionSource};
 use crate::server::json::{JsonObject, array, list};
 use crate::server::pool::Job;
 use crate::server::pool::pace::Kind;
@@ -121,6 +121,24 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// What it makes that may be read when the run is over: outputs of the pipeline, and resident datasets. They get files of their own, sealed
+    /// for ever; everything else lies in memory that is used again.
+    pub fn lasting(&self, run: &Run) -> Lasting {
+        match self {
+            Work::Call(node) => {
+                let mut lasting = Lasting::NONE;
+                for (port, made) in node.outputs.iter().enumerate() {
+                    if made.is_some_and(|made| run.plan.is_output(made) && run.leaves(made)) {
+                        lasting.add(port);
+                    }
+                }
+                lasting
+            }
+            Work::Load(dataset, storage) if dataset.is_output || storage.resident => Lasting::ALL,
+            Work::Load(..) | Work::Save(..) | Work::Confirm(..) => Lasting::NONE,
+        }
+    }
+
     /// What the input ports get.
     pub fn inputs(&self, run: &Run, subject: &Subject) -> Result<Vec<Input>, Failure> {
         let block = |id: DatasetId| {
@@ -163,6 +181,7 @@ impl<'a> Work<'a> {
                 node: node.call.node,
                 inputs,
                 outputs: u32::try_from(node.outputs.len()).unwrap_or(u32::MAX),
+                lasting: self.lasting(run),
                 chunks,
                 partitions,
             },
@@ -178,12 +197,14 @@ impl<'a> Work<'a> {
                 dataset_type: storage.dataset_type,
                 operation: DatasetOperation::Load,
                 input: None,
+                lasting: self.lasting(run),
                 file: run.upload(dataset.id).map(|upload| Arc::clone(&upload.file)),
             },
             Work::Save(_, storage) => TaskOperation::Dataset {
                 dataset_type: storage.dataset_type,
                 operation: DatasetOperation::Save,
                 input: inputs.into_iter().next(),
+                lasting: Lasting::NONE,
                 file: None,
             },
             Work::Confirm(dataset, storage) => TaskOperation::Confirm {

@@ -8,13 +8,18 @@ use std::time::{Duration, Instant};
 use engine::credentials::Redactor;
 
 use super::DriverSettings;
+use crate::block::Block;
+use crate::block::pool::NewSegment;
+use crate::block::segment::{Introduction, Segments};
 use crate::ipc::channel::ChannelError;
-use crate::ipc::client::{WorkerChannel, WorkerEvent};
-use crate::ipc::message::{Role, RunBriefing};
+use crate::ipc::client::{Input, WorkerChannel, WorkerEvent};
+use crate::ipc::message::{Role, RunBriefing, SegmentPlace};
 use crate::ipc::ring::record::Record;
 use crate::ipc::ring::{DriverRings, WorkerDescriptors};
 use crate::server::generations::{Process, ProcessEnd, Zygote, ending_in_words};
 use crate::server::runs::Run;
+use crate::server::services::Services;
+use crate::server::spare::Keeper;
 use crate::sys::wait;
 
 /// How long a worker that closed its channel may take to be reported dead, and a killed one to die.
@@ -29,6 +34,8 @@ pub struct Worker {
     pub rings: DriverRings,
     /// Its process.
     pub process: Process,
+    /// Its memory for blocks, from the moment it has rings.
+    segments: Option<OwnSegments>,
     /// What the worker needs of the rings, until it was given it.
     rings_to_give: Option<WorkerDescriptors>,
     /// Messages that came over the channel.
@@ -36,6 +43,16 @@ pub struct Worker {
     /// Messages that went over the channel, but for answers to requests for memory.
     pub sent: u64,
     runs: Briefed,
+}
+
+/// A worker's memory for blocks, which goes with it.
+#[derive(Debug)]
+struct OwnSegments(Arc<Segments>);
+
+impl Drop for OwnSegments {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// The runs that a worker was told of.
@@ -78,6 +95,7 @@ impl Worker {
             channel,
             rings,
             process,
+            segments: None,
             rings_to_give: Some(theirs),
             received: 0,
             sent: 0,
@@ -163,15 +181,18 @@ impl Worker {
         }
     }
 
-    /// Gives the worker its rings: from now on it takes tasks from there, and messages only where a record points to them.
-    pub fn give_rings(&mut self) -> Result<(), String> {
-        match self.rings_to_give.take() {
-            Some(rings) => self
-                .channel
-                .rings(&rings)
-                .map_err(|error| format!("a new worker could not be given its rings: {error}")),
-            None => Ok(()),
-        }
+    /// Gives the worker its rings: from now on it takes tasks from there, and messages only where a record points to them. And memory that it may
+    /// use for block after block.
+    pub fn give_rings(&mut self, services: &Services) -> Result<(), String> {
+        let Some(rings) = self.rings_to_give.take() else { return Ok(()) };
+        let keeper = Arc::new(Keeper(Arc::clone(&services.spare)));
+        let (segments, returns) = Segments::create(Arc::clone(&services.accounts), keeper)
+            .map_err(|error| format!("a new worker could not be given memory for blocks: {error}"))?;
+        services.spare.add(&segments);
+        self.segments = Some(OwnSegments(segments));
+        self.channel
+            .rings(&rings, &returns)
+            .map_err(|error| format!("a new worker could not be given its rings: {error}"))
     }
 
     /// Asks the worker, which is at nothing, to leave, and kills it if it does not.
@@ -188,6 +209,51 @@ impl Worker {
         if !is_asked || self.process.wait(Duration::from_millis(500)).is_none() {
             self.kill();
         }
+    }
+
+    /// How the worker knows the segment that a block lies in, which it is told of if need be; nothing for a block that lies in none.
+    pub fn place(&mut self, block: &Block) -> Result<Option<SegmentPlace>, ChannelError> {
+        let Some(part) = block.part() else { return Ok(None) };
+        let Some(OwnSegments(segments)) = &self.segments else { return Ok(Some(SegmentPlace::Descriptor(0))) };
+        match segments.introduce(part) {
+            Introduction::Known(place) => Ok(Some(place)),
+            Introduction::New(place) => {
+                if let SegmentPlace::Foreign { place, .. } = place {
+                    self.channel.segment(place, part.segment())?;
+                    self.sent += 1;
+                }
+                Ok(Some(place))
+            }
+        }
+    }
+
+    /// The same for each input of a task, in their order.
+    pub fn places(&mut self, inputs: &[Input]) -> Result<Vec<SegmentPlace>, ChannelError> {
+        let place = |input: &Input| match input {
+            Input::Block(block) => Ok(self.place(block)?.unwrap_or(SegmentPlace::Descriptor(0))),
+            Input::Absent | Input::Json(_) => Ok(SegmentPlace::Descriptor(0)),
+        };
+        inputs.iter().map(place).collect()
+    }
+
+    /// Its memory for blocks, if it was given some.
+    pub fn segments(&self) -> Option<&Arc<Segments>> {
+        self.segments.as_ref().map(|OwnSegments(segments)| segments)
+    }
+
+    /// Takes note of a segment that the worker says it has no more.
+    pub fn segment_dropped(&self, number: u32) {
+        if let Some(segments) = self.segments() {
+            segments.dropped(number);
+        }
+    }
+
+    /// Takes note of a segment that the worker says it has.
+    pub fn new_segment(&self, segment: NewSegment) -> Result<(), String> {
+        let NewSegment { number, size, part_bytes, file } = segment;
+        let segments = self.segments().ok_or("it has a segment, and was given no memory for blocks")?;
+        let announced = segments.announce(number, size, part_bytes, file);
+        announced.map_err(|problem| format!("its segment {number} was refused: {problem}"))
     }
 
     /// The number by which the worker knows a run, which it is told of if need be.

@@ -150,6 +150,12 @@ impl Run {
         Some(Output { storage: dataset.storage.cloned().map(Arc::new), place, is_wanted: false })
     }
 
+    /// Whether an output's block stays in memory for those who fetch it: it is saved nowhere, or was asked for.
+    pub fn leaves(&self, output: DatasetId) -> bool {
+        let is_saved = self.plan.dataset(output).is_some_and(|dataset| dataset.storage.is_some());
+        !is_saved || self.wanted_outputs.contains(&output)
+    }
+
     /// Hands what it has made, and nobody in it read, to those who may fetch it.
     pub fn leave_outputs(&self) {
         let outputs = self.plan.datasets().filter(|dataset| dataset.is_output);

@@ -25,7 +25,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use self::indices::{Control, DriverEnd, Impossible, SLOTS, WorkerEnd};
 use self::record::{RECORD_BYTES, Record};
 use crate::sys::map::Writable;
-use crate::sys::{futex, memfd};
+use crate::sys::{futex, memfd, wait};
 
 const WORD_BYTES: usize = size_of::<u64>();
 
@@ -181,7 +181,7 @@ impl DriverRings {
         self.end.get_up(&self.memory.shared().control);
         if rung {
             // Empty if the worker took the ring back: it may.
-            let _ = self.bell.read();
+            let _ = wait::drain_event(self.bell.as_fd());
         }
     }
 }

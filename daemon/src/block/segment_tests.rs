@@ -16,6 +16,7 @@ use crate::block::build::{Builder, Place};
 use crate::block::layout::Format;
 use crate::block::pool::{self, NewSegment, Pool};
 use crate::block::view::View;
+use crate::ipc::message::BlockPlace;
 use crate::ipc::returns::WorkerReturns;
 use crate::sys::map;
 
@@ -194,6 +195,28 @@ fn what_somebody_goes_on_reading_is_never_written_again() {
         }
         assert_eq!((kept.as_ref(), seen.as_ref()), (&*vec![1; length], &*vec![1; length]));
     }
+}
+
+#[test]
+fn whoever_is_sent_the_file_may_keep_what_he_reads() {
+    let maker = Stage::new();
+    let (before, block) = (maker.make(&[1; 5000]), maker.make(&[2; 6000]));
+    let place = address(&maker.view(&block));
+    let mut descriptors = Vec::new();
+    let reference = block.reference(&mut descriptors);
+    let BlockPlace::Segment { place: SegmentPlace::Descriptor(0), offset, size } = reference.place else { panic!() };
+    assert_eq!((reference.format.as_str(), reference.metadata.as_str()), ("bytes", "{}"));
+    let file = descriptors[0].try_clone_to_owned().unwrap();
+    let view = View::in_file(&file, offset, size).unwrap();
+    assert_eq!((view.as_ref(), view.metadata()), (&[2; 6000][..], Some("{}")));
+    assert!(View::in_file(&file, offset, size + 1).is_err() && View::in_file(&file, u64::MAX, size).is_err());
+    drop(descriptors);
+    drop((before, block));
+    for round in 3..70 {
+        let next = maker.make(&[round; 6000]);
+        assert_ne!(address(&maker.view(&next)), place);
+    }
+    assert_eq!(view.as_ref(), [2; 6000]);
 }
 
 #[test]

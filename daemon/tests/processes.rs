@@ -166,7 +166,7 @@ fn a_hook_host_answers() {
         let ready = channel.receive_within(PATIENCE).unwrap().unwrap();
         assert!(matches!(ready, HookEvent::Ready { pid } if pid == child.pid));
         channel.configure(1, 3, 0, "{}".to_owned()).unwrap();
-        channel.event(2, 3, 0, "{}".to_owned(), &[]).unwrap();
+        channel.event(2, 3, 0, "{}".to_owned(), &[], false).unwrap();
         for token in 1..=2 {
             match channel.receive_within(PATIENCE).unwrap().unwrap() {
                 HookEvent::Failed { token: found, failure } => {

@@ -2,20 +2,25 @@
 //!
 //! Forked by the zygote, or (start method `spawn`) executed by it as `dagd hook-host` with a socket as stdin. It is one
 //! process with one thread, so a hook sees every event of every run once, in order, with state it can keep. It starts
-//! like a worker (`worker::start`) and answers calls with the same host (`worker::abi`).
+//! like a worker (`worker::start`) and answers calls with the same host (`worker::abi`). Events come as messages at first, and
+//! through [`rings`] once the server has sent them.
 #![allow(clippy::result_large_err, reason = "a Failure crosses the plugin boundary as it is, and is rare")]
+
+mod link;
+mod rings;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use plugin_api::abi::{Call, Failure};
 
+use self::link::Link;
 use crate::ipc::channel::{Channel, ChannelError, Received};
-use crate::ipc::message::{FromHookHost, InputValue, LogRecord, Role, ToHookHost};
+use crate::ipc::message::{FromHookHost, InputValue, Role, ToHookHost};
 use crate::ipc::page::WorkerPage;
-use crate::worker::abi::{self, Argument, CallState, Claims, Expected, Granted, Setting, Spare};
-use crate::worker::journal::{self, Sink};
+use crate::ipc::ring::record::SmallBlock;
+use crate::worker::abi::{self, Argument, CallState, Claims, Expected, Given, Granted, Inputs, Setting, Spare};
+use crate::worker::journal;
 use crate::worker::start;
 use crate::zygote::Plugins;
 
@@ -26,82 +31,132 @@ pub fn main(parent: i32) -> ExitCode {
 
 /// Answers events until told to leave, or until the server has gone.
 pub fn serve(channel: Channel, page: &WorkerPage, plugins: &Plugins) -> Result<(), ChannelError> {
-    let channel = Arc::new(channel);
-    journal::install(Box::new(ToServer(Arc::clone(&channel))));
-    channel.send(&FromHookHost::Ready { pid: std::process::id().cast_signed() }, &[])?;
+    let link = Link::new(channel);
+    journal::install(Box::new(link.clone()));
+    link.send(&FromHookHost::Ready { pid: std::process::id().cast_signed() }, &[])?;
+    let listeners = Listeners { link: &link, page, plugins };
     loop {
-        let Received { message, descriptors } = match channel.receive() {
+        let Received { message, descriptors } = match link.next() {
             Err(ChannelError::Closed) => return Ok(()),
             received => received?,
         };
-        let request = match message {
+        match message {
             ToHookHost::Quit => return Ok(()),
-            ToHookHost::Configure { token, plugin, hook, options } => {
-                let argument = configuration(&options);
-                Request { token, plugin, hook, argument, inputs: Vec::new() }
-            }
-            ToHookHost::Event { token, plugin, hook, argument, inputs } => {
-                Request { token, plugin, hook, argument, inputs }
-            }
-        };
-        let token = request.token;
-        page.begin(token);
-        journal::set_token(token);
-        let outcome = answer(page, plugins, request, descriptors);
-        journal::set_token(0);
-        page.begin(0);
-        match outcome {
-            Ok((answer, Claims { claims, files, guards, .. })) => {
-                let files: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
-                channel.send(&FromHookHost::Answer { token, answer, outputs: claims }, &files)?;
-                drop(guards);
-            }
-            Err(failure) => {
-                channel.send(&FromHookHost::Failed { token, failure: abi::task_failure(failure) }, &[])?;
+            ToHookHost::Rings => return rings::serve(listeners, rings::open(descriptors)?),
+            request => {
+                if let Some(request) = Request::of(request, descriptors) {
+                    let token = request.token;
+                    match listeners.answer_request(request) {
+                        Ok((answer, claims)) => listeners.tell_answer(token, answer, claims)?,
+                        Err(failure) => listeners.tell_failure(token, failure)?,
+                    }
+                }
             }
         }
+        page.begin(0);
     }
 }
 
-/// One call of a hook.
+/// What a message asks.
 struct Request {
     token: u64,
     plugin: u32,
     hook: u32,
     argument: String,
-    inputs: Vec<InputValue>,
+    given: Brought<'static>,
+    has_more: bool,
 }
 
-fn answer(
-    page: &WorkerPage,
-    plugins: &Plugins,
-    request: Request,
-    descriptors: Vec<OwnedFd>,
-) -> Result<(String, Claims), Failure> {
-    let Request { token, plugin, hook, argument, inputs } = request;
-    let found = abi::plugin(plugins, plugin)?;
-    let name = abi::entry(found, "hook", &found.description.hooks, hook)?.name.clone();
-    // A hook may replace any of the inputs it is shown, and need not.
-    let expected = Expected::any_of(format!("hook `{name}`"), inputs.len());
-    let spare = Spare::default();
-    let setting = Setting::new(Argument::Given(&argument), token, page, &Granted, &spare);
-    let state = CallState::new(setting, inputs, descriptors, expected)?;
-    let answer = found.module.call_hook()(hook, Call::new(&state)).into_result()?;
-    Ok((answer.into(), state.finish()?.into_claims()))
+/// The blocks that come with an event.
+enum Brought<'a> {
+    /// As a message brought them.
+    Message(Vec<InputValue>, Vec<OwnedFd>),
+    /// As they lie in the ring.
+    Small(Vec<Option<SmallBlock<'a>>>),
+}
+
+impl Request {
+    /// The request in a message, if one is in it.
+    fn of(message: ToHookHost, descriptors: Vec<OwnedFd>) -> Option<Request> {
+        match message {
+            ToHookHost::Configure { token, plugin, hook, options } => Some(Request {
+                token,
+                plugin,
+                hook,
+                argument: configuration(&options),
+                given: Brought::Message(Vec::new(), descriptors),
+                has_more: false,
+            }),
+            ToHookHost::Event { token, plugin, hook, argument, inputs, has_more } => {
+                let given = Brought::Message(inputs, descriptors);
+                Some(Request { token, plugin, hook, argument, given, has_more })
+            }
+            ToHookHost::Rings | ToHookHost::Quit => None,
+        }
+    }
+}
+
+/// The hooks of this process, and who hears of them.
+#[derive(Clone, Copy)]
+struct Listeners<'a> {
+    link: &'a Link,
+    page: &'a WorkerPage,
+    plugins: &'a Plugins,
+}
+
+impl Listeners<'_> {
+    fn answer_request(&self, request: Request) -> Result<(String, Claims), Failure> {
+        self.answer(request.token, (request.plugin, request.hook), &request.argument, request.given)
+    }
+
+    /// Calls a hook: its answer, and the inputs it replaced.
+    fn answer(
+        &self,
+        token: u64,
+        (plugin, hook): (u32, u32),
+        argument: &str,
+        given: Brought<'_>,
+    ) -> Result<(String, Claims), Failure> {
+        let found = abi::plugin(self.plugins, plugin)?;
+        let name = &abi::entry(found, "hook", &found.description.hooks, hook)?.name;
+        self.page.begin(token);
+        journal::set_token(token);
+        // A hook may replace any of the inputs it is shown, and need not.
+        let expected = |count| Expected::any_of(format!("hook `{name}`"), count);
+        let spare = Spare::default();
+        let setting = Setting::new(Argument::Given(argument), token, self.page, &Granted, &spare);
+        let state = match given {
+            Brought::Message(values, descriptors) => {
+                let expected = expected(values.len());
+                CallState::new(setting, values, descriptors, expected)?
+            }
+            Brought::Small(blocks) => {
+                let expected = expected(blocks.len());
+                let given = blocks.into_iter().map(|block| block.map_or(Given::Absent, Given::Small));
+                CallState::with(setting, Inputs::given(&setting, given), expected)
+            }
+        };
+        let answer = found.module.call_hook()(hook, Call::new(&state)).into_result();
+        let answer = answer.and_then(|answer| Ok((answer.into(), state.finish()?.into_claims())));
+        journal::set_token(0);
+        answer
+    }
+
+    fn tell_answer(&self, token: u64, answer: String, claims: Claims) -> Result<(), ChannelError> {
+        let Claims { claims, files, guards, .. } = claims;
+        let files: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
+        self.link.send(&FromHookHost::Answer { token, answer, outputs: claims }, &files)?;
+        drop(guards);
+        Ok(())
+    }
+
+    fn tell_failure(&self, token: u64, failure: Failure) -> Result<(), ChannelError> {
+        self.link.send(&FromHookHost::Failed { token, failure: abi::task_failure(failure) }, &[])
+    }
 }
 
 /// The event that gives a hook its options. They are the server's JSON; should they be none, the hook says so.
 fn configuration(options: &str) -> String {
     let options = if options.trim().is_empty() { "{}" } else { options };
     format!(r#"{{"event":"configure","options":{options}}}"#)
-}
-
-/// Sends log records to the server.
-struct ToServer(Arc<Channel>);
-
-impl Sink for ToServer {
-    fn take(&self, record: LogRecord) {
-        // Without a server there is nobody to read it; the loop notices that by itself.
-        let _ = self.0.send(&FromHookHost::Log(record), &[]);
-    }
 }

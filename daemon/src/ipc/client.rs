@@ -502,13 +502,19 @@ impl HookChannel {
         hook: u32,
         argument: String,
         inputs: &[Input],
+        has_more: bool,
     ) -> Result<(), ChannelError> {
         let mut descriptors = Vec::new();
         let inputs = inputs.iter().map(|input| input.value(&mut descriptors)).collect();
-        self.0.try_send(&ToHookHost::Event { token, plugin, hook, argument, inputs }, &descriptors)
+        self.0.try_send(&ToHookHost::Event { token, plugin, hook, argument, inputs, has_more }, &descriptors)
     }
 
-    /// Asks it to leave.
+    /// Gives it rings: from now on it takes events from there, and messages only where a record points to them.
+    pub fn rings(&self, descriptors: &WorkerDescriptors) -> Result<(), ChannelError> {
+        self.0.try_send(&ToHookHost::Rings, &[descriptors.memory.as_fd(), descriptors.bell.as_fd()])
+    }
+
+    /// Asks it to leave, if it has no rings.
     pub fn quit(&self) -> Result<(), ChannelError> {
         self.0.try_send(&ToHookHost::Quit, &[])
     }
@@ -521,6 +527,11 @@ impl HookChannel {
     /// The next event; waits no longer than this.
     pub fn receive_within(&self, patience: Duration) -> Result<Option<HookEvent>, ChannelError> {
         self.0.receive_within(patience)?.map(hook_event).transpose()
+    }
+
+    /// The next event if there is one.
+    pub fn try_receive(&self) -> Result<Option<HookEvent>, ChannelError> {
+        self.0.try_receive()?.map(hook_event).transpose()
     }
 }
 

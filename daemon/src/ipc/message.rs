@@ -496,8 +496,13 @@ pub enum ToHookHost {
         argument: String,
         /// The node's inputs where the event has some.
         inputs: Vec<InputValue>,
+        /// Whether another hook hears of the same event next.
+        has_more: bool,
     },
-    /// Leave, with exit code 0.
+    /// From now on events go through rings, or a record there says when the next message is to be read. Descriptors: their
+    /// memory, the server's bell.
+    Rings,
+    /// Leave, with exit code 0, if there are no rings.
     Quit,
 }
 

@@ -17,21 +17,68 @@ impl JsonObject {
         JsonObject("{".to_owned())
     }
 
+    /// An empty one that will have so many bytes.
+    pub fn with_room_for(bytes: usize) -> JsonObject {
+        let mut json = String::with_capacity(bytes);
+        json.push('{');
+        JsonObject(json)
+    }
+
+    /// How many bytes there are so far.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
     /// Adds a value that is JSON already; an empty one is null.
     pub fn raw(&mut self, key: &str, json: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        quote(&mut self.0, key);
-        self.0.push(':');
+        self.key(key);
         self.0.push_str(if json.is_empty() { "null" } else { json });
     }
 
     /// Adds a text.
     pub fn text(&mut self, key: &str, value: &str) {
-        let mut quoted = String::with_capacity(value.len() + 2);
-        quote(&mut quoted, value);
-        self.raw(key, &quoted);
+        self.key(key);
+        quote(&mut self.0, value);
+    }
+
+    /// Adds a number.
+    pub fn number(&mut self, key: &str, value: impl std::fmt::Display) {
+        use std::fmt::Write as _;
+        self.key(key);
+        // Writing to a string has no way to fail.
+        let _ = write!(self.0, "{value}");
+    }
+
+    /// Adds a list of objects.
+    pub fn objects(&mut self, key: &str, objects: impl Iterator<Item = impl FnOnce(&mut JsonObject)>) {
+        self.key(key);
+        self.0.push('[');
+        for (index, fill) in objects.enumerate() {
+            self.0.push_str(if index > 0 { ",{" } else { "{" });
+            fill(self);
+            self.0.push('}');
+        }
+        self.0.push(']');
+    }
+
+    /// Adds all that is in another one.
+    pub fn all_of(&mut self, other: &JsonObject) {
+        let fields = other.0.get(1..).unwrap_or_default();
+        if !fields.is_empty() {
+            if !self.0.ends_with('{') {
+                self.0.push(',');
+            }
+            self.0.push_str(fields);
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        // Also the first of a list's objects begins so.
+        if !self.0.ends_with('{') {
+            self.0.push(',');
+        }
+        quote(&mut self.0, key);
+        self.0.push(':');
     }
 
     /// The finished object.
@@ -68,6 +115,12 @@ pub fn array(items: impl Iterator<Item = String>) -> String {
 }
 
 fn quote(json: &mut String, text: &str) {
+    if !text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+        return;
+    }
     // Writing a string as JSON has no way to fail.
     json.push_str(&serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned()));
 }
@@ -84,7 +137,25 @@ mod tests {
         object.raw("n", "1");
         object.raw("nothing", "");
         object.raw("l", &list(["x", "y\\"].into_iter()));
+        let mut other = JsonObject::new();
+        other.all_of(&JsonObject::new());
+        other.objects(
+            "o",
+            [1, 2].into_iter().map(|number| {
+                move |object: &mut JsonObject| {
+                    object.number("a", number);
+                    object.objects("none", std::iter::empty::<fn(&mut JsonObject)>());
+                }
+            }),
+        );
+        object.all_of(&other);
         let value: serde_json::Value = serde_json::from_str(&object.end()).unwrap();
-        assert_eq!(value, serde_json::json!({"a\"b": "line\nbreak", "n": 1, "nothing": null, "l": ["x", "y\\"]}));
+        assert_eq!(
+            value,
+            serde_json::json!({
+                "a\"b": "line\nbreak", "n": 1, "nothing": null, "l": ["x", "y\\"],
+                "o": [{ "a": 1, "none": [] }, { "a": 2, "none": [] }],
+            })
+        );
     }
 }

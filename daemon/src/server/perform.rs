@@ -14,7 +14,7 @@ pub fn perform(run: &Arc<Run>, actions: &mut Vec<Action>, driver: Option<&Local<
     let mut jobs = Vec::new();
     for action in actions.drain(..) {
         match action {
-            Action::Dispatch { task, attempt } => jobs.push(Job { run: Arc::clone(run), task, attempt }),
+            Action::Dispatch { task, attempt } => jobs.push(Job { run: Arc::clone(run), task, attempt, heard: None }),
             Action::Abort { task, attempt, reason } => {
                 // First the sign, then the drivers: what they take back they look at again.
                 run.note_abort();

@@ -83,6 +83,9 @@ impl Served<'_> {
                     let took_ns = self.lap_ns(started);
                     self.answer.answered_by_message(self.head(head.token), took_ns);
                 }
+                Task::Part(_) | Task::Event(..) | Task::GoOn => {
+                    return Err(ChannelError::Protocol("a hook's event came to a worker".to_owned()));
+                }
             }
             if self.worker.takes_kept() {
                 self.answer.keeps_inputs();

@@ -1,7 +1,12 @@
 //! The events that hooks hear: each a struct read from JSON. Unknown keys are ignored and missing ones have defaults, so
 //! a plugin and a daemon of different ages understand each other.
 
-use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
+use std::cell::Cell;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::Value;
 
 /// Every event: its variant, its name, its struct, and what the struct holds beside the common fields.
@@ -302,6 +307,19 @@ fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserial
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
+thread_local! {
+    /// Lists are read as they should be.
+    static IS_STRICT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Reads an event: as it should be, and only if that fails with an open mind, which takes twice as long.
+pub(super) fn read<T: DeserializeOwned>(argument: &str) -> serde_json::Result<T> {
+    IS_STRICT.set(true);
+    let strictly = serde_json::from_str(argument);
+    IS_STRICT.set(false);
+    strictly.or_else(|_| serde_json::from_str(argument))
+}
+
 /// Reads a list of which the elements of another shape are left out: an event must reach a hook that was built against
 /// an older or newer idea of its details.
 fn tolerant<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -310,6 +328,9 @@ fn tolerant<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
     enum Element<T> {
         Understood(T),
         Other(IgnoredAny),
+    }
+    if IS_STRICT.get() {
+        return Ok(Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default());
     }
     let elements = Option::<Vec<Element<T>>>::deserialize(deserializer)?.unwrap_or_default();
     Ok(elements
@@ -326,6 +347,21 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
+
+    #[test]
+    fn what_is_not_understood_of_a_list_is_left_out_and_the_rest_is_read() {
+        let text = |inputs: &str| format!(r#"{{"node":"n","inputs":{inputs},"later":{{}}}}"#);
+        for (inputs, expected) in [
+            (r#"[{"dataset":"a"},{"dataset":"b","later":1}]"#, &["a", "b"][..]),
+            (r#"[{"dataset":"a"},7,{"dataset":["b"]},{"dataset":"c"}]"#, &["a", "c"]),
+            ("null", &[]),
+        ] {
+            let event: BeforeNodeRun = read(&text(inputs)).unwrap();
+            assert_eq!(event.node, "n");
+            assert_eq!(event.inputs.iter().map(|block| block.dataset.as_str()).collect::<Vec<_>>(), expected);
+        }
+        assert!(read::<BeforeNodeRun>(r#"{"node":7}"#).is_err());
+    }
 
     #[test]
     fn the_end_of_a_run_is_read_whatever_it_tells() {

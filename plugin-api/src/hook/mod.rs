@@ -103,7 +103,8 @@ pub trait Hook: Sized + Send + 'static {
         Ok(())
     }
 
-    /// A node is about to be called; its inputs may be read and replaced.
+    /// A node is about to be called; its inputs may be read and replaced. It begins after this has returned, and if the run is cut short
+    /// meanwhile not at all.
     fn before_node_run(&mut self, event: &BeforeNodeRun, inputs: &NodeInputs) -> Result<()> {
         let _ = (event, inputs);
         Ok(())

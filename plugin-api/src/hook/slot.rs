@@ -34,16 +34,23 @@ impl<H: Hook> HookSlot<H> {
     ///
     /// An error is the author's, as it is: the daemon knows which hook failed at which event, and says so.
     pub fn call(&self, call: Call<'_>) -> Result<String> {
-        let name: Envelope = read(call.argument())?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if name.event == "configure" {
-            state.options = name.options;
-            // Made at once, so that bad options are known before the first run.
-            state.hook = Some(H::new(HookOptions::of(state.options.clone()))?);
-            return Ok("null".to_owned());
-        }
-        let Some(event) = EventName::from_name(&name.event) else {
-            return Ok("null".to_owned()); // an event of a newer daemon, which this hook cannot have asked for
+        let event = match event_at_front(call.argument()) {
+            Some(event) => event,
+            None => {
+                let name: Envelope = read(call.argument())?;
+                if name.event == "configure" {
+                    state.options = name.options;
+                    // Made at once, so that bad options are known before the first run.
+                    state.hook = Some(H::new(HookOptions::of(state.options.clone()))?);
+                    return Ok("null".to_owned());
+                }
+                match EventName::from_name(&name.event) {
+                    Some(event) => event,
+                    // An event of a newer daemon, which this hook cannot have asked for.
+                    None => return Ok("null".to_owned()),
+                }
+            }
         };
         // Taken out for the call: if it panics, it is gone.
         let mut hook = match state.hook.take() {
@@ -126,6 +133,12 @@ fn dispatch<H: Hook>(hook: &mut H, event: EventName, call: Call<'_>) -> Result<S
     Ok("null".to_owned())
 }
 
+/// The event of an argument that begins with its name, as those of the daemon do.
+fn event_at_front(argument: &str) -> Option<EventName> {
+    let (name, _) = argument.strip_prefix(r#"{"event":""#)?.split_once('"')?;
+    EventName::from_name(name)
+}
+
 fn read<T: DeserializeOwned>(argument: &str) -> Result<T> {
-    serde_json::from_str(argument).map_err(|error| Error::input("the event cannot be read").because(error))
+    super::event::read(argument).map_err(|error| Error::input("the event cannot be read").because(error))
 }

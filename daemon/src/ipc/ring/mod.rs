@@ -8,6 +8,7 @@
 //! copied out once and parsed from the copy. Slots are words of atomics, so that a worker that goes on writing
 //! to one spoils its own answer and nothing else.
 
+pub mod event;
 pub mod indices;
 pub mod record;
 

@@ -10,6 +10,12 @@ use crate::ipc::message::{Lasting, SegmentPlace};
 /// Bytes of a record, no more.
 pub const RECORD_BYTES: usize = 504;
 
+/// So many bytes of a hook event fit into the record that tells its end.
+pub const EVENT_BYTES: usize = RECORD_BYTES - 1 - 2 * size_of::<u64>();
+
+/// And so many into one that tells a part of it.
+pub const PART_BYTES: usize = RECORD_BYTES - 1;
+
 /// The bytes of one record.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -40,6 +46,12 @@ pub enum Task<'a> {
     Call(Call<'a>),
     /// The task is the last of the messages before this.
     Message(Head),
+    /// Bytes of the hook event that follows, which is too large for a slot: see [`super::event`].
+    Part(&'a [u8]),
+    /// The last bytes of a hook event, or all of them.
+    Event(Head, &'a [u8]),
+    /// A hook host that answers nothing until it is told to go on is to go on.
+    GoOn,
     /// Leave, with exit code 0.
     Quit,
 }
@@ -71,7 +83,7 @@ pub struct Call<'a> {
 
 /// The inputs of a call, one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Inputs<'a>(&'a [u8]);
+pub struct Inputs<'a>(pub(super) &'a [u8]);
 
 /// What an input port is given.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,7 +158,7 @@ pub enum Outcome<'a> {
     Shared(SharedOutputs<'a>),
     /// The answer is the last of the messages before this.
     Message,
-    /// It was not begun: a task before it, which makes its input, failed.
+    /// It was not begun: a task before it, which makes its input, failed; or a hook before it had more to say than nothing.
     NotBegun,
 }
 
@@ -177,6 +189,9 @@ const QUIT: u8 = 3;
 const DONE: u8 = 4;
 const NOT_BEGUN: u8 = 5;
 const SHARED: u8 = 6;
+const PART: u8 = 7;
+const EVENT: u8 = 8;
+const GO_ON: u8 = 9;
 /// Beside the kind of an answer.
 const KEEPS_INPUTS: u8 = 0x80;
 
@@ -209,6 +224,26 @@ impl Record {
     /// A task that is to leave.
     pub fn quit(&mut self) {
         self.begin(QUIT);
+    }
+
+    /// Some bytes of a hook event, as many as there is room for; the others.
+    pub fn event_part<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        self.begin(PART);
+        let (these, others) = bytes.split_at(bytes.len().min(PART_BYTES));
+        self.put(these);
+        others
+    }
+
+    /// The last bytes of a hook event; no more than [`EVENT_BYTES`].
+    pub fn event(&mut self, head: Head, bytes: &[u8]) {
+        self.begin(EVENT);
+        self.head(head);
+        self.put(bytes);
+    }
+
+    /// A hook host is to go on.
+    pub fn go_on(&mut self) {
+        self.begin(GO_ON);
     }
 
     /// A task that came over the socket.
@@ -378,6 +413,9 @@ impl Record {
                 Ok(Task::Call(Call { head, plugin, node, run, attempt, outputs, lasting, name, inputs_count, inputs }))
             }
             MESSAGE => Ok(Task::Message(reader.head()?)),
+            PART => Ok(Task::Part(reader.0)),
+            EVENT => Ok(Task::Event(reader.head()?, reader.0)),
+            GO_ON => Ok(Task::GoOn),
             QUIT => Ok(Task::Quit),
             _ => Err(Malformed("no task is of that kind")),
         }
@@ -465,26 +503,26 @@ fn take_one<'a, T>(
     Some(result)
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed("it ends too early"))?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed("it ends too early"))?;
         self.0 = rest;
         Ok(*taken)
     }
 
-    fn byte(&mut self) -> Result<u8, Malformed> {
+    pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
         Ok(self.array::<1>()?[0])
     }
 
-    fn numbers<const N: usize>(&mut self) -> Result<[u32; N], Malformed> {
+    pub(super) fn numbers<const N: usize>(&mut self) -> Result<[u32; N], Malformed> {
         let mut numbers = [0; N];
         for number in &mut numbers {
             *number = u32::from_le_bytes(self.array()?);

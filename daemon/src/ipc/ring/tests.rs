@@ -239,3 +239,51 @@ proptest! {
         }
     }
 }
+
+/// The bytes of an event, through as many records as it takes; and how many those are.
+fn through_records(bytes: &[u8]) -> (Vec<u8>, usize) {
+    let (mut found, mut count) = (Vec::new(), 0);
+    event::records(Head { token: 5, messages: 6 }, bytes, &mut Record::default(), |record| {
+        count += 1;
+        match record.as_task().unwrap() {
+            Task::Part(part) => found.extend_from_slice(part),
+            Task::Event(head, rest) => {
+                assert_eq!(head, Head { token: 5, messages: 6 });
+                found.extend_from_slice(rest);
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+    (found, count)
+}
+
+proptest! {
+    #[test]
+    fn an_event_comes_as_it_was_sent_in_as_many_slots_as_were_foretold(
+        argument in ".{0,1500}",
+        has_more: bool,
+        blocks in proptest::collection::vec(
+            proptest::option::of((0_usize..Format::ALL.len(), ".{0,20}", proptest::collection::vec(any::<u8>(), 0..300))), 0..4),
+    ) {
+        let small = blocks.iter().map(|block| {
+            block.as_ref().map(|(format, metadata, payload)| SmallBlock { format: Format::ALL[*format], metadata, payload })
+        });
+        let sent = event::Event { plugin: 1, hook: 2, has_more, argument: &argument, inputs: Inputs::default() };
+        let mut bytes = vec![1, 2, 3];
+        prop_assume!(event::write(&mut bytes, &sent, small.clone()));
+        let (found, count) = through_records(&bytes);
+        prop_assert_eq!(count, event::slots(&bytes));
+        let read = event::Event::read(&found).unwrap();
+        prop_assert_eq!((read.plugin, read.hook, read.has_more, read.argument), (1, 2, has_more, argument.as_str()));
+        let inputs: Vec<Input<'_>> = read.inputs.map(Result::unwrap).collect();
+        let expected: Vec<Input<'_>> = small.map(|block| block.map_or(Input::Absent, Input::Block)).collect();
+        prop_assert_eq!(inputs, expected);
+    }
+
+    #[test]
+    fn any_bytes_are_an_event_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(event) = event::Event::read(&bytes) {
+            prop_assert!(event.inputs.take(1_000).count() <= bytes.len());
+        }
+    }
+}

@@ -6,30 +6,29 @@
 #![forbid(unsafe_code)]
 
 mod event;
+mod exchange;
 mod host;
 mod order;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::failure::{Failure, FailureKind};
 use protocol::{HookInfo, LogSource};
 
-use crate::block::adopt::ClaimedBlock;
 use crate::ipc::client::Input;
 use crate::ipc::manifest::GenerationManifest;
-use crate::ipc::message::{DESCRIPTORS_MAX, TaskFailure};
-use crate::server::config::{Config, HookErrorPolicy};
+use crate::ipc::message::TaskFailure;
+use crate::server::config::Config;
 use crate::server::generations::Zygote;
 use crate::server::json::JsonObject;
-use crate::server::logs::level_word;
-use crate::server::pool::DriverSettings;
+use crate::server::pool::{DriverSettings, Paces};
 use crate::server::runs::{Origin, Run};
 use crate::server::services::Services;
 
 pub use event::{EventSet, HookEventName};
-use host::{Fault, Host, Said};
+pub use exchange::Telling;
+use host::Host;
 use order::Registered;
 
 /// A hook that took the host down so often, and may be ignored, is not called any more.
@@ -44,6 +43,8 @@ pub struct Hooks {
     settings: DriverSettings,
     zygote: Arc<Zygote>,
     services: Arc<Services>,
+    /// How long hooks take, by hook and event.
+    paces: Paces,
     state: Mutex<State>,
 }
 
@@ -88,7 +89,7 @@ impl Hooks {
             .collect();
         let wanted = calls.iter().fold(EventSet::default(), |set, hook| set.union(hook.registered.events));
         let state = Mutex::new(State { crashes: vec![0; calls.len()], ..State::default() });
-        Hooks { calls, infos, wanted, settings, zygote, services, state }
+        Hooks { calls, infos, wanted, settings, zygote, services, paces: Paces::new(), state }
     }
 
     /// Says whether any hook asked for this event.
@@ -130,143 +131,24 @@ impl Hooks {
         if !self.wants(event) {
             return Ok(());
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.stopped {
-            return Ok(());
+        let mut details = JsonObject::new();
+        describe(&mut details);
+        let mut telling = [Telling::new(event, run, details, inputs.to_vec())];
+        self.call_many(&mut telling);
+        let [Telling { inputs: seen, result, .. }] = telling;
+        for (input, seen) in inputs.iter_mut().zip(seen) {
+            *input = seen;
         }
-        // A packet takes so many descriptors; a hook is told that the data of the others did not come.
-        let blocks_max = DESCRIPTORS_MAX - 8;
-        inputs.iter_mut().skip(blocks_max).for_each(|input| *input = Input::Absent);
-        let sequence = match run {
-            Some(run) => run.next_hook_sequence(),
-            None => 1,
-        };
-        let mut argument = JsonObject::new();
-        argument.text("event", event.word());
-        if let Some(run) = run {
-            argument.text("run", &run.id);
-            argument.text("pipeline", run.plan.name());
-        }
-        argument.raw("sequence", &sequence.to_string());
-        argument.raw("time_us", &self.services.clock.unix_us_now().to_string());
-        describe(&mut argument);
-        let argument = argument.end();
-        for (index, hook) in self.calls.iter().enumerate() {
-            if !hook.registered.events.has(event) || hook.is_off.load(Ordering::Relaxed) {
-                continue;
-            }
-            let outcome = self.call_one(&mut state, index, hook, event, run, &argument, inputs);
-            if let Err(failure) = outcome {
-                match hook.registered.settings.on_error {
-                    HookErrorPolicy::Fail => return Err(*failure),
-                    HookErrorPolicy::Ignore => self.tell(hook, run, "warn", LogSource::Daemon, failure.to_string()),
-                }
-            }
-        }
-        Ok(())
+        result.map_err(|failure| *failure)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one call, passed on once")]
-    fn call_one(
-        &self,
-        state: &mut State,
-        index: usize,
-        hook: &Hook,
-        event: HookEventName,
-        run: Option<&Run>,
-        argument: &str,
-        inputs: &mut [Input],
-    ) -> Result<(), Box<Failure>> {
-        let registered = &hook.registered;
-        let lost = |reason: String| {
-            Box::new(hook_failure(registered, format!("hook {} failed at {}: {reason}", registered.name, event.word())))
-        };
-        let host = match &mut state.host {
-            Some(host) => host,
-            empty => {
-                let host = Host::start(&self.zygote, &self.settings)
-                    .map_err(|reason| lost(format!("no hook host could be started: {reason}")))?;
-                empty.insert(host)
-            }
-        };
-        let deadline = Instant::now() + Duration::from_millis(registered.settings.deadline_ms.max(1));
-        let place = (registered.plugin, registered.hook);
-        let mut said = |said: Said| match said {
-            Said::Logged(record) => {
-                let message = format!("{}: {}", record.target, record.message);
-                self.tell(hook, run, level_word(record.level), LogSource::Log, message);
-            }
-            Said::Printed(line) => self.tell(hook, run, "info", LogSource::Output, line),
-        };
-        let answer = host
-            .configure(place, &hook.options, deadline, &mut said)
-            .and_then(|()| host.event(place, argument, inputs, deadline, &mut said));
-        match answer {
-            Ok(replaced) => self.replace_inputs(registered, event, replaced, inputs).map_err(Box::new),
-            Err(Fault::Reported(failure)) => Err(Box::new(reported(registered, event, failure))),
-            Err(Fault::Lost(reason)) => {
-                host.end();
-                state.host = None;
-                if let Some(crashes) = state.crashes.get_mut(index) {
-                    *crashes += 1;
-                    // One that must not fail goes on failing runs: going on without it is what its policy forbids.
-                    if *crashes >= CRASHES_MAX && registered.settings.on_error == HookErrorPolicy::Ignore {
-                        hook.is_off.store(true, Ordering::Relaxed);
-                        log::error!(
-                            "hook {} took the hook host down {CRASHES_MAX} times and is off from now on",
-                            registered.name
-                        );
-                    }
-                }
-                let mut failure = lost(match reason.as_str() {
-                    host::TOO_LATE => format!("no answer within {} ms", registered.settings.deadline_ms),
-                    reason => format!("the hook host {reason}"),
-                });
-                failure.hints.push(format!(
-                    "the hook host was started anew and lost what hooks had kept; {}",
-                    go_on_without(registered)
-                ));
-                Err(failure)
-            }
-        }
-    }
-
-    /// Puts the inputs that a hook gave in place of those the node would have had.
-    fn replace_inputs(
-        &self,
-        registered: &Registered,
-        event: HookEventName,
-        claims: Vec<ClaimedBlock>,
-        inputs: &mut [Input],
-    ) -> Result<(), Failure> {
-        if !claims.is_empty() && event != HookEventName::BeforeNodeRun {
-            let message = format!("hook {} replaced inputs at {}, which has none", registered.name, event.word());
-            return Err(hook_failure(registered, message));
-        }
-        for claim in claims {
-            let port = claim.port;
-            let wrong = |what: String| {
-                hook_failure(registered, format!("hook {} replaced input {port} of the node: {what}", registered.name))
-            };
-            let place = usize::try_from(port).ok().and_then(|port| inputs.get_mut(port));
-            match place {
-                None => return Err(wrong("the node has no such input".to_owned())),
-                Some(Input::Absent | Input::Json(_)) => return Err(wrong("its data had not been sent".to_owned())),
-                Some(Input::Block(block)) => {
-                    let new = claim.adopt(&self.services.accounts).map_err(|problem| wrong(problem.to_string()))?;
-                    if new.format() != block.format() {
-                        return Err(wrong(format!("its format is {}, expected {}", new.format(), block.format())));
-                    }
-                    *block = new;
-                }
-            }
-        }
-        Ok(())
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the host.
     pub fn stop(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         state.stopped = true;
         if let Some(host) = state.host.take() {
             host.quit();

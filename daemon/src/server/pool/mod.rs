@@ -22,8 +22,10 @@ use crate::server::runs::Run;
 use crate::server::services::Services;
 
 pub use bell::Bell;
-pub use driver::{DriverSettings, Errand, OutputLines, Subject, Worker, describe_storage, doing_dataset, failure_json};
-use pace::Paces;
+pub use driver::{
+    DriverSettings, Errand, Heard, OutputLines, Subject, Worker, describe_storage, doing_dataset, failure_json,
+};
+pub use pace::{AHEAD_NS, Kind, Paces, SHORT_NS};
 pub use slot::{Slot, WorkerState};
 pub use steal::{Local, Queues};
 
@@ -36,6 +38,8 @@ pub struct Job {
     pub task: TaskId,
     /// The attempt to quote when it ends.
     pub attempt: Attempt,
+    /// What hooks made of it, once they have heard that it is about to begin.
+    pub heard: Option<Arc<Heard>>,
 }
 
 /// The drivers of one generation.

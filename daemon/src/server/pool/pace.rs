@@ -23,6 +23,12 @@ pub struct Paces {
 #[derive(Clone, Copy, Debug)]
 pub struct Kind(usize);
 
+impl Default for Paces {
+    fn default() -> Paces {
+        Paces::new()
+    }
+}
+
 impl Paces {
     const KINDS: usize = 1024;
 
@@ -68,6 +74,11 @@ impl Kind {
     /// A node of a plugin.
     pub fn node(plugin: u32, node: u32) -> Kind {
         Kind((plugin as usize).wrapping_mul(61).wrapping_add(node as usize).wrapping_mul(2))
+    }
+
+    /// A hook, at one of its events.
+    pub fn hook(hook: usize, event: usize) -> Kind {
+        Kind(hook.wrapping_mul(16).wrapping_add(event))
     }
 
     /// A dataset type of a plugin.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use engine::failure::{Failure, FailureKind};
 use engine::id::DatasetId;
-use engine::plan::TaskKind;
 
 use super::Driver;
 use super::chunks::ChunkDesk;
 use super::failure::Subject;
 use super::flight::Flight;
+use super::hearing::{self, End};
 use super::request::Work;
 use crate::block::Block;
 use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
@@ -19,7 +19,6 @@ use crate::ipc::message::SavedChunks;
 use crate::ipc::ring::record::{self, MadePart, SmallBlock};
 use crate::server::budget::{Allowance, Charge};
 use crate::server::hooks::HookEventName;
-use crate::server::json::JsonObject;
 use crate::server::pool::Job;
 use crate::server::residents::Share;
 use crate::server::runs::{Keep, Made};
@@ -59,44 +58,31 @@ pub enum Refused {
 }
 
 impl Driver {
-    /// Whether tasks of this run go out one by one because a hook wants to see each before it begins.
-    pub fn goes_alone(job: &Job) -> bool {
+    /// What hooks are shown of a task, if any hook wants to hear of such.
+    pub fn shown(&self, job: &Job, work: &Work<'_>) -> Shown {
         let hooks = &job.run.generation.hooks;
-        [HookEventName::BeforeNodeRun, HookEventName::BeforeDatasetLoaded, HookEventName::BeforeDatasetSaved]
-            .into_iter()
-            .any(|event| hooks.wants(event))
+        if hooks.want_nothing() || !work.events().into_iter().any(|event| hooks.wants(event)) {
+            return Shown::default();
+        }
+        let (inputs, sent_us) = match &job.heard {
+            Some(heard) => (heard.inputs.clone(), heard.asked_us),
+            None => (hearing::shown_inputs(job), self.shared.services.clock.unix_us_now()),
+        };
+        Shown { inputs, times_us: (sent_us, sent_us), ..Shown::default() }
     }
 
-    /// Gives the inputs of a task, after the hooks that may change them.
-    pub fn prepare(
-        &self,
-        job: &Job,
-        work: &Work<'_>,
-        subject: &Subject,
-        shown: &mut Shown,
-    ) -> Result<Vec<Input>, Failure> {
-        let run = &job.run;
-        let mut inputs = work.inputs(run, subject)?;
-        let hooks = &run.generation.hooks;
-        let [before, after, error] = work.events();
-        if [before, after, error].into_iter().any(|event| hooks.wants(event)) {
-            shown.inputs = blocks_of(&inputs);
-            shown.times_us.0 = self.shared.services.clock.unix_us_now();
-        }
-        if hooks.wants(before) && before != error {
-            let mut blocks: Vec<Input> = shown.inputs.iter().map(|(_, block)| Input::Block(block.clone())).collect();
-            let describe = |event: &mut JsonObject| work.describe_start(event, run, self.number, shown);
-            hooks.call(before, Some(run), describe, &mut blocks)?;
-            // A hook may have put others in their place.
-            for ((port, _), block) in shown.inputs.iter().zip(blocks) {
-                if let (Some(input), Input::Block(_)) = (inputs.get_mut(*port), &block) {
-                    *input = block;
+    /// Gives the inputs of a task, as hooks have left them.
+    pub fn inputs(job: &Job, work: &Work<'_>, subject: &Subject) -> Result<Vec<Input>, Failure> {
+        let mut inputs = work.inputs(&job.run, subject)?;
+        if let Some(heard) = job.heard.as_ref().filter(|heard| heard.has_new_inputs) {
+            for (port, block) in &heard.inputs {
+                if let Some(input) = inputs.get_mut(*port) {
+                    *input = Input::Block(block.clone());
                 }
             }
-            shown.inputs = blocks_of(&inputs);
         }
         if let (Work::Save(..), Some(Input::Block(block))) = (work, inputs.first()) {
-            work.check_schema(run, block, subject)?;
+            work.check_schema(&job.run, block, subject)?;
         }
         Ok(inputs)
     }
@@ -109,7 +95,19 @@ impl Driver {
         share: &mut Share,
         result: Result<Vec<Output>, Failure>,
     ) -> Result<Made, Failure> {
-        let outputs = self.tell_end(job, shown, result)?;
+        let result = if job.run.generation.hooks.want_nothing() {
+            result.map_err(|failure| job.run.redacted(failure))
+        } else {
+            let mut ends = [End { job, shown: &mut *shown, took_ns: None, result: result.map_err(Box::new) }];
+            self.tell_ends(&mut ends);
+            let [End { result, .. }] = ends;
+            result.map_err(|failure| *failure)
+        };
+        Ok(self.made(job, shown, share, result?))
+    }
+
+    /// What a task made, for its run.
+    pub fn made(&self, job: &Job, shown: &mut Shown, share: &mut Share, outputs: Vec<Output>) -> Made {
         for (dataset, SavedChunks { chunks, bytes, .. }) in shown.saved.drain(..) {
             job.run.note_chunks(dataset, chunks, bytes);
         }
@@ -124,51 +122,7 @@ impl Driver {
             };
             Some((dataset?, block, keep))
         };
-        Ok(outputs.into_iter().filter_map(made).collect())
-    }
-
-    fn tell_end(
-        &self,
-        job: &Job,
-        shown: &mut Shown,
-        result: Result<Vec<Output>, Failure>,
-    ) -> Result<Vec<Output>, Failure> {
-        let run = &job.run;
-        let hooks = &run.generation.hooks;
-        if hooks.want_nothing() {
-            return result.map_err(|failure| run.redacted(failure));
-        }
-        let is_heard =
-            |work: &Work<'_>| shown.unsaved.is_some() || work.events().into_iter().any(|event| hooks.wants(event));
-        let work = run.plan.task(job.task).and_then(|kind| Work::of(run, kind)).filter(is_heard);
-        let Some(work) = work else { return result.map_err(|failure| run.redacted(failure)) };
-        let [_, after, error] = work.events();
-        shown.times_us.1 = self.shared.services.clock.unix_us_now();
-        let result = result.and_then(|outputs| {
-            if hooks.wants(after) && after != error {
-                let describe = |event: &mut JsonObject| work.describe_end(event, run, self.number, shown, &outputs);
-                hooks.call(after, Some(run), describe, &mut work.blocks_at_end(shown, &outputs))?;
-            }
-            Ok(outputs)
-        });
-        let failure = match result {
-            Ok(outputs) => return Ok(outputs),
-            Err(failure) => run.redacted(failure),
-        };
-        // A save within a call is told as one.
-        let save = shown.unsaved.and_then(|dataset| Work::of(run, TaskKind::Save(dataset)));
-        let work = save.as_ref().unwrap_or(&work);
-        let [_, _, error] = work.events();
-        // A hook that refused the task has spoken already, and a task that was told to stop did not err.
-        if hooks.wants(error) && !matches!(failure.kind, FailureKind::Hook | FailureKind::Cancelled) {
-            let describe = |event: &mut JsonObject| work.describe_error(event, run, self.number, shown, &failure);
-            let told = hooks.call(error, Some(run), describe, &mut work.blocks_at_error(shown));
-            if let Err(second) = told {
-                // The task has failed already; that a hook failed over it must not hide why.
-                log::warn!("{}: {second}", run.id);
-            }
-        }
-        Err(failure)
+        outputs.into_iter().filter_map(made).collect()
     }
 
     /// Checks what the worker claims to have made, in an answer of which some outputs are in segments.
@@ -326,15 +280,6 @@ impl<'a> Outputs<'a> {
         self.list.sort_unstable_by_key(|output| output.port);
         Ok(self.list)
     }
-}
-
-/// The inputs that are datasets, with their ports.
-fn blocks_of(inputs: &[Input]) -> Vec<(usize, Block)> {
-    let block = |(port, input): (usize, &Input)| match input {
-        Input::Block(block) => Some((port, block.clone())),
-        Input::Absent | Input::Json(_) => None,
-    };
-    inputs.iter().enumerate().filter_map(block).collect()
 }
 
 impl Work<'_> {

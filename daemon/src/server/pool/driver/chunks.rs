@@ -109,7 +109,7 @@ impl Driver {
         let shown = Shown { inputs: vec![(0, block.clone())], times_us: (now, now), ..Shown::default() };
         let save = Work::Save(dataset, storage);
         let told = if run.generation.hooks.wants(HookEventName::BeforeDatasetSaved) {
-            let describe = |event: &mut JsonObject| save.describe_start(event, &run, self.number, &shown);
+            let describe = |event: &mut JsonObject| save.describe_start(event, &run, self.number, &shown.inputs);
             let blocks = &mut [Input::Block(block)];
             run.generation.hooks.call(HookEventName::BeforeDatasetSaved, Some(&run), describe, blocks)
         } else {

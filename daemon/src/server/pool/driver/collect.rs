@@ -10,6 +10,7 @@ use engine::plan::TaskKind;
 use super::attempt::{Output, Refused};
 use super::conversation::End;
 use super::flight::{Flight, Told};
+use super::hearing::{End as TaskEnd, Finished};
 use super::{Driver, Job, Local};
 use crate::block::Block;
 use crate::block::segment::Part;
@@ -21,6 +22,8 @@ use crate::server::runs::{Ending, Made};
 
 /// So many answers are told at once: others wait for the run's lock meanwhile.
 const ANSWERS_MAX: usize = 64;
+/// And so many where hooks hear of them first: to wake them is what takes long.
+const HEARD_MAX: usize = 128;
 
 /// A task that has ended, for its run.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Ended {
 enum Looked {
     /// This task has ended.
     Ended(Ended),
+    /// So has this one, and hooks are to hear of it.
+    Finished(Box<Finished>),
     /// An answer was there, and its task is as if it had not been sent.
     ToNothing,
     /// No answer is there, or none that can be taken before others are told.
@@ -44,9 +49,14 @@ impl Driver {
     pub fn collect(&mut self, local: &Local<Job>) -> Result<bool, End> {
         let mut ended = std::mem::take(&mut self.ended);
         let (mut lost, mut any) = (None, false);
-        while ended.len() < ANSWERS_MAX {
-            match self.next_ended(ended.is_empty(), local) {
-                Ok(Looked::Ended(one)) => ended.push(one),
+        while ended.len() < ANSWERS_MAX && self.finished.len() < self.ends_max().min(HEARD_MAX) {
+            match self.next_ended(ended.is_empty() && self.finished.is_empty(), local) {
+                Ok(Looked::Ended(one)) => {
+                    // In their order.
+                    self.conclude_finished(&mut ended);
+                    ended.push(one);
+                }
+                Ok(Looked::Finished(one)) => self.finished.push(one),
                 Ok(Looked::ToNothing) => any = true,
                 Ok(Looked::None) => break,
                 Err(end) => {
@@ -55,6 +65,7 @@ impl Driver {
                 }
             }
         }
+        self.conclude_finished(&mut ended);
         if !ended.is_empty() {
             any = true;
             self.settle(&mut ended, local);
@@ -140,7 +151,41 @@ impl Driver {
             }
         };
         self.note_pace(&flight, answer.took_ns);
+        if Driver::is_heard(&flight) {
+            let result = self.unless_stopped(&flight, result).map_err(Box::new);
+            return Ok(Looked::Finished(Box::new(Finished { flight, took_ns: answer.took_ns, result })));
+        }
         Ok(Looked::Ended(self.ended(flight, result)))
+    }
+
+    /// Tells hooks of tasks that have ended.
+    fn conclude_finished(&mut self, ended: &mut Vec<Ended>) {
+        if self.finished.is_empty() {
+            return;
+        }
+        let mut finished = std::mem::take(&mut self.finished);
+        let mut ends: Vec<TaskEnd<'_>> = finished.iter_mut().map(|finished| finished.end()).collect();
+        self.tell_ends(&mut ends);
+        let results: Vec<_> = ends.into_iter().map(|end| end.result).collect();
+        for (mut finished, result) in finished.drain(..).zip(results) {
+            let Flight { job, shown, share, .. } = &mut finished.flight;
+            let result = result.map(|outputs| self.made(job, shown, share, outputs));
+            ended.push(Ended { job: finished.flight.job, result });
+        }
+        self.finished = finished;
+    }
+
+    /// What came of a task that may have been told to stop: whatever it still answered, that is how it ended.
+    fn unless_stopped(
+        &mut self,
+        flight: &Flight,
+        result: Result<Vec<Output>, Failure>,
+    ) -> Result<Vec<Output>, Failure> {
+        self.told_progress = None;
+        match self.ladder.take() {
+            Some(ladder) => Err(self.subject(&flight.job).aborted(ladder.reason())),
+            None => result,
+        }
     }
 
     fn note_pace(&mut self, flight: &Flight, took_ns: u64) {
@@ -222,12 +267,7 @@ impl Driver {
 
     /// A task that has ended, with what hooks said of it.
     fn ended(&mut self, mut flight: Flight, result: Result<Vec<Output>, Failure>) -> Ended {
-        // Whatever it still answered: it was told to stop, so that is how it ended.
-        let result = match self.ladder.take() {
-            Some(ladder) => Err(self.subject(&flight.job).aborted(ladder.reason())),
-            None => result,
-        };
-        self.told_progress = None;
+        let result = self.unless_stopped(&flight, result);
         let result = self.conclude(&flight.job, &mut flight.shown, &mut flight.share, result).map_err(Box::new);
         Ended { job: flight.job, result }
     }
@@ -247,7 +287,12 @@ impl Driver {
     pub fn end_unsent(&mut self, job: Job, result: Result<Made, Failure>, has_begun: bool, local: &Local<Job>) {
         let result = result.map_err(Box::new);
         if self.flights.is_empty() {
-            self.settle(&mut vec![Ended { job, result }], local);
+            // One that a hook refused may not have been the first.
+            if has_begun || self.begin(&job, local) {
+                self.settle(&mut vec![Ended { job, result }], local);
+            } else {
+                self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+            }
             return;
         }
         // Those before it are still on their way, and stay under way.

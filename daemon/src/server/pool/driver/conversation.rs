@@ -132,7 +132,9 @@ impl Driver {
     /// Whether this thread may look for an answer for a moment, as nobody else needs the processor; tells the worker the same.
     fn may_spin(&self) -> bool {
         let Some(worker) = &self.worker else { return false };
-        let is_short = self.flights.front().is_some_and(|front| front.expected_ns < 100_000);
+        // Between two tasks that hooks hear of the processor is the hook host's.
+        let is_quick = |front: &Flight| front.expected_ns < 100_000 && !Driver::is_heard(front);
+        let is_short = self.flights.front().is_some_and(is_quick);
         let may_spin = is_short && !self.has_answer && self.shared.may_spin();
         let patience = if may_spin { SPIN } else { Duration::ZERO };
         worker.rings.set_patience_ns(u32::try_from(patience.as_nanos()).unwrap_or(0));

@@ -13,15 +13,15 @@ use super::request::Work;
 use crate::block::Block;
 use crate::ipc::client::Input;
 use crate::server::convert;
-use crate::server::json::{JsonObject, array, list};
+use crate::server::json::{JsonObject, list};
 use crate::server::runs::Run;
 
 impl Work<'_> {
     /// Adds what is known before the task runs.
-    pub fn describe_start(&self, event: &mut JsonObject, run: &Run, worker: u32, shown: &Shown) {
+    pub fn describe_start(&self, event: &mut JsonObject, run: &Run, worker: u32, inputs: &[(usize, Block)]) {
         self.describe(event, run, worker);
         if let Work::Call(node) = self {
-            event.raw("inputs", &describe_inputs(node, run, shown));
+            describe_inputs(event, node, run, inputs);
         }
     }
 
@@ -31,12 +31,14 @@ impl Work<'_> {
         describe_times(event, shown);
         match self {
             Work::Call(node) => {
-                event.raw("inputs", &describe_inputs(node, run, shown));
+                describe_inputs(event, node, run, &shown.inputs);
                 let described = outputs.iter().map(|output| {
-                    let port = node.call.outputs.get(output.port).map_or("", String::as_str);
-                    describe_block(run, port, output.dataset, &output.block)
+                    move |object: &mut JsonObject| {
+                        let port = node.call.outputs.get(output.port).map_or("", String::as_str);
+                        describe_block(object, run, port, output.dataset, &output.block);
+                    }
                 });
-                event.raw("outputs", &array(described));
+                event.objects("outputs", described);
             }
             Work::Load(..) => outputs.iter().for_each(|output| describe_bytes(event, run, &output.block)),
             Work::Save(..) => shown.inputs.iter().for_each(|(_, block)| describe_bytes(event, run, block)),
@@ -50,7 +52,7 @@ impl Work<'_> {
         self.describe(event, run, worker);
         describe_times(event, shown);
         match self {
-            Work::Call(node) => event.raw("inputs", &describe_inputs(node, run, shown)),
+            Work::Call(node) => describe_inputs(event, node, run, &shown.inputs),
             Work::Load(..) => event.text("operation", "load"),
             Work::Save(..) => event.text("operation", "save"),
             Work::Confirm(..) => event.text("operation", "confirm"),
@@ -90,7 +92,7 @@ impl Work<'_> {
                 }
             }
         }
-        event.raw("worker", &worker.to_string());
+        event.number("worker", worker);
     }
 }
 
@@ -100,31 +102,36 @@ pub fn failure_json(failure: &Failure) -> String {
 }
 
 fn describe_times(event: &mut JsonObject, shown: &Shown) {
-    event.raw("started_us", &shown.times_us.0.to_string());
-    event.raw("finished_us", &shown.times_us.1.to_string());
+    event.number("started_us", shown.times_us.0);
+    event.number("finished_us", shown.times_us.1);
 }
 
-fn describe_inputs(node: &Node<'_>, run: &Run, shown: &Shown) -> String {
-    array(shown.inputs.iter().map(|(port, block)| {
-        let dataset = match node.inputs.get(*port) {
-            Some(Some(InputBinding::Dataset(dataset))) => Some(*dataset),
-            _ => None,
-        };
-        describe_block(run, node.call.inputs.get(*port).map_or("", String::as_str), dataset, block)
-    }))
+fn describe_inputs(event: &mut JsonObject, node: &Node<'_>, run: &Run, inputs: &[(usize, Block)]) {
+    let described = inputs.iter().map(|(port, block)| {
+        move |object: &mut JsonObject| {
+            let dataset = match node.inputs.get(*port) {
+                Some(Some(InputBinding::Dataset(dataset))) => Some(*dataset),
+                _ => None,
+            };
+            let port = node.call.inputs.get(*port).map_or("", String::as_str);
+            describe_block(object, run, port, dataset, block);
+        }
+    });
+    event.objects("inputs", described);
 }
 
-fn describe_block(run: &Run, port: &str, dataset: Option<DatasetId>, block: &Block) -> String {
-    let mut object = JsonObject::new();
+fn describe_block(object: &mut JsonObject, run: &Run, port: &str, dataset: Option<DatasetId>, block: &Block) {
     object.text("port", port);
     object.text("dataset", dataset.and_then(|id| run.plan.dataset(id)).map_or("", |dataset| dataset.name));
-    describe_bytes(&mut object, run, block);
-    object.end()
+    describe_bytes(object, run, block);
 }
 
 fn describe_bytes(object: &mut JsonObject, run: &Run, block: &Block) {
     object.text("format", block.format().as_str());
-    object.raw("bytes", &block.payload_length().to_string());
+    object.number("bytes", block.payload_length());
+    if block.metadata().is_empty() {
+        return;
+    }
     // Written by a plugin: it may quote a secret, and what is no JSON would spoil the whole event.
     let metadata = run.redacted_text(block.metadata());
     if serde_json::from_str::<serde_json::Value>(&metadata).is_ok() {

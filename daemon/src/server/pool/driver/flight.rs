@@ -25,6 +25,8 @@ pub struct Flight {
     pub index: u32,
     /// Whether the engine was told that it has begun.
     pub has_begun: bool,
+    /// Whether the engine was told that it lies here, before it was shown to the worker.
+    pub is_sent: bool,
     /// It was sent before the engine dispatched it, as what follows the task before it for certain.
     pub is_ahead: bool,
     /// What it reads does not lie in the answer before it: the worker will say that it did not begin, so the engine is not told that.
@@ -61,6 +63,11 @@ pub enum Told {
 }
 
 impl Flight {
+    /// Whether the engine knows that it lies here.
+    pub fn is_noted(&self) -> bool {
+        self.has_begun || self.is_sent
+    }
+
     /// Whether the engine was told that it has begun, and so waits for this driver to tell its end.
     pub fn is_told(&self) -> bool {
         self.has_begun && !self.is_unwanted

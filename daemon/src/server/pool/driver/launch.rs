@@ -11,6 +11,7 @@ use engine::failure::{Failure, FailureKind};
 use engine::id::{DatasetId, NodeId};
 use engine::plan::{InputBinding, TaskKind};
 
+use super::again::Again;
 use super::attempt::Shown;
 use super::chunks::ChunkDesk;
 use super::failure::Subject;
@@ -26,22 +27,6 @@ use crate::ipc::ring::record::{self, Head, Inputs, PartBlock};
 use crate::server::pool::pace::{AHEAD_NS, Kind, SHORT_NS};
 use crate::server::residents::{Entered, Share};
 use crate::server::runs::{Keep, Run};
-
-/// A job to be sent; most of them again, as their worker died before it began.
-#[derive(Debug)]
-pub struct Again {
-    job: Job,
-    share: Share,
-    has_begun: bool,
-    tries: u8,
-}
-
-impl Again {
-    fn of(flight: Flight) -> Again {
-        let Flight { job, share, has_begun, tries, .. } = flight;
-        Again { job, share, has_begun, tries }
-    }
-}
 
 /// A task that went out.
 struct Sent {
@@ -77,7 +62,7 @@ impl Driver {
                 break;
             }
             // Beside one that sleeps, what is in the queues is left there: it has been woken for that.
-            let may_take = self.flights.is_empty() || !self.shared.queues.anybody_sleeps();
+            let may_take = self.has_nothing() || !self.shared.queues.anybody_sleeps();
             let goes_on = match may_take.then(|| self.shared.queues.find(local)).flatten() {
                 Some(job) => self.launch(job, local),
                 None => self.send_follower(),
@@ -86,19 +71,28 @@ impl Driver {
                 break;
             }
         }
+        self.ask_hooks(local);
         self.publish(local);
         self.note_behind();
     }
 
+    /// Whether nothing is on its way, nor waits for hooks.
+    fn has_nothing(&self) -> bool {
+        self.flights.is_empty() && self.waiting.is_empty()
+    }
+
     /// Whether one more task is to go to the worker now.
     fn wants_more(&self) -> bool {
-        let Some(front) = self.flights.front() else { return true };
-        self.flights.len() < SLOTS as usize
-            && self.flights.expected_ns() < AHEAD_NS
+        if self.has_nothing() {
+            return true;
+        }
+        let front = self.flights.front();
+        self.flights.len() + self.waiting.len() < SLOTS as usize
+            && self.flights.expected_ns().saturating_add(self.waiting_ns()) < AHEAD_NS
             && self.ladder.is_none()
             && !self.slot().has_errands()
-            && !front.allowance.as_ref().is_some_and(|allowance| allowance.is_waiting())
-            && !Driver::goes_alone(&front.job)
+            && !front.and_then(|front| front.allowance.as_ref()).is_some_and(|allowance| allowance.is_waiting())
+            && self.hooks_allow_more()
     }
 
     /// Sends one job; what cannot be sent has failed. False if the worker has gone, and is to be attended to first.
@@ -108,18 +102,20 @@ impl Driver {
             self.shared.services.budget.jobs_ended(&self.shared.party, 1);
             return true;
         };
-        self.launch_again(Again { job, share, has_begun: false, tries: 0 }, local)
+        self.launch_again(Again { job, share, has_begun: false, is_sent: false, tries: 0 }, local)
     }
 
     fn launch_again(&mut self, again: Again, local: &Local<Job>) -> bool {
-        let Again { job, mut share, mut has_begun, tries } = again;
-        if self.flights.is_empty() {
+        let Again { job, share, mut has_begun, is_sent, tries } = again;
+        let is_for_hooks = Driver::is_for_hooks(&job);
+        if !is_for_hooks {
+            // In their order: one that waits may be the one that this driver is said to be at.
+            self.ask_hooks(local);
+        }
+        if self.has_nothing() {
             if !has_begun {
-                // First the slot, then the engine: an abort is ordered only after the engine has heard of the beginning.
-                self.slot().begin(&job.run, job.task, job.attempt);
-                has_begun = job.run.begin(job.task, job.attempt, self.number, local);
+                has_begun = self.begin(&job, local);
                 if !has_begun {
-                    self.slot().end();
                     // Given back before the job is counted as ended, as whatever follows from its end.
                     drop(share);
                     self.shared.services.budget.jobs_ended(&self.shared.party, 1);
@@ -137,6 +133,37 @@ impl Driver {
             self.end_unsent(job, Ok(made), has_begun, local);
             return true;
         }
+        let again = Again { job, share, has_begun, is_sent, tries };
+        if is_for_hooks {
+            self.await_hooks(again);
+            return true;
+        }
+        self.send_or_end(again, local)
+    }
+
+    /// Tells the engine that the worker begins with a task; false if the task is not wanted.
+    pub fn begin(&self, job: &Job, local: &Local<Job>) -> bool {
+        // First the slot, then the engine: an abort is ordered only after the engine has heard of the beginning.
+        self.slot().begin(&job.run, job.task, job.attempt);
+        let begins = job.run.begin(job.task, job.attempt, self.number, local);
+        if !begins {
+            self.slot().end();
+        }
+        begins
+    }
+
+    /// Sends a task; what cannot be sent has failed. False if the worker has gone, and is to be attended to first.
+    pub fn send_or_end(&mut self, again: Again, local: &Local<Job>) -> bool {
+        let Again { job, mut share, mut has_begun, is_sent, tries } = again;
+        // The one that was to be the first may have been refused by a hook.
+        if self.flights.is_empty() && !has_begun {
+            has_begun = self.begin(&job, local);
+            if !has_begun {
+                drop(share);
+                self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+                return true;
+            }
+        }
         let mut shown = Shown::default();
         let failure = if tries > TRIES_MAX {
             self.subject(&job).no_worker("it ended before it could take the task, again and again".to_owned())
@@ -151,6 +178,7 @@ impl Driver {
                         token,
                         index,
                         has_begun,
+                        is_sent,
                         is_ahead: false,
                         cannot_begin: false,
                         is_unwanted: false,
@@ -168,14 +196,15 @@ impl Driver {
                 }
                 Err(NotSent::WorkerLost) if self.flights.is_empty() => {
                     self.discard_worker();
-                    self.again.push_back(Again { job, share, has_begun, tries: tries + 1 });
+                    self.again.push_back(Again { job, share, has_begun, is_sent, tries: tries + 1 });
                     return true;
                 }
                 // What is on its way tells of the loss in its own time.
                 Err(NotSent::WorkerLost) => {
-                    match has_begun {
-                        true => self.again.push_front(Again { job, share, has_begun, tries }),
-                        false => self.shared.queues.give_back(local, [job]),
+                    match (has_begun, is_sent) {
+                        (true, _) => self.again.push_front(Again { job, share, has_begun, is_sent, tries }),
+                        (false, true) => self.withdraw(job, local),
+                        (false, false) => self.shared.queues.give_back(local, [job]),
                     }
                     return false;
                 }
@@ -186,6 +215,13 @@ impl Driver {
         drop(share);
         self.end_unsent(job, result, has_begun, local);
         true
+    }
+
+    /// Hooks would not have a task.
+    pub fn end_refused(&mut self, again: Again, failure: Failure, local: &Local<Job>) {
+        let Again { job, share, has_begun, .. } = again;
+        drop(share);
+        self.end_unsent(job, Err(failure), has_begun, local);
     }
 
     /// Puts a task into the ring, or into a message and a pointer to it into the ring.
@@ -199,14 +235,14 @@ impl Driver {
         }
         self.last_token += 1;
         let token = self.last_token;
-        let hooks = &job.run.generation.hooks;
-        let is_shown = work.events().into_iter().any(|event| hooks.wants(event));
+        *shown = self.shown(job, &work);
         let kind = work.pace_kind();
         let mut desk = None;
         let mut held = Vec::new();
-        if is_shown || !self.write_record(job, &work, token, None, &mut held)? {
+        let new_inputs = job.heard.as_ref().filter(|heard| heard.has_new_inputs);
+        if new_inputs.is_some() || !self.write_record(job, &work, token, None, &mut held)? {
             let subject = work.subject(self.number);
-            let inputs = self.prepare(job, &work, &subject, shown).map_err(NotSent::Failed)?;
+            let inputs = Driver::inputs(job, &work, &subject).map_err(NotSent::Failed)?;
             desk = ChunkDesk::of(&job.run, &work).map(Box::new);
             let request = TaskRequest {
                 token,
@@ -244,7 +280,7 @@ impl Driver {
             return false;
         }
         let Some((task, attempt)) = run.follower(back.job.task) else { return false };
-        let job = Job { run, task, attempt };
+        let job = Job { run, task, attempt, heard: None };
         let Some(work) = job.run.plan.task(task).and_then(|kind| Work::of(&job.run, kind)) else { return false };
         let hooks = &job.run.generation.hooks;
         let kind = work.pace_kind();
@@ -271,6 +307,7 @@ impl Driver {
             token,
             index,
             has_begun: false,
+            is_sent: false,
             is_ahead: true,
             cannot_begin: false,
             is_unwanted: false,
@@ -379,7 +416,7 @@ impl Driver {
     }
 
     /// Shows the worker what was put into its ring. First the engine: it must not take for skipped what may have run.
-    fn publish(&mut self, local: &Local<Job>) {
+    pub fn publish(&mut self, local: &Local<Job>) {
         let first = self.flights.len().saturating_sub(std::mem::take(&mut self.unpublished));
         let mut refused = None;
         let mut place = first;
@@ -390,8 +427,8 @@ impl Driver {
             let begin = place;
             for flight in same {
                 place += 1;
-                // One that the engine was told of as begun needs no more.
-                if !flight.has_begun {
+                // One that the engine was told of needs no more.
+                if !flight.is_noted() {
                     attempts.push((flight.job.task, flight.job.attempt));
                 }
             }
@@ -399,7 +436,7 @@ impl Driver {
                 continue;
             }
             let mut answers = run.note_sent(attempts).into_iter();
-            let is_refused = |flight: &Flight| !flight.has_begun && answers.next() == Some(false);
+            let is_refused = |flight: &Flight| !flight.is_noted() && answers.next() == Some(false);
             if let Some(found) = self.flights.iter().skip(begin).take(place - begin).position(is_refused) {
                 refused = Some(begin + found);
                 break;

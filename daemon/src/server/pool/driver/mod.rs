@@ -1,11 +1,12 @@
 //! A driver: the thread that owns one worker and keeps it at work.
 //!
 //! [`Driver::run`] is the loop: [`launch`] sends tasks, [`conversation`] waits and hears, [`collect`] takes answers. [`flight`] is
-//! what is on its way; [`attempt`] what is done with a task before it goes and after it has ended. [`worker`] starts and ends the
+//! what is on its way; [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it. [`worker`] starts and ends the
 //! process, [`ladder`] stops an attempt, [`failure`] puts ends into words; [`errand`] is what a worker does between tasks, [`chunks`] what
 //! it saves while it is at one.
 #![forbid(unsafe_code)]
 
+mod again;
 mod attempt;
 mod chunks;
 mod collect;
@@ -14,6 +15,7 @@ mod describe;
 mod errand;
 mod failure;
 mod flight;
+mod hearing;
 mod ladder;
 mod launch;
 mod output;
@@ -41,14 +43,16 @@ use crate::sys::wait;
 pub use describe::failure_json;
 pub use errand::Errand;
 pub use failure::Subject;
+pub use hearing::Heard;
 pub use output::OutputLines;
 pub use request::{describe_storage, doing_dataset};
 pub use worker::Worker;
 
+use again::Again;
 use collect::Ended;
 use flight::Flights;
+use hearing::{Finished, Waiting};
 use ladder::Ladder;
-use launch::Again;
 
 /// How long a driver waits before it tries again to start a worker that did not start.
 const START_PAUSE: Duration = Duration::from_secs(1);
@@ -89,6 +93,11 @@ pub struct Driver {
     unpublished: usize,
     /// What is to be sent again, its worker having died before it began.
     again: VecDeque<Again>,
+    /// What is to be sent when hooks have heard of it.
+    waiting: Vec<Waiting>,
+    /// What has ended and hooks are to hear of.
+    #[expect(clippy::vec_box, reason = "large, and handed over from where it is made")]
+    finished: Vec<Box<Finished>>,
     /// How far the task under way is being stopped.
     ladder: Option<Ladder>,
     /// What was last told of its progress.
@@ -131,6 +140,8 @@ impl Driver {
             flights: Flights::default(),
             unpublished: 0,
             again: VecDeque::new(),
+            waiting: Vec::new(),
+            finished: Vec::new(),
             ladder: None,
             told_progress: None,
             ended_since: None,
@@ -161,6 +172,7 @@ impl Driver {
             }
             // What is under way when the pool stops is stopped first: the bell has been rung for that.
             if shared.is_stopping() {
+                self.ask_hooks(&local);
                 if self.flights.is_empty() {
                     break;
                 }

@@ -54,6 +54,11 @@ impl<'a> Work<'a> {
         })
     }
 
+    /// The same, of a job.
+    pub fn of_job(job: &'a Job) -> Option<Work<'a>> {
+        Work::of(&job.run, job.run.plan.task(job.task)?)
+    }
+
     /// What failures are about.
     pub fn subject(&self, worker: u32) -> Subject {
         let (doing, plugin) = match self {

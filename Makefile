@@ -45,7 +45,7 @@ lint: ## Checks format and lints
 	$(CARGO) clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
 
 bench: ## Measures, prints a table, writes target/bench.json (QUICK=1, BASE=file.json, ONLY=part)
-	$(CARGO) build --release $(CARGO_FLAGS) $(DEMO:%=-p %) -p faults -p hooks_c -p versions -p planning -p sequential -p tests
+	$(CARGO) build --release $(CARGO_FLAGS) $(DEMO:%=-p %) -p faults -p hooks_c -p hook_faults -p versions -p planning -p sequential -p tests
 	DAGD_TESTS_BUILT=1 $(TARGET)/release/bench $(TARGET)/bench.json
 
 soak-reload: ## Reloads 200 times under load, 40 of them broken, and counts what went wrong

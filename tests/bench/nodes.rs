@@ -107,7 +107,8 @@ fn fan_out(n: u64) -> String {
     )
 }
 
-fn chain(n: u64) -> String {
+/// Nodes each of which reads what the one before it makes.
+pub fn chain(n: u64) -> String {
     let mut text = "name = \"chain\"\n".to_owned();
     for index in 0..n {
         let inputs = if index == 0 { String::new() } else { format!("inputs = [\"d{}\"]\n", index - 1) };

@@ -14,6 +14,7 @@ mod disk;
 mod faults;
 mod flights;
 mod hooks;
+mod hooks_many;
 mod interrupted;
 mod managed;
 mod memory;

@@ -3,12 +3,14 @@
 use plugin_api::prelude::*;
 
 mod failing;
+mod picky;
 mod recording;
 
 use failing::{Crashing, Doubling, Hanging, Misnaming, Mistyping, Panicking, Refusing};
-use recording::{Eager, Recorder, Uninvited};
+use picky::Picky;
+use recording::{Distant, Eager, Recorder, Uninvited};
 
 plugin! {
     nodes: [],
-    hooks: [Recorder, Eager, Uninvited, Doubling, Refusing, Panicking, Hanging, Crashing, Misnaming, Mistyping]
+    hooks: [Recorder, Eager, Uninvited, Distant, Picky, Doubling, Refusing, Panicking, Hanging, Crashing, Misnaming, Mistyping]
 }

@@ -15,7 +15,7 @@ struct Options {
 }
 
 /// The file to write to, and the number of events so far: the state that a hook keeps.
-struct Journal {
+pub struct Journal {
     file: Option<File>,
     heard: u64,
 }
@@ -23,11 +23,17 @@ struct Journal {
 impl Journal {
     fn open(options: &HookOptions) -> Result<Self> {
         let options: Options = options.parse()?;
-        let open = |path| File::options().append(true).create(true).open(path);
-        Ok(Self { file: options.file.map(open).transpose()?, heard: 0 })
+        Journal::at(options.file)
     }
 
-    fn write(&mut self, hook: &str, event: &str, about: &str) -> Result<()> {
+    /// One in this file, if any.
+    pub fn at(file: Option<PathBuf>) -> Result<Self> {
+        let open = |path| File::options().append(true).create(true).open(path);
+        Ok(Self { file: file.map(open).transpose()?, heard: 0 })
+    }
+
+    /// Writes a line.
+    pub fn write(&mut self, hook: &str, event: &str, about: &str) -> Result<()> {
         self.heard += 1;
         if let Some(file) = &mut self.file {
             // One write, so that lines of two hooks never mix.
@@ -126,5 +132,24 @@ impl Hook for Uninvited {
 
     fn after_node_run(&mut self, event: &AfterNodeRun, _blocks: &Blocks) -> Result<()> {
         self.0.write("Uninvited", "after_node_run", &event.node)
+    }
+}
+
+/// Hears of runs and of nothing that happens in them.
+pub struct Distant(Journal);
+
+/// Writes down the beginnings and ends of runs.
+#[hook]
+impl Hook for Distant {
+    fn new(options: HookOptions) -> Result<Self> {
+        Ok(Distant(Journal::open(&options)?))
+    }
+
+    fn before_pipeline_run(&mut self, event: &BeforePipelineRun) -> Result<()> {
+        self.0.write("Distant", "before_pipeline_run", &event.pipeline)
+    }
+
+    fn after_pipeline_run(&mut self, event: &AfterPipelineRun) -> Result<()> {
+        self.0.write("Distant", "after_pipeline_run", &event.state)
     }
 }

@@ -99,6 +99,11 @@ impl Table {
         self.figures.iter().find(|figure| figure.name == name).map_or(0.0, |figure| figure.value)
     }
 
+    /// The median of one of several figures of that name.
+    pub fn value_of(&self, name: &str, n: u64) -> f64 {
+        self.figures.iter().find(|figure| figure.name == name && figure.n == n).map_or(0.0, |figure| figure.value)
+    }
+
     /// Writes all of it as JSON.
     pub fn write(&self, file: &Path) -> io::Result<()> {
         let figures: Vec<Value> = self

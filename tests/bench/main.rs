@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot measure ends")]
 
+mod busy;
 mod data;
 mod demonstration;
 mod figure;
@@ -27,9 +28,10 @@ use figure::Table;
 type Measure = fn(&mut Table, bool);
 
 /// What is measured beside the floors, in this order.
-const PARTS: [(&str, Measure); 9] = [
+const PARTS: [(&str, Measure); 10] = [
     ("planning", planning::measure),
     ("nodes", nodes::measure),
+    ("busy", busy::measure),
     ("hooked", hooked::measure),
     ("latency", latency::measure),
     ("data", data::measure),

@@ -24,6 +24,8 @@ pub struct Feed {
     ring: Mutex<Ring>,
     /// Wakes readers; carries nothing, the ring says what is new.
     changed: watch::Sender<()>,
+    /// Whether it is closed, for those who wait for that and read nothing: they are woken once.
+    over: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -116,7 +118,7 @@ impl Feed {
     fn with(events_max: usize, plan: Option<Arc<Plan>>) -> Arc<Feed> {
         let events_max = events_max.max(1);
         let ring = Ring { events: VecDeque::new(), events_max, last_sequence: 0, closed: false, plan };
-        Arc::new(Feed { ring: Mutex::new(ring), changed: watch::Sender::new(()) })
+        Arc::new(Feed { ring: Mutex::new(ring), changed: watch::Sender::new(()), over: watch::Sender::new(false) })
     }
 
     /// Adds an event and returns its sequence number, counted from 1. After [`Feed::close`] nothing is added.
@@ -136,6 +138,7 @@ impl Feed {
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.send_replace(());
+        self.over.send_replace(true);
     }
 
     /// Starts reading after the event numbered `from`; 0 reads everything that is kept.
@@ -175,6 +178,12 @@ pub enum Delivery {
 }
 
 impl Subscription {
+    /// Waits until no more events come, and reads none.
+    pub async fn over(self) {
+        // It cannot go away before: this holds it.
+        let _ = self.feed.over.subscribe().wait_for(|over| *over).await;
+    }
+
     /// Waits for the next delivery. Cancel-safe: an event is only counted as read when it is returned.
     pub async fn next(&mut self) -> Delivery {
         loop {
@@ -245,6 +254,25 @@ mod tests {
         }
         feed.close();
         assert_eq!(drain(&mut reader), ["end"]);
+    }
+
+    #[test]
+    fn the_end_can_be_waited_for_alone() {
+        let feed = Feed::new(1);
+        let waiting = feed.subscribe(0);
+        let writer = std::thread::spawn({
+            let feed = Arc::clone(&feed);
+            move || {
+                for n in 1..=3 {
+                    feed.publish(0, skipped(n));
+                }
+                feed.close();
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(waiting.over());
+        writer.join().expect("the writer ends");
+        runtime.block_on(feed.subscribe(0).over());
     }
 
     #[test]

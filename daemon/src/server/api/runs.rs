@@ -10,7 +10,6 @@ use super::answer::ApiError;
 use super::pipelines::submission;
 use super::{Api, Backend, body};
 use crate::server::daemon::CancelOutcome;
-use crate::server::feed::Delivery;
 
 /// A run's id out of the path, or why there is none.
 pub(super) type RunId = Result<Path<String>, PathRejection>;
@@ -124,8 +123,8 @@ async fn over(api: &Api, id: String) -> Response {
     let backend = std::sync::Arc::clone(&api.backend);
     let of = id.clone();
     let subscription = tokio::task::spawn_blocking(move || backend.events(&of, 0)).await;
-    if let Ok(Some(mut subscription)) = subscription {
-        while !matches!(subscription.next().await, Delivery::End) {}
+    if let Ok(Some(subscription)) = subscription {
+        subscription.over().await;
     }
     api.answer(StatusCode::CREATED, move |daemon| daemon.run(&id).ok_or_else(|| ApiError::no_such_run(&id))).await
 }

@@ -56,6 +56,7 @@ plugin! {
         partitions::rows_of_all,
         partitions::rows_together,
         partitions::summary,
+        plain::gather,
         plain::noop,
         plain::busy,
         plain::add,

@@ -27,6 +27,31 @@ pub fn add(left: i64, right: i64) -> i64 {
     left + right
 }
 
+/// The sum of up to sixteen numbers: a port is bound to one dataset, so many are gathered by a tree of these.
+#[node(outputs = ["sum"])]
+#[allow(clippy::too_many_arguments, reason = "that is what it is for")]
+pub fn gather(
+    v0: Option<i64>,
+    v1: Option<i64>,
+    v2: Option<i64>,
+    v3: Option<i64>,
+    v4: Option<i64>,
+    v5: Option<i64>,
+    v6: Option<i64>,
+    v7: Option<i64>,
+    v8: Option<i64>,
+    v9: Option<i64>,
+    v10: Option<i64>,
+    v11: Option<i64>,
+    v12: Option<i64>,
+    v13: Option<i64>,
+    v14: Option<i64>,
+    v15: Option<i64>,
+) -> i64 {
+    let values = [v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13, v14, v15];
+    values.into_iter().flatten().sum()
+}
+
 /// A number from the parameters.
 #[node(outputs = ["value"])]
 pub fn constant(value: Params<i64>) -> i64 {

@@ -63,19 +63,18 @@ impl Run {
 
     /// Tells what happened so far. Linear in the nodes.
     pub fn report(&self) -> Report {
+        Report { nodes: self.nodes.ids().map(|node| self.node_report(node)).collect(), ..self.outline() }
+    }
+
+    /// The same but for the list of nodes, which are only counted.
+    pub fn outline(&self) -> Report {
         let mut counts = NodeCounts::default();
-        let nodes = (self.nodes.ids())
-            .map(|node| {
-                let report = self.node_report(node);
-                counts.add(report.state);
-                report
-            })
-            .collect();
+        self.nodes.iter().for_each(|(_, node)| counts.add(node.state));
         Report {
             state: self.state(),
             duration_us: self.last.since(self.started),
             counts,
-            nodes,
+            nodes: Vec::new(),
             failures: self.failures.clone(),
             cancel_reason: self.cancel_reason.clone(),
             datasets: self.datasets,

@@ -80,7 +80,7 @@ pub struct Left {
     /// Its name.
     pub name: String,
     /// How it is saved, if the catalog says so.
-    pub storage: Option<Persisted>,
+    pub storage: Option<Arc<Persisted>>,
     /// Its block, if it is in memory and the run's own.
     pub block: Option<(Block, Charge)>,
     /// Whether it was saved.
@@ -120,9 +120,8 @@ impl Outputs {
         let ended = self.clock.now();
         let expires = ended.after(self.keep_us);
         let outputs = left.into_iter().map(|left| {
-            let name = left.name.clone();
-            let (storage, is_wanted) = (left.storage.clone().map(Arc::new), left.is_wanted);
-            (name, Output { storage, place: self.place(left), is_wanted })
+            let Left { name, storage, block, is_saved, is_wanted } = left;
+            (name, Output { storage, place: self.place(block, is_saved, is_wanted), is_wanted })
         });
         let outputs = RunOutputs::new(ended, expires, outputs.collect());
         let mut table = self.lock();
@@ -141,10 +140,10 @@ impl Outputs {
         self.budget.relieve();
     }
 
-    fn place(&self, left: Left) -> Option<Place> {
-        match left.block {
-            Some((block, charge)) if left.is_wanted || !left.is_saved => {
-                if left.is_wanted || block.size() <= self.bytes_max {
+    fn place(&self, block: Option<(Block, Charge)>, is_saved: bool, is_wanted: bool) -> Option<Place> {
+        match block {
+            Some((block, charge)) if is_wanted || !is_saved => {
+                if is_wanted || block.size() <= self.bytes_max {
                     return Some(Place::Memory(Arc::new(Kept { block, _charge: Some(charge) })));
                 }
                 Some(Place::Gone(format!(
@@ -153,7 +152,7 @@ impl Outputs {
                     in_words(self.bytes_max)
                 )))
             }
-            _ => left.is_saved.then_some(Place::Saved),
+            _ => is_saved.then_some(Place::Saved),
         }
     }
 

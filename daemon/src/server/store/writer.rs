@@ -395,7 +395,10 @@ fn finish(connection: &Connection, detail: &RunDetail) -> rusqlite::Result<()> {
         nodes: Vec::new(),
         datasets: Vec::new(),
         failures: Vec::new(),
-        ..detail.clone()
+        // Not the rest of a clone: the lists may be long.
+        summary: detail.summary.clone(),
+        resume: detail.resume.clone(),
+        blocks: detail.blocks,
     };
     update_as(connection, &detail.summary, &json(&whole)?)?;
     let Some(run) = read::number_of(connection, &detail.summary.id)? else { return Ok(()) };

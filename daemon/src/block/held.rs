@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use smallvec::SmallVec;
+
 use super::build::{Builder, Place};
 use super::layout::{Format, HEADER_BYTES, INLINE_BELOW};
 use super::segment::Part;
@@ -83,8 +85,8 @@ struct Held {
 /// Where a block's bytes are.
 #[derive(Debug)]
 pub(super) enum Bytes {
-    /// On the heap: the payload.
-    Inline(Vec<u8>),
+    /// On the heap: the payload, beside the rest where it is as short as a number.
+    Inline(SmallVec<[u8; 24]>),
     /// In a sealed file of this size, checked to hold a payload of this length.
     Shared { file: File, size: u64, payload_length: u64 },
     /// In memory that its producer uses again when nobody reads it any more.
@@ -94,7 +96,7 @@ pub(super) enum Bytes {
 impl Block {
     /// A small block made by the server itself.
     pub fn inline(accounts: &Arc<Accounts>, format: Format, metadata: String, payload: Vec<u8>) -> Block {
-        Block::new(accounts, format, metadata, Bytes::Inline(payload))
+        Block::new(accounts, format, metadata, Bytes::Inline(payload.into()))
     }
 
     /// A small block that its holder counts, and that needs no number: there are many of them, and one counter for all would be
@@ -104,7 +106,7 @@ impl Block {
             id: 0,
             format: small.format,
             metadata: small.metadata.to_owned(),
-            bytes: Bytes::Inline(small.payload.to_vec()),
+            bytes: Bytes::Inline(SmallVec::from_slice(small.payload)),
             accounts: None,
         }))
     }
@@ -184,7 +186,7 @@ impl Block {
             descriptors.len() as u32 - 1
         };
         let place = match &self.0.bytes {
-            Bytes::Inline(payload) => BlockPlace::Inline(payload.clone()),
+            Bytes::Inline(payload) => BlockPlace::Inline(payload.to_vec()),
             Bytes::Shared { file, size, .. } => BlockPlace::Memfd { descriptor: descriptor(file.as_fd()), size: *size },
             Bytes::Part(part) => {
                 let place = match place {
@@ -212,7 +214,7 @@ impl Block {
             return Err(io::Error::other(format!("a block of {length} bytes, at most {limit} are read")));
         }
         match &self.0.bytes {
-            Bytes::Inline(payload) => Ok(payload.clone()),
+            Bytes::Inline(payload) => Ok(payload.to_vec()),
             Bytes::Shared { file, .. } => {
                 let mut payload = vec![0; length];
                 file.read_exact_at(&mut payload, HEADER_BYTES as u64)?;

@@ -11,7 +11,8 @@ use crate::server::runs::Run;
 /// Carries out the actions of one step, in their order. `driver` is the deque of the driver that stepped the run, if one did:
 /// what became ready stays with it.
 pub fn perform(run: &Arc<Run>, actions: &mut Vec<Action>, driver: Option<&Local<Job>>) {
-    let mut jobs = Vec::new();
+    let dispatched = actions.iter().filter(|action| matches!(action, Action::Dispatch { .. })).count();
+    let mut jobs = Vec::with_capacity(dispatched);
     for action in actions.drain(..) {
         match action {
             Action::Dispatch { task, attempt } => jobs.push(Job { run: Arc::clone(run), task, attempt, heard: None }),

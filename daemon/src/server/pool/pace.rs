@@ -5,12 +5,21 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// So much work is sent ahead: long enough that a worker need not wait for its driver, short enough that
-/// what is behind it does not wait long either.
-pub const AHEAD_NS: u64 = 400_000;
+/// So much work is sent ahead: long enough that a driver, which takes its processor from a worker where there are no more processors
+/// than workers, is seldom awake; short enough that another run's tasks do not wait long behind it. (What waits in a ring while
+/// another driver is idle is taken back at once.)
+pub const AHEAD_NS: u64 = 2_000_000;
 
-/// Tasks shorter than this are sent many at a time.
-pub const SHORT_NS: u64 = AHEAD_NS / 8;
+/// Behind a task shorter than this, one more is sent, so that the worker need not wait for its driver.
+pub const SECOND_NS: u64 = 20_000_000;
+
+/// Tasks shorter than this may be sent before they are dispatched.
+pub const SHORT_NS: u64 = 50_000;
+
+/// How many tasks that take so long are sent ahead, about.
+pub fn ahead(expected_ns: u64) -> u32 {
+    u32::try_from(AHEAD_NS / expected_ns.max(1)).unwrap_or(u32::MAX).saturating_add(1)
+}
 
 /// The paces of all kinds of tasks of one generation.
 #[derive(Debug)]
@@ -40,6 +49,11 @@ impl Paces {
     /// How long a task of this kind will take.
     pub fn expected_ns(&self, kind: Kind) -> u64 {
         self.place(kind).load(Ordering::Relaxed).into()
+    }
+
+    /// Whether something is known of this kind, and it does not print.
+    pub fn is_known(&self, kind: Kind) -> bool {
+        self.place(kind).load(Ordering::Relaxed) != u32::MAX
     }
 
     /// One took so long.

@@ -45,6 +45,17 @@ use crate::server::versions::Reservation;
 /// How many short tasks a run may have in the pool for each worker: enough to fill its ring twice.
 const SHORT_TASKS_PER_WORKER: u32 = 2 * crate::ipc::ring::indices::SLOTS;
 
+/// How many tasks of a run may be in the pool at a time.
+#[derive(Debug, Clone, Copy)]
+struct TasksMax {
+    /// Of long ones.
+    few: u32,
+    /// Of the shortest.
+    many: u32,
+    /// Those who share them.
+    workers: u32,
+}
+
 /// What a run is made of.
 pub struct RunSettings {
     /// Its id.
@@ -110,12 +121,10 @@ pub struct Run {
     has_uploads: bool,
     /// Each until it is loaded.
     uploads: Mutex<BTreeMap<DatasetId, Arc<Upload>>>,
-    /// Bytes of blocks that have no charge of their own.
-    small_bytes: AtomicU64,
     /// Whether some attempt was called off, ever: what was sent ahead is then looked at again.
     has_aborts: AtomicBool,
-    /// How many tasks of it may be in the pool at a time, of long and of short ones. Nothing if the client gave a bound.
-    tasks_max: Option<(u32, u32)>,
+    /// Nothing if the client gave a bound.
+    tasks_max: Option<TasksMax>,
 }
 
 struct State {
@@ -131,10 +140,19 @@ struct State {
     small_charge: Option<(u64, Charge)>,
 }
 
-/// What is known of a dataset, and its block while it lives.
+/// What is known of a dataset, and its block while it lives. Little for most: a run may have a million of them.
 #[derive(Default)]
 struct Cell {
     held: Option<Held>,
+    /// Size of its block, once it was there.
+    bytes: Option<u64>,
+    more: Option<Box<More>>,
+}
+
+/// What is known of some datasets.
+#[derive(Default)]
+struct More {
+    /// But for the size.
     facts: DatasetFacts,
     /// The processes that loaded or saved it and are to be told of its release: driver and process.
     keepers: Vec<(u32, u32)>,
@@ -189,7 +207,8 @@ impl Run {
         // More than there are workers: not what a client asked for, but what lets runs take turns.
         let workers = u32::try_from(settings.generation.pool.size()).unwrap_or(u32::MAX);
         let many = workers.saturating_mul(SHORT_TASKS_PER_WORKER);
-        let tasks_max = settings.policy.tasks_max.filter(|few| *few > workers).map(|few| (few, many.max(few)));
+        let few = settings.policy.tasks_max.filter(|few| *few > workers);
+        let tasks_max = few.map(|few| TasksMax { few, many: many.max(few), workers });
         let datasets = (0..settings.plan.dataset_count()).map(|_| Mutex::default()).collect();
         let log = Arc::new(RunLog::new(settings.log_lines_max));
         let run = Arc::new(Run {
@@ -224,7 +243,6 @@ impl Run {
             has_uploads: !settings.uploads.is_empty(),
             uploads: Mutex::new(settings.uploads),
             wanted_outputs: settings.wanted_outputs,
-            small_bytes: AtomicU64::new(0),
             has_aborts: AtomicBool::new(false),
             tasks_max,
         });
@@ -291,6 +309,7 @@ impl Run {
     /// attempt now.
     fn follow(self: &Arc<Run>, state: &mut State, now: Time, actions: &[Action]) -> u32 {
         let tells_nodes = logging::tells_nodes();
+        let mut finished = Vec::new();
         let mut batch = self.feed.batch(self.services.clock.unix_us(now));
         for action in actions {
             match action {
@@ -301,7 +320,9 @@ impl Run {
                     | Happening::NodeFinished { .. }
                     | Happening::DatasetReleased { .. }),
                 ) if !tells_nodes => {
-                    self.note_ended(state, happening);
+                    if let Happening::NodeFinished { node, .. } = happening {
+                        finished.push(node.0);
+                    }
                     batch.add_later(happening.clone());
                 }
                 Action::Emit(happening) => {
@@ -314,6 +335,7 @@ impl Run {
             }
         }
         drop(batch);
+        self.note_finished(&finished);
         // One alarm at a time is enough: when it goes off, the engine is asked again.
         if let Some(deadline) = state.engine.next_deadline()
             && state.armed.is_none_or(|armed| deadline < armed || armed <= now)
@@ -345,15 +367,17 @@ impl Run {
         convert::happening(&self.plan, happening, &facts, duration_us, None)
     }
 
-    /// Has the store keep a node that ended, so that a crash of the daemon does not forget it.
+    /// Has the store keep nodes that finished, so that a crash of the daemon does not forget them.
+    fn note_finished(&self, positions: &[u32]) {
+        if self.keeps_ledger && !positions.is_empty() && self.ledger.note_finished(positions) {
+            self.services.store.fetch(&self.ledger);
+        }
+    }
+
+    /// The same of one that ended in whatever way.
     fn note_ended(&self, state: &State, happening: &Happening) {
         let (node, failure) = match happening {
-            Happening::NodeFinished { node, .. } => {
-                if self.keeps_ledger && self.ledger.note_finished(node.0) {
-                    self.services.store.fetch(&self.ledger);
-                }
-                return;
-            }
+            Happening::NodeFinished { node, .. } => return self.note_finished(&[node.0]),
             Happening::NodeFailed { node, failure, will_retry_in_ms: None, .. } => {
                 (*node, Some(convert::failure(failure)))
             }
@@ -431,7 +455,7 @@ impl Run {
 
     /// What is known of a dataset.
     pub fn facts(&self, dataset: DatasetId) -> DatasetFacts {
-        self.cell(dataset).map(|cell| cell.facts.clone()).unwrap_or_default()
+        self.cell(dataset).map(|cell| cell.facts()).unwrap_or_default()
     }
 
     /// The number of the next event that hooks are told of this run, from 1.
@@ -490,7 +514,7 @@ impl Run {
     /// One line about it.
     pub fn summary(&self) -> RunSummary {
         let state = self.lock();
-        let report = state.engine.report();
+        let report = state.engine.outline();
         let cause = convert::first_cause(&self.plan, &report);
         let mut summary = convert::summary(&self.plan, &self.run_facts(&state), report.state, &report.counts, cause);
         judge(&mut summary, state.verdict.as_ref());
@@ -531,7 +555,7 @@ impl Run {
 
     fn note(&self, dataset: DatasetId, change: impl FnOnce(&mut DatasetFacts)) {
         if let Some(mut cell) = self.cell(dataset) {
-            change(&mut cell.facts);
+            change(&mut cell.more().facts);
         }
     }
 
@@ -542,6 +566,19 @@ impl Run {
     fn lock(&self) -> MutexGuard<'_, State> {
         // The engine does not panic by its laws; if it did, going on with what it says is better than losing every run.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cell {
+    /// What is told of it.
+    fn facts(&self) -> DatasetFacts {
+        let facts = self.more.as_ref().map(|more| more.facts.clone());
+        DatasetFacts { bytes: self.bytes, ..facts.unwrap_or_default() }
+    }
+
+    /// The rest of it, to be changed.
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 }
 

@@ -74,14 +74,14 @@ impl Ledger {
         let _ = self.run.set(run);
     }
 
-    /// Notes a node that finished; true when the store is to be asked to fetch.
+    /// Notes nodes that finished; true when the store is to be asked to fetch.
     #[must_use]
-    pub fn note_finished(&self, position: u32) -> bool {
+    pub fn note_finished(&self, positions: &[u32]) -> bool {
         let mut state = self.lock();
         if state.is_closed {
             return false;
         }
-        state.finished.push_back(position);
+        state.finished.extend(positions);
         state.ask()
     }
 

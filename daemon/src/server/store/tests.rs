@@ -448,8 +448,8 @@ fn very_many_nodes_that_finished_are_kept_in_parts_and_all_of_them() {
     let ledger = Ledger::new("r1".to_owned(), Arc::new(RunLog::new(LOG_LINES_MAX)));
     let run: Arc<dyn Describe> = Arc::new(Same(detail("r1", RunState::Running, 1).nodes.remove(0)));
     ledger.set_run(Arc::downgrade(&run));
-    assert!(ledger.note_finished(0), "the first asks");
-    assert!(!(1..2_500).any(|position| ledger.note_finished(position)), "one request is enough");
+    assert!(ledger.note_finished(&[0]), "the first asks");
+    assert!(!(1..2_500).any(|position| ledger.note_finished(&[position])), "one request is enough");
     store.fetch(&ledger);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let kept = || -> i64 { raw(folder.path()).query_row("SELECT count(*) FROM nodes", [], |row| row.get(0)).unwrap() };
@@ -457,7 +457,7 @@ fn very_many_nodes_that_finished_are_kept_in_parts_and_all_of_them() {
         assert!(std::time::Instant::now() < deadline, "{} of 2500 nodes are kept", kept());
         std::thread::yield_now();
     }
-    assert!(ledger.note_finished(2_500), "what comes later asks again");
+    assert!(ledger.note_finished(&[2_500]), "what comes later asks again");
 }
 
 #[test]

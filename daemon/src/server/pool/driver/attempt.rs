@@ -187,7 +187,7 @@ impl Driver {
 
     /// Takes the small outputs of a call out of an answer, where nobody but its run hears of its end; or what is wrong with the answer.
     pub fn adopt_quietly(ports: &[Option<DatasetId>], claims: record::Outputs<'_>) -> Result<Made, String> {
-        let mut made = Vec::with_capacity(ports.len());
+        let mut made = Made::with_capacity(ports.len());
         let mut next = 0;
         for claim in claims {
             let (port, small) = claim.map_err(|problem| problem.to_string())?;

@@ -17,7 +17,7 @@ use crate::block::segment::Part;
 use crate::ipc::message::SavedChunks;
 use crate::ipc::ring::record::{Answer, Outcome, Record};
 use crate::server::hooks::HookEventName;
-use crate::server::pool::pace::SHORT_NS;
+use crate::server::pool::pace;
 use crate::server::runs::{Ending, Made};
 
 /// So many answers are told at once: others wait for the run's lock meanwhile.
@@ -190,7 +190,7 @@ impl Driver {
 
     fn note_pace(&mut self, flight: &Flight, took_ns: u64) {
         self.shared.paces.note(flight.kind, took_ns);
-        self.is_short = self.shared.paces.expected_ns(flight.kind) < SHORT_NS;
+        self.last_ns = self.shared.paces.expected_ns(flight.kind);
     }
 
     /// The output ports of a call whose end is nobody's business but its run's; most are.
@@ -298,7 +298,7 @@ impl Driver {
         // Those before it are still on their way, and stay under way.
         if has_begun || job.run.begin(job.task, job.attempt, self.number, local) {
             let ending = Ending { task: job.task, attempt: job.attempt, result };
-            job.run.settle([ending].into_iter(), None, self.is_short, self.number, local);
+            job.run.settle([ending].into_iter(), None, pace::ahead(self.last_ns), self.number, local);
         }
         self.shared.services.budget.jobs_ended(&self.shared.party, 1);
     }
@@ -309,20 +309,16 @@ impl Driver {
         self.log_output_of(ended.last().map(|ended| &ended.job));
         let next = self.next_to_begin();
         let mut next_begins = None;
-        let mut all = ended.drain(..).peekable();
-        while let Some(first) = all.next() {
+        while let Some(first) = ended.first() {
             let run = Arc::clone(&first.job.run);
-            let mut same = vec![first.ending()];
-            while let Some(one) = all.next_if(|one| Arc::ptr_eq(&one.job.run, &run)) {
-                same.push(one.ending());
-            }
+            let same = ended.iter().position(|one| !Arc::ptr_eq(&one.job.run, &run)).unwrap_or(ended.len());
             // The last ones and the next in one step, if they are of one run.
-            let next = next.as_ref().filter(|next| all.peek().is_none() && Arc::ptr_eq(&next.run, &run));
+            let next = next.as_ref().filter(|next| same == ended.len() && Arc::ptr_eq(&next.run, &run));
             let step = next.map(|job| (job.task, job.attempt));
-            let begins = run.settle(same.into_iter(), step, self.is_short, self.number, local);
+            let same = ended.drain(..same).map(Ended::ending);
+            let begins = run.settle(same, step, pace::ahead(self.last_ns), self.number, local);
             next_begins = next.map(|_| begins);
         }
-        drop(all);
         if let Some(job) = next {
             let begins = next_begins.unwrap_or_else(|| job.run.begin(job.task, job.attempt, self.number, local));
             self.note_front_begins(begins, local);

@@ -26,6 +26,8 @@ use crate::sys::wait;
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// How long the answers to many short tasks may be left to gather.
 const GATHER_INTERVAL: Duration = Duration::from_millis(1);
+/// The same where another driver sleeps, which what follows from them may be for.
+const GATHER_BRIEFLY_NS: u64 = 200_000;
 /// Half of so much work lasts longer than it takes to wake a thread.
 const DEEP_NS: u64 = 150_000;
 /// How long a driver looks for an answer before it sleeps, where a processor is free for that.
@@ -72,8 +74,10 @@ impl Driver {
         if !is_deep && may_spin && self.spin() {
             return Ok(());
         }
+        // What came to a queue while this driver was awake may have been left for it.
+        self.shared.queues.wake_for_work();
         let Some(worker) = &self.worker else { return Ok(()) };
-        let answers = if gathers { u32::try_from(self.flights.len() / 2).unwrap_or(1) } else { 1 };
+        let answers = if gathers { self.answers_to_gather() } else { 1 };
         let patience = match &self.ladder {
             Some(ladder) => ladder.patience(Instant::now()).min(PROGRESS_INTERVAL),
             None if gathers => GATHER_INTERVAL,
@@ -127,6 +131,16 @@ impl Driver {
         self.climb()?;
         self.tell_progress();
         Ok(())
+    }
+
+    /// How many answers to wait for where many are to come: half of them.
+    fn answers_to_gather(&self) -> u32 {
+        let count = self.flights.len() as u64;
+        let briefly = match self.shared.queues.anybody_sleeps() {
+            true => GATHER_BRIEFLY_NS.saturating_mul(count) / self.flights.expected_ns().max(1),
+            false => u64::MAX,
+        };
+        u32::try_from((count / 2).min(briefly).max(1)).unwrap_or(1)
     }
 
     /// Whether this thread may look for an answer for a moment, as nobody else needs the processor; tells the worker the same.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use engine::failure::{Failure, FailureKind};
 use engine::id::{DatasetId, NodeId};
@@ -24,9 +25,9 @@ use crate::ipc::client::{Input, TaskRequest};
 use crate::ipc::message::SegmentPlace;
 use crate::ipc::ring::indices::SLOTS;
 use crate::ipc::ring::record::{self, Head, Inputs, PartBlock};
-use crate::server::pool::pace::{AHEAD_NS, Kind, SHORT_NS};
+use crate::server::pool::pace::{AHEAD_NS, Kind, SECOND_NS, SHORT_NS};
 use crate::server::residents::{Entered, Share};
-use crate::server::runs::{Keep, Run};
+use crate::server::runs::{Keep, Made, Run};
 
 /// A task that went out.
 struct Sent {
@@ -61,9 +62,11 @@ impl Driver {
             if !self.wants_more() {
                 break;
             }
-            // Beside one that sleeps, what is in the queues is left there: it has been woken for that.
-            let may_take = self.has_nothing() || !self.shared.queues.anybody_sleeps();
-            let goes_on = match may_take.then(|| self.shared.queues.find(local)).flatten() {
+            let goes_on = match self.next_job(local) {
+                Some(job) if self.is_to_be_alone(&job) => {
+                    self.aside = Some(job);
+                    false
+                }
                 Some(job) => self.launch(job, local),
                 None => self.send_follower(),
             };
@@ -74,6 +77,35 @@ impl Driver {
         self.ask_hooks(local);
         self.publish(local);
         self.note_behind();
+        self.yield_to_sleepers(local);
+    }
+
+    fn next_job(&mut self, local: &mut Local<Job>) -> Option<Job> {
+        if self.has_nothing() {
+            return self.aside.take().or_else(|| self.shared.queues.find(local));
+        }
+        // Beside one that sleeps, what is in the queues is left there: it has been woken for that.
+        let may_take = self.aside.is_none() && !self.shared.queues.anybody_sleeps();
+        may_take.then(|| self.shared.queues.find(local)).flatten()
+    }
+
+    /// Whether nothing may lie before this task in the ring: what it prints would be taken for the other's, or nobody knows whether it
+    /// prints.
+    fn is_to_be_alone(&self, job: &Job) -> bool {
+        let is_known = |kind| self.shared.paces.is_known(kind);
+        !self.has_nothing() && !job.pace_kind().is_some_and(is_known)
+    }
+
+    /// Gives what waits behind the task under way to those who found nothing to do just before it came there. They look for it when they
+    /// go to rest, and this looks for them: one of the two sees the other.
+    fn yield_to_sleepers(&mut self, local: &Local<Job>) {
+        if !std::mem::take(&mut self.has_new_behind) {
+            return;
+        }
+        fence(Ordering::SeqCst);
+        if self.shared.queues.anybody_sleeps() {
+            self.take_back(local);
+        }
     }
 
     /// Whether nothing is on its way, nor waits for hooks.
@@ -86,9 +118,14 @@ impl Driver {
         if self.has_nothing() {
             return true;
         }
+        if self.aside.is_some() {
+            return false;
+        }
         let front = self.flights.front();
-        self.flights.len() + self.waiting.len() < SLOTS as usize
-            && self.flights.expected_ns().saturating_add(self.waiting_ns()) < AHEAD_NS
+        let count = self.flights.len() + self.waiting.len();
+        let ahead_ns = if count == 1 { SECOND_NS } else { AHEAD_NS };
+        count < SLOTS as usize
+            && self.flights.expected_ns().saturating_add(self.waiting_ns()) < ahead_ns
             && self.ladder.is_none()
             && !self.slot().has_errands()
             && !front.and_then(|front| front.allowance.as_ref()).is_some_and(|allowance| allowance.is_waiting())
@@ -128,7 +165,7 @@ impl Driver {
             return true;
         }
         if let (Share::There(lease), Some(TaskKind::Load(dataset))) = (&share, job.run.plan.task(job.task)) {
-            let made = vec![(dataset, lease.block(), Keep::Lease(lease.clone()))];
+            let made = Made::from_iter([(dataset, lease.block(), Keep::Lease(lease.clone()))]);
             drop(share);
             self.end_unsent(job, Ok(made), has_begun, local);
             return true;
@@ -478,6 +515,7 @@ impl Driver {
         // As they were sent.
         taken.reverse();
         self.keep_taken(taken, local);
+        self.shared.queues.give_back(local, self.aside.take());
         self.note_behind();
     }
 
@@ -507,8 +545,10 @@ impl Driver {
 
     /// Lets those know who look for work how much waits behind the task under way.
     pub fn note_behind(&mut self) {
-        let behind = u32::try_from(self.flights.behind()).unwrap_or(u32::MAX);
+        let behind = self.flights.behind() + usize::from(self.aside.is_some());
+        let behind = u32::try_from(behind).unwrap_or(u32::MAX);
         if behind != self.behind {
+            self.has_new_behind |= self.behind == 0;
             self.behind = behind;
             self.slot().set_behind(behind);
         }

@@ -104,12 +104,16 @@ pub struct Driver {
     told_progress: Option<(u64, u64)>,
     /// Since when the worker's process has been known to have ended.
     ended_since: Option<Instant>,
+    /// A task that is to be sent alone, and waits for those on their way.
+    aside: Option<Job>,
     /// As the slot was told: tasks that wait behind the one under way.
     behind: u32,
+    /// There were none before.
+    has_new_behind: bool,
     /// Counted among the busy drivers.
     is_busy: bool,
-    /// The task that ended last was of a short kind.
-    is_short: bool,
+    /// How long tasks take that are like the one that ended last.
+    last_ns: u64,
     /// The last wait was for many answers.
     has_gathered: bool,
     /// What waits behind the task under way is to be taken back at the next occasion.
@@ -145,9 +149,11 @@ impl Driver {
             ladder: None,
             told_progress: None,
             ended_since: None,
+            aside: None,
             behind: 0,
+            has_new_behind: false,
             is_busy: false,
-            is_short: false,
+            last_ns: u64::MAX,
             has_gathered: false,
             is_to_take_back: false,
             has_answer: false,
@@ -193,7 +199,7 @@ impl Driver {
 
     /// Sleeps until there may be something to do.
     fn rest(&mut self, shared: &Shared, local: &mut Local<Job>) {
-        if !self.again.is_empty() || shared.is_stopping() {
+        if !self.again.is_empty() || self.aside.is_some() || shared.is_stopping() {
             return;
         }
         // Before it stands in the list of sleepers: a wake-up must find it ready.

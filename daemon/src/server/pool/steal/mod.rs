@@ -85,6 +85,13 @@ impl<J> Queues<J> {
         self.sleepers.wake(count);
     }
 
+    /// Wakes a sleeper if a queue holds a job.
+    pub fn wake_for_work(&self) {
+        if self.sleepers.any() && self.has_work() {
+            self.sleepers.wake(1);
+        }
+    }
+
     /// Whether a driver sleeps, or is about to.
     pub fn anybody_sleeps(&self) -> bool {
         self.sleepers.any()

@@ -1,7 +1,6 @@
 //! The blocks of a run: held while somebody has still to read them, then let go, or left for those who fetch outputs.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use engine::id::{DatasetId, Id as _};
@@ -11,6 +10,7 @@ use crate::block::Block;
 use crate::block::layout::Format;
 use crate::server::outputs::{Kept, Left, Output, Place};
 use crate::server::pool::Errand;
+use crate::server::runs::gauge;
 use crate::server::uploads::Upload;
 
 impl Run {
@@ -21,30 +21,39 @@ impl Run {
 
     /// Takes a block into the run's care.
     pub fn hold(&self, dataset: DatasetId, block: Block, keep: Keep) {
-        self.hold_since(dataset, block, keep, self.unix_us_now());
+        let replaced = self.hold_since(dataset, block, keep, self.unix_us_now(), &mut self.gauge.lock());
+        drop(replaced);
     }
 
-    /// The same, at a moment that is known: reading the clock is much of the cost of a small block.
-    pub(super) fn hold_since(&self, dataset: DatasetId, block: Block, keep: Keep, since_us: i64) {
-        let Some(mut cell) = self.cell(dataset) else { return };
-        cell.facts.bytes = Some(block.payload_length());
-        if !block.metadata().is_empty() || !cell.facts.metadata_json.is_empty() {
-            if self.plan.confirmer(dataset).is_some() {
-                cell.last_partition = last_partition(block.metadata());
-            }
-            cell.facts.metadata_json = self.redactor.redact(block.metadata()).into_owned();
-        }
-        self.gauge.add(block.payload_length());
-        if let Keep::Small = keep {
-            self.small_bytes.fetch_add(block.size(), Ordering::Relaxed);
-        }
-        let replaced = cell.held.replace(Held { block, keep, since_us });
-        drop(cell);
-        self.let_go(replaced.as_ref());
-        drop(replaced);
+    /// The same, at a moment that is known: reading the clock is much of the cost of a small block. Gives what was in its place, which
+    /// is to be dropped without locks.
+    #[must_use]
+    pub(super) fn hold_since(
+        &self,
+        dataset: DatasetId,
+        block: Block,
+        keep: Keep,
+        since_us: i64,
+        gauge: &mut gauge::State,
+    ) -> Option<Held> {
         if self.has_uploads {
             self.forget_upload(dataset);
         }
+        let mut cell = self.cell(dataset)?;
+        cell.bytes = Some(block.payload_length());
+        if !block.metadata().is_empty() || cell.more.as_ref().is_some_and(|more| !more.facts.metadata_json.is_empty()) {
+            if self.plan.confirmer(dataset).is_some() {
+                cell.more().last_partition = last_partition(block.metadata());
+            }
+            cell.more().facts.metadata_json = self.redactor.redact(block.metadata()).into_owned();
+        }
+        gauge.add(block.payload_length());
+        if let Keep::Small = keep {
+            gauge.add_small(block.size());
+        }
+        let replaced = cell.held.replace(Held { block, keep, since_us });
+        let_go(replaced.as_ref(), gauge);
+        replaced
     }
 
     /// The bytes that came with the run for a dataset, until it is loaded.
@@ -70,25 +79,24 @@ impl Run {
 
     /// Takes note of a dataset that was saved chunk by chunk and never was whole.
     pub fn note_chunks(&self, dataset: DatasetId, chunks: u64, bytes: u64) {
-        self.note(dataset, |facts| {
-            facts.bytes = Some(bytes);
-            facts.metadata_json = format!("{{\"chunks\":{chunks}}}");
-        });
+        if let Some(mut cell) = self.cell(dataset) {
+            cell.bytes = Some(bytes);
+            cell.more().facts.metadata_json = format!("{{\"chunks\":{chunks}}}");
+        }
     }
 
     /// Of an incremental dataset the last partition that the run found.
     pub fn last_partition(&self, dataset: DatasetId) -> Option<String> {
-        self.cell(dataset)?.last_partition.clone()
+        self.cell(dataset)?.more.as_ref()?.last_partition.clone()
     }
 
     /// Lets go of a dataset's block; its memory is free when its last reader has closed it.
     pub fn release(self: &Arc<Run>, dataset: DatasetId) {
-        let Some((held, keepers)) =
-            self.cell(dataset).map(|mut cell| (cell.held.take(), std::mem::take(&mut cell.keepers)))
-        else {
-            return;
-        };
-        self.let_go(held.as_ref());
+        let Some(mut cell) = self.cell(dataset) else { return };
+        let held = cell.held.take();
+        let keepers = cell.more.as_mut().map(|more| std::mem::take(&mut more.keepers)).unwrap_or_default();
+        drop(cell);
+        let_go(held.as_ref(), &mut self.gauge.lock());
         drop(held);
         for (driver, pid) in keepers {
             self.generation.pool.send(driver, Errand { run: Arc::clone(self), dataset, pid });
@@ -97,30 +105,24 @@ impl Run {
 
     /// Takes a dataset's block out, to be dropped later, unless somebody is to be told of its release; says whether that was all
     /// there is to do.
-    pub(super) fn take_held(&self, dataset: DatasetId, released: &mut Vec<Held>) -> bool {
-        let Some(mut cell) = self.cell(dataset).filter(|cell| cell.keepers.is_empty()) else { return false };
+    pub(super) fn take_held(&self, dataset: DatasetId, released: &mut Vec<Held>, gauge: &mut gauge::State) -> bool {
+        let Some(mut cell) = self.cell(dataset) else { return false };
+        if cell.more.as_ref().is_some_and(|more| !more.keepers.is_empty()) {
+            return false;
+        }
         let held = cell.held.take();
         drop(cell);
-        self.let_go(held.as_ref());
+        let_go(held.as_ref(), gauge);
         released.extend(held);
         true
-    }
-
-    fn let_go(&self, held: Option<&Held>) {
-        if let Some(held) = held {
-            self.gauge.remove(held.block.payload_length());
-            if let Keep::Small = held.keep {
-                self.small_bytes.fetch_sub(held.block.size(), Ordering::Relaxed);
-            }
-        }
     }
 
     /// Remembers that a process loads or saves a dataset whose type wants to be told of its release.
     pub fn note_keeper(&self, dataset: DatasetId, driver: u32, pid: u32) {
         if let Some(mut cell) = self.cell(dataset)
-            && !cell.keepers.contains(&(driver, pid))
+            && !cell.more().keepers.contains(&(driver, pid))
         {
-            cell.keepers.push((driver, pid));
+            cell.more().keepers.push((driver, pid));
         }
     }
 
@@ -164,7 +166,7 @@ impl Run {
             let (block, kept) = match cell.held.take() {
                 Some(Held { block, keep: Keep::Charge(charge), .. }) => (Some((block, charge)), None),
                 Some(Held { block, keep: Keep::Small, .. }) => {
-                    self.small_bytes.fetch_sub(block.size(), Ordering::Relaxed);
+                    self.gauge.lock().remove_small(block.size());
                     let charge = self.services.budget.charge(block.size());
                     (Some((block, charge)), None)
                 }
@@ -173,9 +175,9 @@ impl Run {
             cell.held = kept;
             Some(Left {
                 name: dataset.name.to_owned(),
-                storage: dataset.storage.cloned(),
+                storage: dataset.storage.cloned().map(Arc::new),
                 block,
-                is_saved: cell.facts.save_us.is_some(),
+                is_saved: cell.more.as_ref().is_some_and(|more| more.facts.save_us.is_some()),
                 is_wanted: self.wanted_outputs.contains(&dataset.id),
             })
         });
@@ -184,7 +186,7 @@ impl Run {
 
     /// Lets go of every block.
     pub fn release_all(self: &Arc<Run>) {
-        self.gauge.stop();
+        self.gauge.lock().stop();
         (0..self.datasets.len()).map(DatasetId::from_index).for_each(|dataset| self.release(dataset));
         let uploads = std::mem::take(&mut *self.uploads.lock().unwrap_or_else(PoisonError::into_inner));
         drop(uploads);
@@ -195,6 +197,16 @@ impl Run {
     /// How many blocks of the whole daemon have a descriptor of their own.
     pub fn open_block_files(&self) -> u64 {
         self.services.accounts.usage().files
+    }
+}
+
+/// Counts a block out that is about to go.
+fn let_go(held: Option<&Held>, gauge: &mut gauge::State) {
+    if let Some(held) = held {
+        gauge.remove(held.block.payload_length());
+        if let Keep::Small = held.keep {
+            gauge.remove_small(held.block.size());
+        }
     }
 }
 

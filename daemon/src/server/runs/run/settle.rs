@@ -1,6 +1,7 @@
 //! Many ends of tasks under one lock.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,12 +10,30 @@ use engine::event::Event;
 use engine::failure::Failure;
 use engine::id::{Attempt, DatasetId, TaskId};
 
-use super::{Held, Keep, Run, State};
+use smallvec::SmallVec;
+
+use super::{Held, Keep, Run, State, TasksMax};
 use crate::block::Block;
 use crate::server::pool::{Job, Local};
+use crate::server::runs::gauge;
 
-/// What a task made: a block for each of its datasets, and on whose account it is.
-pub type Made = Vec<(DatasetId, Block, Keep)>;
+/// What a task made: a block for each of its datasets, and on whose account it is. Most make one.
+pub type Made = SmallVec<[(DatasetId, Block, Keep); 1]>;
+
+/// Lists that have grown longer are given back: the step that cancels a large run tells of every node.
+const SPARE_MAX: usize = 4_096;
+
+/// Memory for the next step.
+#[derive(Default)]
+struct Spare {
+    actions: Vec<Action>,
+    released: Vec<Held>,
+}
+
+thread_local! {
+    /// A driver's: empty lists that have grown as long as it needs them.
+    static SPARE: Cell<Spare> = Cell::default();
+}
 
 /// Small blocks are charged in steps of so many bytes.
 const SMALL_STEP_BYTES: u64 = 1 << 20;
@@ -32,25 +51,28 @@ pub struct Ending {
 
 impl Run {
     /// Tells the engine of attempts that have ended, in order, and then that the worker begins with the `next`. Says whether that
-    /// one may begin. `are_short` is about the tasks that ended: of short ones more may be in the pool at a time.
+    /// one may begin. As those that ended are, so many may be `ahead` of each worker: the shorter they are, the more of them may be in
+    /// the pool at a time.
     pub fn settle(
         self: &Arc<Run>,
         endings: impl Iterator<Item = Ending>,
         next: Option<(TaskId, Attempt)>,
-        are_short: bool,
+        ahead: u32,
         worker: u32,
         driver: &Local<Job>,
     ) -> bool {
-        let mut actions = Vec::new();
+        let Spare { mut actions, mut released } = SPARE.take();
         // Dropped when the lock is let go: memory may take a while to be given back.
-        let (mut unwanted, mut released) = (Vec::new(), Vec::new());
+        let (mut unwanted, mut replaced) = (Vec::new(), Vec::new());
         let mut begins = false;
         let waited = {
             let mut state = self.lock();
             let now = self.services.clock.now();
             let now_us = self.services.clock.unix_us(now);
-            if let Some((few, many)) = self.tasks_max {
-                state.engine.set_tasks_max(if are_short { many } else { few });
+            let mut gauge = self.gauge.lock();
+            if let Some(TasksMax { few, many, workers }) = self.tasks_max {
+                // Twice: those in the rings, and those that will follow them.
+                state.engine.set_tasks_max(ahead.saturating_mul(2).saturating_mul(workers).clamp(few, many));
             }
             for Ending { task, attempt, result } in endings {
                 let event = match result {
@@ -58,7 +80,7 @@ impl Run {
                         // Before the engine lets anybody read it, and only if it still wants it.
                         if state.engine.is_live(task, attempt) {
                             for (dataset, block, keep) in made {
-                                self.hold_since(dataset, block, keep, now_us);
+                                replaced.extend(self.hold_since(dataset, block, keep, now_us, &mut gauge));
                             }
                         } else {
                             unwanted.push(made);
@@ -69,8 +91,10 @@ impl Run {
                 };
                 let before = actions.len();
                 state.engine.on(event, now, &mut actions);
-                self.release_now(before, &mut actions, &mut released);
+                self.release_now(before, &mut actions, &mut released, &mut gauge);
             }
+            let small_bytes = gauge.small_bytes();
+            drop(gauge);
             // Also what is asked back: the worker is at it.
             if let Some((task, attempt)) = next
                 && state.engine.is_live(task, attempt)
@@ -78,10 +102,14 @@ impl Run {
                 begins = true;
                 state.engine.on(Event::Started { task, attempt, worker }, now, &mut actions);
             }
-            self.charge_small(&mut state);
+            self.charge_small(&mut state, small_bytes);
             self.follow(&mut state, now, &actions)
         };
+        released.clear();
         self.perform(&mut actions, waited, Some(driver));
+        if actions.capacity() <= SPARE_MAX {
+            SPARE.set(Spare { actions, released });
+        }
         begins
     }
 
@@ -115,23 +143,24 @@ impl Run {
 
     /// Lets go of blocks at once that the actions from `first` on release: many tasks end in one step, and what one of them was the last
     /// to read must not be there while the others make theirs. They are given back when the lock is let go.
-    fn release_now(&self, first: usize, actions: &mut Vec<Action>, released: &mut Vec<Held>) {
+    fn release_now(&self, first: usize, actions: &mut Vec<Action>, released: &mut Vec<Held>, gauge: &mut gauge::State) {
         let mut kept = first;
         for place in first..actions.len() {
             if let Action::Release { dataset } = actions[place]
-                && self.take_held(dataset, released)
+                && self.take_held(dataset, released, gauge)
             {
                 continue;
             }
-            actions.swap(kept, place);
+            if kept < place {
+                actions.swap(kept, place);
+            }
             kept += 1;
         }
         actions.truncate(kept);
     }
 
-    /// Charges what small blocks take, if that has changed by more than a step.
-    fn charge_small(&self, state: &mut State) {
-        let live = self.small_bytes.load(Ordering::Relaxed);
+    /// Charges the `live` bytes that small blocks take, if that has changed by more than a step.
+    fn charge_small(&self, state: &mut State, live: u64) {
         let charged = state.small_charge.as_ref().map_or(0, |(charged, _)| *charged);
         if live > charged || live + 2 * SMALL_STEP_BYTES < charged {
             let wanted = live.next_multiple_of(SMALL_STEP_BYTES);

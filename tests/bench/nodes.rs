@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use protocol::{RunList, RunState, RunSummary};
+use serde_json::{Value, json};
 use tests::{Daemon, Scene};
 
 use crate::figure::{Goal, Table};
@@ -13,6 +14,8 @@ use crate::floors::WAKE;
 const REPETITIONS: usize = 5;
 /// How often a run that takes longer than expected is asked for: seldom, as whoever answers needs a processor.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// So many nodes of a chain are written out; more would be more text than the daemon takes at once.
+const PARTS: u64 = 100_000;
 /// The node that gathers has so many ports, each for one dataset.
 const GATHERED: usize = 16;
 
@@ -25,17 +28,19 @@ pub fn measure(table: &mut Table, is_quick: bool) {
     let sizes: &[u64] = if is_quick { &[1, 1_000, 10_000] } else { &[1, 100, 1_000, 10_000, 100_000, 1_000_000] };
     for &n in sizes {
         let goal = (n >= 10_000).then_some(1.0 / 100.0);
-        shape(table, &daemon, "independent nodes", n, &independent(n), goal);
+        shape(table, &daemon, "independent nodes", n, &daemon.submission(&independent(n)), goal);
     }
     let sizes: &[u64] = if is_quick { &[1_000, 10_000] } else { &[1, 100, 1_000, 10_000, 100_000, 1_000_000] };
     for &n in sizes {
-        shape(table, &daemon, "a chain", n, &chain(n), (n >= 1_000).then_some(1.0 / 70.0));
+        let chain = if n > PARTS { chain_of_parts(&daemon, n / PARTS) } else { daemon.submission(&chain(n)) };
+        shape(table, &daemon, "a chain", n, &chain, (n >= 1_000).then_some(1.0 / 70.0));
     }
     let sizes: &[u64] = if is_quick { &[10_000] } else { &[1_000, 10_000, 100_000] };
     for &n in sizes {
         let (fan, nodes) = fan(n);
-        shape(table, &daemon, "fan-out from one, fan-in to one", nodes, &fan, None);
-        shape(table, &daemon, "random layers, two inputs", n, &layered(n), Some(1.0 / 50.0));
+        shape(table, &daemon, "fan-out from one, fan-in to one", nodes, &daemon.submission(&fan), None);
+        let layers = daemon.submission(&layered(n));
+        shape(table, &daemon, "random layers, two inputs", n, &layers, Some(1.0 / 50.0));
     }
     if !is_quick {
         for name in ["independent nodes", "a chain"] {
@@ -46,11 +51,11 @@ pub fn measure(table: &mut Table, is_quick: bool) {
     }
 }
 
-fn shape(table: &mut Table, daemon: &Daemon<'_>, name: &str, n: u64, pipeline: &str, goal: Option<f64>) {
+fn shape(table: &mut Table, daemon: &Daemon<'_>, name: &str, n: u64, submission: &Value, goal: Option<f64>) {
     let repetitions = if n >= 1_000_000 { 3 } else { REPETITIONS };
     let mut expected = Duration::ZERO;
     let mut sample = || {
-        let taken_us = run_us(&finish_after(daemon, pipeline, expected));
+        let taken_us = run_us(&finish_submission(daemon, submission, expected));
         expected = Duration::from_secs_f64(taken_us / 1e6);
         taken_us / n as f64
     };
@@ -112,6 +117,33 @@ pub fn chain(n: u64) -> String {
     text
 }
 
+/// A chain whose text is short: a part of [`PARTS`] nodes, included again and again.
+fn chain_of_parts(daemon: &Daemon<'_>, parts: u64) -> Value {
+    let mut text =
+        "name = \"chain\"\n[[node]]\nname = \"first\"\ncall = \"faults::noop\"\noutputs = [\"d0\"]\n".to_owned();
+    for part in 0..parts {
+        writeln!(
+            text,
+            "[[include]]\nfile = \"part.toml\"\nnamespace = \"p{part}\"\ninputs = {{ first = \"d{part}\" }}\noutputs = {{ last = \"d{}\" }}",
+            part + 1
+        )
+        .unwrap();
+    }
+    let mut included = String::new();
+    for index in 0..PARTS {
+        let read = if index == 0 { "first".to_owned() } else { format!("d{index}") };
+        let made = if index + 1 == PARTS { "last".to_owned() } else { format!("d{}", index + 1) };
+        writeln!(
+            included,
+            "[[node]]\nname = \"n{index}\"\ncall = \"faults::noop\"\ninputs = [\"{read}\"]\noutputs = [\"{made}\"]"
+        )
+        .unwrap();
+    }
+    let mut submission = daemon.submission(&text);
+    submission["includes"] = json!([{ "name": "part.toml", "text": included }]);
+    submission
+}
+
 /// Layers of a hundred nodes, each adding two numbers of the layer before.
 fn layered(n: u64) -> String {
     const WIDTH: u64 = 100;
@@ -147,7 +179,12 @@ pub fn finish(daemon: &Daemon<'_>, pipeline: &str) -> RunSummary {
 /// Runs a pipeline to its good end, and looks away for as long as that is `expected` to take: who answers needs a processor that
 /// the nodes would have. Gives it when its report is written, so that this is not done beside the next.
 pub fn finish_after(daemon: &Daemon<'_>, pipeline: &str, expected: Duration) -> RunSummary {
-    let id = daemon.begin(pipeline);
+    finish_submission(daemon, &daemon.submission(pipeline), expected)
+}
+
+fn finish_submission(daemon: &Daemon<'_>, submission: &Value, expected: Duration) -> RunSummary {
+    let begun: RunSummary = daemon.post("/v1/runs", submission).expect(201).read();
+    let id = begun.id;
     std::thread::sleep(expected);
     let summary = loop {
         std::thread::sleep(LOOK_INTERVAL);

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod blocks;
+mod cell;
 mod settle;
 
 use std::borrow::Cow;
@@ -22,11 +23,13 @@ use engine::policy::RunPolicy;
 use engine::report::NodeReport;
 use protocol::{EventKind, LogLine, LogSource, NodeDetail, Progress, RunDetail, RunSummary};
 
+pub use cell::{HeldBlock, Keep};
 pub use settle::{Ending, Made};
+
+use cell::{Cell, Held};
 
 use super::gate::Gate;
 use super::gauge::Gauge;
-use crate::block::Block;
 use crate::server::budget::Charge;
 use crate::server::clock::Sleeper;
 use crate::server::convert::{self, DatasetFacts, RunFacts};
@@ -36,7 +39,6 @@ use crate::server::logging;
 use crate::server::logs::RunLog;
 use crate::server::perform::perform;
 use crate::server::pool::{Job, Local};
-use crate::server::residents::Lease;
 use crate::server::services::Services;
 use crate::server::store::{Describe, Ledger};
 use crate::server::uploads::Upload;
@@ -138,56 +140,6 @@ struct State {
     backing_off: u32,
     /// Paid for small blocks: so many bytes.
     small_charge: Option<(u64, Charge)>,
-}
-
-/// What is known of a dataset, and its block while it lives. Little for most: a run may have a million of them.
-#[derive(Default)]
-struct Cell {
-    held: Option<Held>,
-    /// Size of its block, once it was there.
-    bytes: Option<u64>,
-    more: Option<Box<More>>,
-}
-
-/// What is known of some datasets.
-#[derive(Default)]
-struct More {
-    /// But for the size.
-    facts: DatasetFacts,
-    /// The processes that loaded or saved it and are to be told of its release: driver and process.
-    keepers: Vec<(u32, u32)>,
-    /// Of an incremental dataset the last partition that the run found.
-    last_partition: Option<String>,
-}
-
-struct Held {
-    block: Block,
-    keep: Keep,
-    since_us: i64,
-}
-
-/// On whose account a block is in memory.
-#[derive(Debug)]
-pub enum Keep {
-    /// The run's own: it goes when the run lets go of it.
-    Charge(Charge),
-    /// Everybody's: the run is one of its readers.
-    Lease(Lease),
-    /// The run's own, and small: charged together with its others (`settle`).
-    Small,
-}
-
-/// A block that a run holds.
-#[derive(Debug, Clone)]
-pub struct HeldBlock {
-    /// Its dataset.
-    pub dataset: DatasetId,
-    /// The block.
-    pub block: Block,
-    /// How many of the run's tasks are still to read it.
-    pub readers: u64,
-    /// Since when.
-    pub since_us: i64,
 }
 
 /// Whose line a log line is.
@@ -566,19 +518,6 @@ impl Run {
     fn lock(&self) -> MutexGuard<'_, State> {
         // The engine does not panic by its laws; if it did, going on with what it says is better than losing every run.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Cell {
-    /// What is told of it.
-    fn facts(&self) -> DatasetFacts {
-        let facts = self.more.as_ref().map(|more| more.facts.clone());
-        DatasetFacts { bytes: self.bytes, ..facts.unwrap_or_default() }
-    }
-
-    /// The rest of it, to be changed.
-    fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
     }
 }
 

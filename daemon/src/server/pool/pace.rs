@@ -119,7 +119,13 @@ mod tests {
         (0..200).for_each(|_| paces.note(kind, 1_000));
         assert!(paces.expected_ns(kind) < 2_000);
         assert!(paces.expected_ns(other) > AHEAD_NS);
+        assert!(paces.is_known(kind) && !paces.is_known(other));
         paces.note_talks(kind);
-        assert!(paces.expected_ns(kind) > AHEAD_NS);
+        assert!(paces.expected_ns(kind) > AHEAD_NS && !paces.is_known(kind));
+    }
+
+    #[test]
+    fn the_shorter_the_more_are_sent_ahead() {
+        assert_eq!([0, 1_000, AHEAD_NS, u64::MAX].map(ahead), [2_000_001, 2_001, 2, 1]);
     }
 }

@@ -62,6 +62,21 @@ fn a_driver_that_leaves_the_list_unasked_passes_its_wake_up_on() {
     assert_eq!(*woken.lock().unwrap(), [2, 1, 0]);
 }
 
+#[test]
+fn a_job_that_its_owner_cannot_take_wakes_a_sleeper_and_nothing_does_not() {
+    let woken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&woken);
+    let (queues, mut locals) = Queues::new(2, move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    assert!(matches!(queues.rest(&mut locals[1]), Rest::Sleep));
+    queues.wake_for_work();
+    queues.push_own(&locals[0], [1]);
+    assert_eq!(woken.load(Ordering::SeqCst), 0);
+    queues.wake_for_work();
+    assert_eq!(woken.load(Ordering::SeqCst), 1);
+}
+
 /// Bells made of a condition variable, for the stress test.
 #[derive(Default)]
 struct Bells {

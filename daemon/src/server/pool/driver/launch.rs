@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 
 use engine::failure::{Failure, FailureKind};
 use engine::id::{DatasetId, NodeId};
@@ -23,9 +22,8 @@ use crate::block::Block;
 use crate::ipc::channel::ChannelError;
 use crate::ipc::client::{Input, TaskRequest};
 use crate::ipc::message::SegmentPlace;
-use crate::ipc::ring::indices::SLOTS;
 use crate::ipc::ring::record::{self, Head, Inputs, PartBlock};
-use crate::server::pool::pace::{AHEAD_NS, Kind, SECOND_NS, SHORT_NS};
+use crate::server::pool::pace::{Kind, SHORT_NS};
 use crate::server::residents::{Entered, Share};
 use crate::server::runs::{Keep, Made, Run};
 
@@ -78,58 +76,6 @@ impl Driver {
         self.publish(local);
         self.note_behind();
         self.yield_to_sleepers(local);
-    }
-
-    fn next_job(&mut self, local: &mut Local<Job>) -> Option<Job> {
-        if self.has_nothing() {
-            return self.aside.take().or_else(|| self.shared.queues.find(local));
-        }
-        // Beside one that sleeps, what is in the queues is left there: it has been woken for that.
-        let may_take = self.aside.is_none() && !self.shared.queues.anybody_sleeps();
-        may_take.then(|| self.shared.queues.find(local)).flatten()
-    }
-
-    /// Whether nothing may lie before this task in the ring: what it prints would be taken for the other's, or nobody knows whether it
-    /// prints.
-    fn is_to_be_alone(&self, job: &Job) -> bool {
-        let is_known = |kind| self.shared.paces.is_known(kind);
-        !self.has_nothing() && !job.pace_kind().is_some_and(is_known)
-    }
-
-    /// Gives what waits behind the task under way to those who found nothing to do just before it came there. They look for it when they
-    /// go to rest, and this looks for them: one of the two sees the other.
-    fn yield_to_sleepers(&mut self, local: &Local<Job>) {
-        if !std::mem::take(&mut self.has_new_behind) {
-            return;
-        }
-        fence(Ordering::SeqCst);
-        if self.shared.queues.anybody_sleeps() {
-            self.take_back(local);
-        }
-    }
-
-    /// Whether nothing is on its way, nor waits for hooks.
-    fn has_nothing(&self) -> bool {
-        self.flights.is_empty() && self.waiting.is_empty()
-    }
-
-    /// Whether one more task is to go to the worker now.
-    fn wants_more(&self) -> bool {
-        if self.has_nothing() {
-            return true;
-        }
-        if self.aside.is_some() {
-            return false;
-        }
-        let front = self.flights.front();
-        let count = self.flights.len() + self.waiting.len();
-        let ahead_ns = if count == 1 { SECOND_NS } else { AHEAD_NS };
-        count < SLOTS as usize
-            && self.flights.expected_ns().saturating_add(self.waiting_ns()) < ahead_ns
-            && self.ladder.is_none()
-            && !self.slot().has_errands()
-            && !front.and_then(|front| front.allowance.as_ref()).is_some_and(|allowance| allowance.is_waiting())
-            && self.hooks_allow_more()
     }
 
     /// Sends one job; what cannot be sent has failed. False if the worker has gone, and is to be attended to first.

@@ -1,12 +1,13 @@
 //! A driver: the thread that owns one worker and keeps it at work.
 //!
-//! [`Driver::run`] is the loop: [`launch`] sends tasks, [`conversation`] waits and hears, [`collect`] takes answers. [`flight`] is
+//! [`Driver::run`] is the loop: [`launch`] sends tasks, [`ahead`] says how many, [`conversation`] waits and hears, [`collect`] takes answers. [`flight`] is
 //! what is on its way; [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it. [`worker`] starts and ends the
 //! process, [`ladder`] stops an attempt, [`failure`] puts ends into words; [`errand`] is what a worker does between tasks, [`chunks`] what
 //! it saves while it is at one.
 #![forbid(unsafe_code)]
 
 mod again;
+mod ahead;
 mod attempt;
 mod chunks;
 mod collect;

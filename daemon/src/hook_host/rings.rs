@@ -112,7 +112,7 @@ impl Served<'_> {
             }
         }
         self.listeners.page.begin(0);
-        self.rings.sleep();
+        self.rings.sleep(None);
     }
 
     /// Answers an event that came through the ring.

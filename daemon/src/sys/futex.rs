@@ -4,20 +4,26 @@
 //! "look again" and nothing more.
 
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use nix::libc;
+use nix::sys::time::TimeSpec;
 
-/// Sleeps for as long as the word holds `expected`, until somebody wakes. May return for no reason.
-pub fn wait(word: &AtomicU32, expected: u32) {
-    // SAFETY: the word is a live, aligned 32-bit integer for the whole call, which reads it and writes nothing; there is no
-    // time-out. An error (another value, a signal) means the same as being woken: the caller looks again.
+/// Sleeps for as long as the word holds `expected`, until somebody wakes, and no longer than `patience` where there is one. May
+/// return for no reason.
+pub fn wait(word: &AtomicU32, expected: u32, patience: Option<Duration>) {
+    let patience = patience.map(TimeSpec::from_duration);
+    let patience = patience.as_ref().map_or(std::ptr::null(), |patience| std::ptr::from_ref(patience.as_ref()));
+    // SAFETY: the word is a live, aligned 32-bit integer for the whole call, which reads it and writes nothing; the time-out is
+    // null or points to a value that outlives the call, which reads it. An error (another value, a signal, the time is over) means
+    // the same as being woken: the caller looks again.
     unsafe {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
             libc::FUTEX_WAIT,
             expected,
-            std::ptr::null::<libc::timespec>(),
+            patience,
             std::ptr::null::<u32>(),
             0_u32,
         );
@@ -49,11 +55,12 @@ mod tests {
     #[test]
     fn who_sleeps_is_woken_and_who_need_not_sleep_does_not() {
         let word = AtomicU32::new(1);
-        wait(&word, 0);
+        wait(&word, 0, None);
+        wait(&word, 1, Some(Duration::from_millis(1)));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while word.load(Ordering::SeqCst) == 1 {
-                    wait(&word, 1);
+                    wait(&word, 1, None);
                 }
             });
             word.store(0, Ordering::SeqCst);

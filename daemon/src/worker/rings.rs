@@ -15,6 +15,12 @@ use crate::ipc::message::{RunBriefing, SegmentPlace, Task as MessageTask, ToWork
 use crate::ipc::returns::WorkerReturns;
 use crate::ipc::ring::record::{self, Head, Input, MadePart, Outcome, Output, PartBlock, Record, SmallBlock, Task};
 use crate::ipc::ring::{WorkerDescriptors, WorkerRings};
+use crate::sys::heap;
+
+/// For how long an idle worker keeps memory that its tasks have freed: whoever runs a pipeline again and again has it at hand.
+const MEMORY_KEPT: Duration = Duration::from_secs(1);
+/// Who fills a megabyte of fresh memory takes about so long.
+const MEMORY_TAKES: Duration = Duration::from_micros(300);
 
 /// Opens the rings that a message brought, and that of what is given back.
 pub(super) fn open(descriptors: Vec<OwnedFd>) -> Result<(WorkerRings, WorkerReturns), ChannelError> {
@@ -33,6 +39,7 @@ pub(super) fn serve(worker: Worker<'_>, rings: WorkerRings) -> Result<(), Channe
         received: 0,
         runs: BTreeMap::new(),
         ended: Instant::now(),
+        may_hold_memory: false,
         answer: Record::default(),
         before: Record::default(),
     };
@@ -51,6 +58,8 @@ struct Served<'a> {
     runs: BTreeMap<u32, RunBriefing>,
     /// When the task that was performed last ended.
     ended: Instant,
+    /// Whether some task since the last time took long enough to have left much free memory in the heap.
+    may_hold_memory: bool,
     /// The answer being written.
     answer: Record,
     /// The answer before it: the next step of a chain finds its input there.
@@ -111,7 +120,15 @@ impl Served<'_> {
             }
         }
         self.worker.page.begin(0);
-        self.rings.sleep();
+        if !self.may_hold_memory {
+            self.rings.sleep(None);
+            return;
+        }
+        self.rings.sleep(Some(MEMORY_KEPT));
+        if !self.rings.has_task() {
+            heap::give_back();
+            self.may_hold_memory = false;
+        }
     }
 
     /// Takes messages until so many have come; the task among the last of them, if one was.
@@ -169,7 +186,9 @@ impl Served<'_> {
     /// The task ends now; how long it took.
     fn lap_ns(&mut self, started: Instant) -> u64 {
         self.ended = Instant::now();
-        u64::try_from(self.ended.saturating_duration_since(started).as_nanos()).unwrap_or(u64::MAX)
+        let took = self.ended.saturating_duration_since(started);
+        self.may_hold_memory |= took > MEMORY_TAKES;
+        u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn head(&self, token: u64) -> Head {

@@ -9,11 +9,14 @@ use crate::hook_host;
 use crate::ipc::channel::{Channel, ChannelError, Received};
 use crate::ipc::message::{Limits, PLUGIN_BODY_MAX, Role, StartMethod, ToSpawned};
 use crate::ipc::page::WorkerPage;
-use crate::sys::{limits, process};
+use crate::sys::{heap, limits, process};
 use crate::zygote::{Library, LoadOutcome, Plugins, load};
 
 /// The exit code of a process that could not begin to serve; its last words are on stderr.
 const UNABLE: i32 = 70;
+
+/// How much memory that its tasks have freed a worker keeps for the next ones.
+const FREE_BYTES_MAX: u64 = 64 << 20;
 
 /// All that a new process is given.
 pub struct Boot {
@@ -65,6 +68,7 @@ fn run_forked(boot: Boot, output: OwnedFd, plugins: &Plugins) -> Result<(), Star
     // from its loading made the generation spawn instead (`zygote::load`), so no plugin misses one. The rest is kept.
     unsafe { process::close_all_but(&[boot.channel.as_fd(), boot.page.as_fd()]) }
         .map_err(step("close the zygote's files"))?;
+    keep_memory(boot.role, &boot.limits);
     be(boot, plugins)
 }
 
@@ -109,6 +113,17 @@ fn receive_libraries(briefing: &Channel) -> Result<Vec<Library>, StartProblem> {
             ToSpawned::End => return Ok(libraries),
             _ => return Err(StartProblem::Briefing("expected Libraries, each with its file, or End")),
         }
+    }
+}
+
+/// Has a worker keep memory that its tasks have freed. Before there can be other threads: those that libraries start.
+fn keep_memory(role: Role, limits: &Limits) {
+    if role == Role::Worker {
+        heap::keep_free(match limits.memory_bytes {
+            0 => FREE_BYTES_MAX,
+            // A small part: who needs nearly all in one block should not find it taken by what is free.
+            bytes => FREE_BYTES_MAX.min(bytes / 16),
+        });
     }
 }
 

@@ -91,10 +91,19 @@ fn weather_by_flight(
     let own = Codes::of(flights, "origin")?;
     let same: Vec<Option<i32>> = own.values.iter().map(|origin| origins.code(origin?)).collect();
     let own_hours = moments(flights, "time_hour")?;
+    // Flights of one hour mostly follow each other, so the last answer for each airport is remembered.
+    let mut last: Vec<Option<(i64, Option<u32>)>> = vec![None; same.len()];
     Ok((0..flights.num_rows()).map(move |row| {
-        let origin = same[own.get(row)?]?;
+        let own = own.get(row)?;
         let hour = own_hours.is_valid(row).then(|| own_hours.value(row))?;
-        rows.get(&(origin, hour)).copied()
+        match last[own] {
+            Some((known, found)) if known == hour => found,
+            _ => {
+                let found = same[own].and_then(|origin| rows.get(&(origin, hour)).copied());
+                last[own] = Some((hour, found));
+                found
+            }
+        }
     }))
 }
 

@@ -6,7 +6,7 @@ use arrow_buffer::BooleanBuffer;
 use plugin_api::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::column::{Codes, present_numbers};
+use crate::column::{Codes, present_numbers, project};
 use crate::model::{Model, TARGET};
 use crate::rows::keep;
 
@@ -37,7 +37,9 @@ pub fn evaluate(
     for (origin, model) in [("EWR", &*ewr), ("JFK", &*jfk), ("LGA", &*lga)] {
         let code = origins.code(origin).map(|code| code as usize);
         let is_here = |row: usize| code.is_some() && origins.get(row) == code;
-        let rows = keep(&test, BooleanBuffer::collect_bool(test.num_rows(), is_here))?;
+        let mut names: Vec<&str> = model.coefficients.iter().map(|(feature, _)| feature.as_str()).collect();
+        names.push(TARGET);
+        let rows = keep(&project(&test, &names)?, BooleanBuffer::collect_bool(test.num_rows(), is_here))?;
         let predicted = model.predict(&rows).with_context(|| format!("predicting the delays of {origin}"))?;
         let actual = present_numbers(&rows, TARGET)?;
         metrics.insert(origin.to_owned(), compare(actual.values(), &predicted));

@@ -25,18 +25,22 @@ pub fn train(table: Table, options: Params<ModelOptions>, origin: Params<String>
         !features.iter().any(|feature| feature == TARGET),
         "`{TARGET}` cannot explain itself: remove it from the features"
     );
-    let rows = at_origin(&table, &origin, features)?;
-    let count = rows.num_rows();
-    ensure!(count > features.len(), "{count} flights from {} are too few for {} features", *origin, features.len());
-
-    let columns = features.iter().map(|feature| present_numbers(&rows, feature)).collect::<Result<Vec<_>>>()?;
-    let target = present_numbers(&rows, TARGET)?;
-    let ones = vec![1.0; count];
-    let mut slices: Vec<&[f64]> = vec![&ones];
-    slices.extend(columns.iter().map(|column| &column.values()[..]));
-    slices.push(target.values());
     let mut problem = LeastSquares::new(features.len() + 1);
-    problem.add(&slices);
+    let mut count = 0;
+    // A part at a time: what is copied out of the table stays in the cache, and is never a table of its own.
+    for part in parts(&table.concat()?, &origin, features)? {
+        let part = part?;
+        let numbers = |name| present_numbers(&part, name);
+        let columns = features.iter().map(|feature| numbers(feature)).collect::<Result<Vec<_>>>()?;
+        let target = numbers(TARGET)?;
+        let ones = vec![1.0; part.num_rows()];
+        let mut slices: Vec<&[f64]> = vec![&ones];
+        slices.extend(columns.iter().map(|column| &column.values()[..]));
+        slices.push(target.values());
+        problem.add(&slices);
+        count += part.num_rows();
+    }
+    ensure!(count > features.len(), "{count} flights from {} are too few for {} features", *origin, features.len());
 
     let solution = problem.solve().map_err(|Dependent(column)| match column.checked_sub(1) {
         Some(feature) => Error::new(format!(
@@ -55,13 +59,23 @@ pub fn train(table: Table, options: Params<ModelOptions>, origin: Params<String>
     Ok(Json(Model { intercept: solution.coefficients[0], coefficients, rows: count as u64 }))
 }
 
-/// The features and the target of one airport's flights.
-fn at_origin(table: &Table, origin: &str, features: &[String]) -> Result<RecordBatch> {
-    let batch = table.concat()?;
+/// Rows of the table that are looked at at once.
+const PART_ROWS: usize = 8192;
+
+/// The features and the target of one airport's flights, part by part.
+fn parts(
+    batch: &RecordBatch,
+    origin: &str,
+    features: &[String],
+) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
     let mut names: Vec<&str> = features.iter().map(String::as_str).collect();
     names.push(TARGET);
-    let origins = Codes::of(&batch, "origin")?;
-    let code = origins.code(origin);
-    let is_here = |row: usize| code.is_some() && origins.get(row) == code.map(|code| code as usize);
-    keep(&project(&batch, &names)?, BooleanBuffer::collect_bool(batch.num_rows(), is_here))
+    let origins = Codes::of(batch, "origin")?;
+    let code = origins.code(origin).map(|code| code as usize);
+    let wanted = project(batch, &names)?;
+    Ok((0..batch.num_rows()).step_by(PART_ROWS).map(move |start| {
+        let rows = PART_ROWS.min(wanted.num_rows() - start);
+        let is_here = |row: usize| code.is_some() && origins.get(start + row) == code;
+        keep(&wanted.slice(start, rows), BooleanBuffer::collect_bool(rows, is_here))
+    }))
 }

@@ -98,8 +98,23 @@ pub fn read_items<'a, I: Items<'a>>(
     let number = texts.add(source);
     match source.syntax {
         Syntax::Toml => toml::read(&source.text, number, problems),
-        Syntax::Json => json::read(&source.text, number, texts, problems).map(|entries| (entries, I::default())),
+        Syntax::Json => json::read(&source.text, number, texts, problems),
     }
+}
+
+/// Whether no key stands twice.
+fn is_unique(entries: &[Entry<'_>]) -> bool {
+    const FEW: usize = 16;
+    if entries.len() <= FEW {
+        let before = |position: usize| entries[..position].iter().map(|entry| &entry.key.text);
+        return entries
+            .iter()
+            .enumerate()
+            .all(|(position, entry)| before(position).all(|text| *text != entry.key.text));
+    }
+    let mut keys: Vec<&str> = entries.iter().map(|entry| &*entry.key.text).collect();
+    keys.sort_unstable();
+    keys.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 impl Value<'_> {

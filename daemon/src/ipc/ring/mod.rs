@@ -20,6 +20,7 @@ mod tests;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -240,11 +241,11 @@ impl WorkerRings {
         self.memory.shared().control.has_task()
     }
 
-    /// Sleeps until there may be a task.
-    pub fn sleep(&self) {
+    /// Sleeps until there may be a task, and no longer than `patience` where there is one.
+    pub fn sleep(&self, patience: Option<Duration>) {
         let control = &self.memory.shared().control;
         if let Some(bed) = self.end.lie_down(control) {
-            futex::wait(bed, 1);
+            futex::wait(bed, 1, patience);
             self.end.get_up(control);
         }
     }

@@ -92,7 +92,7 @@ fn a_worker_that_sleeps_is_woken_by_a_task_and_rings_when_it_was_asked_to() {
                 let token = loop {
                     match taken(&worker) {
                         Some(token) => break token,
-                        None => worker.sleep(),
+                        None => worker.sleep(None),
                     }
                 };
                 assert_eq!(token, expected);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ahash::RandomState;
 use arrow_array::ArrayRef;
 use arrow_array::builder::{BooleanBuilder, PrimitiveBuilder, StringBuilder};
 use arrow_array::types::{
@@ -15,6 +16,8 @@ use arrow_schema::TimeUnit;
 use super::dictionary::DictionaryColumn;
 use super::kind::{Kind, UTC};
 use super::number;
+use super::options::Options;
+use super::page::Cells;
 
 /// Collects the values of one column.
 pub trait Column {
@@ -22,6 +25,17 @@ pub trait Column {
     fn push(&mut self, value: &[u8]) -> bool;
     /// Adds a missing value.
     fn push_missing(&mut self);
+    /// Adds the fields of a page, which were not quoted; or gives the first row whose field is not of the column's type.
+    fn push_page(&mut self, cells: Cells<'_, '_>, options: &Options) -> Result<(), usize> {
+        for (row, value) in cells.iter().enumerate() {
+            if options.is_missing(value) {
+                self.push_missing();
+            } else if !self.push(value) {
+                return Err(row);
+            }
+        }
+        Ok(())
+    }
     /// Gives what was collected and starts anew.
     fn finish(&mut self) -> ArrayRef;
 }
@@ -116,16 +130,33 @@ impl<T: ArrowPrimitiveType, P: Fn(&[u8]) -> Option<T::Native>> Column for Primit
         self.values.append_null();
     }
 
+    fn push_page(&mut self, cells: Cells<'_, '_>, options: &Options) -> Result<(), usize> {
+        // Where no number stands for a missing value, what is a number is not missing.
+        let is_clear = options.null_values.iter().all(|value| (self.parse)(value.as_bytes()).is_none());
+        for (row, value) in cells.iter().enumerate() {
+            match (self.parse)(value) {
+                Some(number) if is_clear || !options.is_missing(value) => self.values.append_value(number),
+                _ if options.is_missing(value) => self.values.append_null(),
+                _ => return Err(row),
+            }
+        }
+        Ok(())
+    }
+
     fn finish(&mut self) -> ArrayRef {
         Arc::new(self.values.finish())
     }
 }
 
-/// Dates and moments, read by Arrow's parser. They tend to come in runs, so the last one is remembered.
+/// Dates and moments, read by Arrow's parser. The same ones tend to follow each other, so those read lately are remembered.
 struct Parsed<T: ArrowPrimitiveType> {
     values: PrimitiveBuilder<T>,
-    last: Option<(Vec<u8>, T::Native)>,
+    recent: Vec<(Vec<u8>, Option<T::Native>)>,
+    hasher: RandomState,
 }
+
+/// How many moments are remembered, each in the place that its text chooses.
+const RECENT: u64 = 256;
 
 fn parsed<T: ArrowPrimitiveType + Parser>(zone: Option<&str>) -> Box<dyn Column> {
     let data_type = match (T::DATA_TYPE, zone) {
@@ -134,21 +165,19 @@ fn parsed<T: ArrowPrimitiveType + Parser>(zone: Option<&str>) -> Box<dyn Column>
         }
         (other, _) => other,
     };
-    Box::new(Parsed { values: PrimitiveBuilder::<T>::new().with_data_type(data_type), last: None })
+    let recent = vec![(Vec::new(), None); RECENT as usize];
+    let values = PrimitiveBuilder::<T>::new().with_data_type(data_type);
+    Box::new(Parsed { values, recent, hasher: RandomState::new() })
 }
 
 impl<T: ArrowPrimitiveType + Parser> Column for Parsed<T> {
     fn push(&mut self, value: &[u8]) -> bool {
-        if let Some((text, parsed)) = &self.last
-            && text == value
-        {
-            self.values.append_value(*parsed);
-            return true;
+        let (text, known) = &mut self.recent[(self.hasher.hash_one(value) % RECENT) as usize];
+        if known.is_none() || text != value {
+            *known = std::str::from_utf8(value).ok().and_then(T::parse);
+            value.clone_into(text);
         }
-        let Some(parsed) = std::str::from_utf8(value).ok().and_then(T::parse) else { return false };
-        self.values.append_value(parsed);
-        self.last = Some((value.to_vec(), parsed));
-        true
+        known.inspect(|parsed| self.values.append_value(*parsed)).is_some()
     }
 
     fn push_missing(&mut self) {

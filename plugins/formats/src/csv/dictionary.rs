@@ -16,10 +16,21 @@ pub struct DictionaryColumn {
     values: StringBuilder,
     table: HashTable<i32>,
     hasher: RandomState,
+    recent: Recent,
 }
 
 impl DictionaryColumn {
     fn key(&mut self, value: &[u8]) -> Option<i32> {
+        let Some(short) = short(value) else { return self.look_up(value) };
+        if let Some(key) = self.recent.get(short) {
+            return Some(key);
+        }
+        let key = self.look_up(value)?;
+        self.recent.put(short, key);
+        Some(key)
+    }
+
+    fn look_up(&mut self, value: &[u8]) -> Option<i32> {
         let Self { values, table, hasher, .. } = self;
         let hash = hasher.hash_one(value);
         if let Some(key) = table.find(hash, |key| stored(values, *key) == value) {
@@ -30,6 +41,55 @@ impl DictionaryColumn {
         table.insert_unique(hash, key, |key| hasher.hash_one(stored(values, *key)));
         values.append_value(text);
         Some(key)
+    }
+}
+
+/// A text of up to seven bytes as one number, which no other text is.
+#[inline]
+fn short(value: &[u8]) -> Option<u64> {
+    let (first, last) = match value {
+        [] => (0, 0),
+        [one] => (u64::from(*one), 0),
+        [one, .., two] if value.len() < 4 => (u64::from(*one) | u64::from(value[1]) << 8, u64::from(*two)),
+        _ if value.len() < 8 => {
+            let (first, _) = value.split_first_chunk::<4>()?;
+            let (_, last) = value.split_last_chunk::<4>()?;
+            // Of texts of one length equal halves that overlap are equal texts.
+            let mixed = u64::from(u32::from_le_bytes(*last)) >> (8 * (8 - value.len()));
+            return Some(u64::from(u32::from_le_bytes(*first)) | mixed << 32 | (value.len() as u64) << 56);
+        }
+        _ => return None,
+    };
+    Some(first | last << 16 | (value.len() as u64) << 56)
+}
+
+/// Which keys short texts had lately: columns of codes are mostly made of few.
+struct Recent(Box<[(u64, i32)]>);
+
+impl Recent {
+    /// A power of two; with 16 bytes each they stay in the cache.
+    const PLACES: usize = 4096;
+
+    fn place(short: u64) -> usize {
+        // Fibonacci hashing: the upper bits depend on all others.
+        (short.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::PLACES.trailing_zeros())) as usize
+    }
+
+    #[inline]
+    fn get(&self, short: u64) -> Option<i32> {
+        let (known, key) = self.0[Self::place(short)];
+        (known == short).then_some(key)
+    }
+
+    fn put(&mut self, short: u64, key: i32) {
+        self.0[Self::place(short)] = (short, key);
+    }
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        // No text has this number: its length would be 255.
+        Self(vec![(u64::MAX, 0); Self::PLACES].into())
     }
 }
 
@@ -67,6 +127,40 @@ mod tests {
     use arrow_array::types::Int32Type;
 
     use super::*;
+
+    #[test]
+    fn every_short_text_has_a_number_of_its_own() {
+        let mut texts: Vec<Vec<u8>> = vec![Vec::new()];
+        for length in 1..8 {
+            for place in 0..length {
+                for byte in [0, 1, b'a', 0xff] {
+                    let mut text = vec![b'a'; length];
+                    text[place] = byte;
+                    texts.push(text);
+                }
+            }
+        }
+        texts.sort();
+        texts.dedup();
+        let mut numbers: Vec<u64> = texts.iter().filter_map(|text| short(text)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), texts.len());
+        assert_eq!(short(b"eight by"), None);
+    }
+
+    #[test]
+    fn many_values_are_told_apart() {
+        let mut column = DictionaryColumn::default();
+        let values: Vec<String> = (0..20_000).map(|n| format!("N{}", n % 9_000)).collect();
+        for value in &values {
+            assert!(column.push(value.as_bytes()));
+        }
+        let array = Column::finish(&mut column);
+        let array = array.as_dictionary::<Int32Type>();
+        assert_eq!(array.values().len(), 9_000);
+        assert!(array.downcast_dict::<arrow_array::StringArray>().expect("text").into_iter().flatten().eq(&values));
+    }
 
     #[test]
     fn keeps_each_value_once() {

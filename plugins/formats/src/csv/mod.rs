@@ -6,6 +6,7 @@ mod kind;
 mod layout;
 mod number;
 mod options;
+mod page;
 mod read;
 mod token;
 mod write;

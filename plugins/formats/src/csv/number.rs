@@ -1,7 +1,7 @@
 //! Numbers out of text, without going through `String`.
 
 /// Reads an integer; `None` if it is none or needs more than 64 bits.
-#[inline]
+#[inline(always)]
 pub fn integer(text: &[u8]) -> Option<i64> {
     let (is_negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),

@@ -9,6 +9,7 @@ use super::column::{Column, column};
 use super::kind::Kind;
 use super::layout::{Layout, Peek, peek};
 use super::options::Options;
+use super::page::Page;
 use super::token::{Cursor, Found, Malformed, Record};
 use crate::problem::{Problem, Result};
 
@@ -19,6 +20,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const BATCH_ROWS: usize = 1 << 20;
 /// … or at this many bytes of text, whatever comes first.
 const BATCH_BYTES: usize = 1 << 30;
+
+/// After one record that is not plain so many are taken one by one: others like it are likely to follow.
+const ONE_BY_ONE: usize = 32;
 
 /// Reads a CSV file from its pieces (in order, of any size) and gives the table batch by batch: at least one,
 /// which is empty if the file has no rows.
@@ -97,6 +101,7 @@ struct Rows {
     schema: SchemaRef,
     columns: Vec<Box<dyn Column>>,
     record: Record,
+    page: Page,
     count: usize,
     bytes: usize,
 }
@@ -105,13 +110,28 @@ impl Rows {
     fn new(layout: Layout, options: Options) -> Self {
         let columns = layout.wanted.iter().map(|&(_, kind)| column(kind)).collect();
         let schema: Arc<Schema> = Arc::new(layout.schema());
-        Self { layout, options, schema, columns, record: Record::default(), count: 0, bytes: 0 }
+        Self { layout, options, schema, columns, record: Record::default(), page: Page::default(), count: 0, bytes: 0 }
     }
 
     /// Takes all whole records of `text`; true if the batch is full before that.
     fn push(&mut self, text: &[u8], is_last: bool, cursor: &mut Cursor) -> Result<bool> {
+        let mut one_by_one = 0;
         while self.count < BATCH_ROWS && self.bytes < BATCH_BYTES {
             let start = cursor.position;
+            if one_by_one == 0 {
+                let (width, rows_max) = (self.layout.names.len(), BATCH_ROWS - self.count);
+                let end = self.page.cut(text, start, self.options.dialect, width, rows_max);
+                self.push_page(&text[start..end], cursor.line)?;
+                self.count += self.page.rows();
+                self.bytes += end - start;
+                cursor.position = end;
+                cursor.line += self.page.rows() as u64;
+                if self.page.rows() == 0 {
+                    one_by_one = ONE_BY_ONE;
+                }
+                continue;
+            }
+            one_by_one -= 1;
             if cursor.next(text, is_last, self.options.dialect, &mut self.record)? != Found::Record {
                 return Ok(false);
             }
@@ -122,7 +142,21 @@ impl Rows {
         Ok(true)
     }
 
-    #[inline]
+    /// Takes the records of the page, column by column. Of several mistakes the first in the text is told.
+    fn push_page(&mut self, text: &[u8], line: u64) -> Result<()> {
+        let Self { page, layout, columns, options, .. } = self;
+        let mut mistake: Option<(usize, usize, Kind)> = None;
+        for (column, &(place, kind)) in columns.iter_mut().zip(&layout.wanted) {
+            let rows = mistake.map_or(page.rows(), |(row, ..)| row);
+            if let Err(row) = column.push_page(page.cells(text, place, rows), options) {
+                mistake = Some((row, place, kind));
+            }
+        }
+        let Some((row, place, kind)) = mistake else { return Ok(()) };
+        let value = page.cells(text, place, page.rows()).iter().nth(row).unwrap_or_default();
+        Err(mistyped(line + row as u64, &layout.names[place], kind, value, layout, options))
+    }
+
     fn push_record(&mut self, text: &[u8]) -> Result<()> {
         let Self { record, layout, columns, options, .. } = self;
         if record.fields.len() != layout.names.len() {

@@ -12,7 +12,7 @@ use toml_parser::lexer::TokenKind;
 use toml_parser::parser::{EventReceiver, RecursionGuard, ValidateWhitespace, parse_document};
 use toml_parser::{ErrorSink, ParseError, Raw, Span};
 
-use crate::document::{Data, Entry, Items, Value, Word};
+use crate::document::{Data, Entry, Items, Value, Word, is_unique};
 use crate::source::Site;
 
 /// As many tokens are parsed at once: some tens of kilobytes of text, so that they stay in the cache.
@@ -189,16 +189,7 @@ impl<'a, I: Items<'a>> Reader<'a, I> {
 
     /// Leaves tables with equal keys to the other reader: some may be merged, the rest is told there.
     fn check_unique(&mut self, entries: &[Entry<'a>]) {
-        const FEW: usize = 16;
-        let is_unique = if entries.len() <= FEW {
-            let before = |position: usize| entries[..position].iter().map(|entry| &entry.key.text);
-            entries.iter().enumerate().all(|(position, entry)| before(position).all(|text| *text != entry.key.text))
-        } else {
-            let mut keys: Vec<&str> = entries.iter().map(|entry| &*entry.key.text).collect();
-            keys.sort_unstable();
-            keys.windows(2).all(|pair| pair[0] != pair[1])
-        };
-        self.is_odd |= !is_unique;
+        self.is_odd |= !is_unique(entries);
     }
 
     /// Puts a value where it belongs: into the list or table that is being read.

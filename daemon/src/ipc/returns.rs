@@ -190,7 +190,7 @@ impl WorkerReturns {
 
     /// Sleeps while it was called no more often than that.
     pub fn sleep(&self, calls: u32) {
-        futex::wait(&self.memory.shared().calls.0, calls);
+        futex::wait(&self.memory.shared().calls.0, calls, None);
     }
 }
 

@@ -174,7 +174,7 @@ fn a_worker_holds_no_descriptor_but_its_own() {
 
 /// Which process is killed.
 #[derive(Clone, Copy, Debug)]
-enum Victim {
+pub enum Victim {
     Server,
     Zygote,
     Worker,
@@ -183,7 +183,7 @@ enum Victim {
 
 impl Victim {
     /// The process to kill; `which` chooses among workers.
-    fn find(self, daemon: &Daemon<'_>, which: usize) -> Option<i32> {
+    pub fn find(self, daemon: &Daemon<'_>, which: usize) -> Option<i32> {
         let processes = daemon.processes();
         let status = daemon.status();
         let workers: Vec<i32> =

@@ -4,8 +4,9 @@ use std::fs;
 
 use protocol::{FailureKind, HookInfo, HookList, HookOrigin, RunState};
 use serde_json::Value;
-use tests::{Daemon, Scene, SceneBuilder};
+use tests::{Daemon, Scene, SceneBuilder, processes};
 
+use crate::data_plane::Victim;
 use crate::pipelines::single;
 
 /// A scene whose hooks `enabled` write to one file.
@@ -168,6 +169,22 @@ fn parity_h4_a_hook_may_change_what_a_node_sees() {
     "#;
     daemon.submit(pipeline).expect_success();
     assert_eq!(serde_json::from_str::<Value>(&scene.read("seen.json")).unwrap(), 42);
+}
+
+#[test]
+fn a_hook_host_that_ends_with_nothing_to_do_costs_no_event() {
+    for start_method in ["fork", "spawn"] {
+        let scene =
+            recording("[\"hook_faults::Recorder\"]").set("workers.start_method", format!("{start_method:?}")).build();
+        let mut daemon = scene.start();
+        for _ in 0..3 {
+            daemon.submit(&single("watched", "faults::noop")).expect_success();
+            let host = Victim::HookHost.find(&daemon, 0).expect("a hook host, which was asked");
+            processes::kill_hard(host);
+        }
+        daemon.expect_healthy();
+        assert!(daemon.stop().success());
+    }
 }
 
 /// A deadline for hooks that fail before any clock does.

@@ -60,6 +60,9 @@ impl<'r> Telling<'r> {
     }
 }
 
+/// In one exchange a host that ended by itself is replaced so often.
+const RESTARTS_MAX: u8 = 3;
+
 /// One call of one hook.
 #[derive(Debug, Clone, Copy)]
 struct Call {
@@ -81,6 +84,8 @@ struct Exchange<'e, 'r> {
     next: (usize, usize),
     /// Calls on their way, the oldest first.
     calls: VecDeque<Call>,
+    /// How often a host was found to have ended before it took a question.
+    restarts: u8,
 }
 
 impl Hooks {
@@ -90,7 +95,7 @@ impl Hooks {
         if state.stopped {
             return;
         }
-        let mut exchange = Exchange { hooks: self, tellings, next: (0, 0), calls: VecDeque::new() };
+        let mut exchange = Exchange { hooks: self, tellings, next: (0, 0), calls: VecDeque::new(), restarts: 0 };
         exchange.run(&mut state);
     }
 
@@ -283,8 +288,15 @@ impl Exchange<'_, '_> {
         }
     }
 
-    /// The host was lost while it was at a call.
+    /// The host was lost while it was at a call, or before: one that ended with nothing to do, as when its zygote is killed, costs no event.
     fn lose(&mut self, state: &mut State, call: Call, lost: &Lost) {
+        if self.restarts < RESTARTS_MAX && state.host.as_mut().is_some_and(Host::ended_at_nothing) {
+            self.restarts += 1;
+            log::warn!("the hook host {}; it is started anew", lost.0);
+            self.let_go(state, lost);
+            self.next = (call.telling, call.hook);
+            return;
+        }
         self.pass(call);
         self.let_go(state, lost);
         let hook = &self.hooks.calls[call.hook];

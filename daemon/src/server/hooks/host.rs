@@ -375,6 +375,18 @@ impl Host {
         Ok(())
     }
 
+    /// Whether its process ended before it took the oldest question: no hook has heard of that.
+    pub fn ended_at_nothing(&mut self) -> bool {
+        if !self.process.has_ended() {
+            return false;
+        }
+        let mut untaken = 0;
+        while matches!(self.rings.take_back(), Ok(Some(_))) {
+            untaken += 1;
+        }
+        untaken == self.asked.len()
+    }
+
     /// Ends the process for certain.
     pub fn end(&mut self) {
         self.process.kill();

@@ -6,6 +6,7 @@ use protocol::{NodeState, RunState};
 use tests::processes;
 use tests::{Daemon, Scene, wait};
 
+use crate::hooks::{heard, start_recording};
 use crate::pipelines::{Gate, single};
 
 const METHODS: [&str; 2] = ["fork", "spawn"];
@@ -53,6 +54,34 @@ fn what_a_plugin_goes_on_reading_is_never_changed() {
         succeed(&daemon, look);
         assert_eq!((scene.read("kept.json").trim(), scene.read("changed.json").trim()), ("6", "0"), "{method}");
     }
+}
+
+#[test]
+fn what_a_hook_goes_on_reading_is_never_changed() {
+    let scene = Scene::with(&["faults", "hook_faults"])
+        .set("workers.count", 1)
+        .set("hooks.enabled", "[\"hook_faults::Keeping\"]")
+        .set("hooks.disabled_plugins", "[\"hook_faults\"]")
+        .build();
+    let daemon = start_recording(&scene, &["hook_faults::Keeping"]);
+    for _ in 0..4 {
+        succeed(&daemon, &made_and_read(2 << 20, "big", "length", "[\"length\", \"first\"]"));
+    }
+    // The end of a run is told to its clients first.
+    let told =
+        wait::until("the fourth run's end", || heard(&scene).into_iter().find(|line| line.starts_with("Keeping 4")));
+    assert_eq!(told, "Keeping 4 after_pipeline_run 4 kept, 0 changed");
+}
+
+#[test]
+fn memory_that_a_hook_only_hears_of_is_used_again() {
+    let scene = Scene::with(&["faults", "hook_faults"])
+        .set("workers.count", 1)
+        .set("hooks.enabled", "[\"hook_faults::Recorder\"]")
+        .build();
+    let daemon = start_recording(&scene, &["hook_faults::Recorder"]);
+    succeed(&daemon, &made_and_read(3_000_000, "filled", "length", "[\"length\", \"first\"]"));
+    wait::until("the memory is kept", || (daemon.status().blocks.spare_bytes >= 3_000_000).then_some(()));
 }
 
 #[test]

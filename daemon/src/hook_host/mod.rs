@@ -34,7 +34,8 @@ pub fn serve(channel: Channel, page: &WorkerPage, plugins: &Plugins) -> Result<(
     let link = Link::new(channel);
     journal::install(Box::new(link.clone()));
     link.send(&FromHookHost::Ready { pid: std::process::id().cast_signed() }, &[])?;
-    let listeners = Listeners { link: &link, page, plugins };
+    let spare = Spare::default();
+    let listeners = Listeners { link: &link, page, plugins, spare: &spare };
     loop {
         let Received { message, descriptors } = match link.next() {
             Err(ChannelError::Closed) => return Ok(()),
@@ -102,6 +103,7 @@ struct Listeners<'a> {
     link: &'a Link,
     page: &'a WorkerPage,
     plugins: &'a Plugins,
+    spare: &'a Spare,
 }
 
 impl Listeners<'_> {
@@ -123,8 +125,7 @@ impl Listeners<'_> {
         journal::set_token(token);
         // A hook may replace any of the inputs it is shown, and need not.
         let expected = |count| Expected::any_of(format!("hook `{name}`"), count);
-        let spare = Spare::default();
-        let setting = Setting::new(Argument::Given(argument), token, self.page, &Granted, &spare);
+        let setting = Setting::new(Argument::Given(argument), token, self.page, &Granted, self.spare);
         let state = match given {
             Brought::Message(values, descriptors) => {
                 let expected = expected(values.len());

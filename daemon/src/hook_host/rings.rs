@@ -93,6 +93,9 @@ impl Served<'_> {
                 }
             }
             last_end = Some(self.ended);
+            if self.listeners.spare.takes_kept() {
+                self.answer.keeps_inputs();
+            }
             self.rings.answer(&self.answer);
         }
     }

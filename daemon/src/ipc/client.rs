@@ -40,11 +40,21 @@ pub enum Input {
 }
 
 impl Input {
+    /// Somebody goes on reading it: its memory is not used again.
+    pub fn lend(&self) {
+        if let Input::Block(block) = self
+            && let Some(part) = block.part()
+        {
+            part.lend();
+        }
+    }
+
+    /// For one who says when it keeps what it reads.
     fn value<'a>(&'a self, descriptors: &mut Vec<BorrowedFd<'a>>) -> InputValue {
         match self {
             Input::Absent => InputValue::Absent,
             Input::Json(json) => InputValue::Json(json.clone()),
-            Input::Block(block) => InputValue::Block(block.reference(descriptors)),
+            Input::Block(block) => InputValue::Block(block.reference_at(SegmentPlace::Descriptor(0), descriptors)),
         }
     }
 
@@ -55,7 +65,7 @@ impl Input {
                 Some(place @ (SegmentPlace::Own { .. } | SegmentPlace::Foreign { .. })) => {
                     InputValue::Block(block.reference_at(*place, descriptors))
                 }
-                Some(SegmentPlace::Descriptor(_)) | None => self.value(descriptors),
+                Some(SegmentPlace::Descriptor(_)) | None => InputValue::Block(block.reference(descriptors)),
             },
             Input::Absent | Input::Json(_) => self.value(descriptors),
         }

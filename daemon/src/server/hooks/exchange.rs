@@ -200,7 +200,10 @@ impl Exchange<'_, '_> {
 
     fn take_answer(&mut self, state: &mut State, call: Call) {
         match self.answer(state, call) {
-            Ok(Answered { answer, took_ns }) => {
+            Ok(Answered { answer, took_ns, keeps_inputs }) => {
+                if keeps_inputs {
+                    self.tellings[call.telling].inputs.iter().for_each(Input::lend);
+                }
                 if !call.configures {
                     self.hooks.paces.note(kind(call.hook, self.tellings[call.telling].event), took_ns);
                 }

@@ -102,6 +102,8 @@ pub struct Answered {
     pub answer: Answer,
     /// How long it took, as the host says.
     pub took_ns: u64,
+    /// A hook goes on reading a block it was shown.
+    pub keeps_inputs: bool,
 }
 
 /// How it ended with a host: as it stands after "the hook host". It must be ended.
@@ -272,7 +274,7 @@ impl Host {
     /// Takes answers up to the next one that says something, if it is there.
     fn take_answer(&mut self, hear: Hear<'_>) -> Result<Option<Answered>, Lost> {
         while self.rings.take_answer(&mut self.record).map_err(broken)? {
-            let record::Answer { head, took_ns, outcome, .. } = self.record.as_answer().map_err(broken)?;
+            let record::Answer { head, took_ns, keeps_inputs, outcome } = self.record.as_answer().map_err(broken)?;
             let outcome = match outcome {
                 Outcome::Done(_) => Ok(Answer::Plain),
                 Outcome::NotBegun => Ok(Answer::NotBegun),
@@ -301,7 +303,7 @@ impl Host {
                 (Ok(answer), None) | (Err(()), Some((_, answer))) => answer,
                 _ => return Err(broken("an answer is not what its message said")),
             };
-            return Ok(Some(Answered { answer, took_ns }));
+            return Ok(Some(Answered { answer, took_ns, keeps_inputs }));
         }
         Ok(None)
     }

@@ -3,14 +3,16 @@
 use plugin_api::prelude::*;
 
 mod failing;
+mod keeping;
 mod picky;
 mod recording;
 
 use failing::{Crashing, Doubling, Hanging, Misnaming, Mistyping, Panicking, Refusing};
+use keeping::Keeping;
 use picky::Picky;
 use recording::{Distant, Eager, Recorder, Uninvited};
 
 plugin! {
     nodes: [],
-    hooks: [Recorder, Eager, Uninvited, Distant, Picky, Doubling, Refusing, Panicking, Hanging, Crashing, Misnaming, Mistyping]
+    hooks: [Recorder, Eager, Uninvited, Distant, Picky, Keeping, Doubling, Refusing, Panicking, Hanging, Crashing, Misnaming, Mistyping]
 }

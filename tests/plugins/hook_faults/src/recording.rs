@@ -21,7 +21,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    fn open(options: &HookOptions) -> Result<Self> {
+    /// One as the options say.
+    pub fn open(options: &HookOptions) -> Result<Self> {
         let options: Options = options.parse()?;
         Journal::at(options.file)
     }

@@ -26,7 +26,7 @@ use super::ring::WorkerDescriptors;
 use crate::block::Block;
 use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
 use crate::block::pool::{NewSegment, PartClaim};
-use crate::block::segment::Segment;
+use crate::block::segment::{Part, Segment};
 
 /// What a port is given.
 #[derive(Clone, Debug)]
@@ -42,11 +42,8 @@ pub enum Input {
 impl Input {
     /// Somebody goes on reading it: its memory is not used again.
     pub fn lend(&self) {
-        if let Input::Block(block) = self
-            && let Some(part) = block.part()
-        {
-            part.lend();
-        }
+        let Input::Block(block) = self else { return };
+        block.part().into_iter().for_each(Part::lend);
     }
 
     /// For one who says when it keeps what it reads.

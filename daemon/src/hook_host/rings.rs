@@ -5,7 +5,7 @@
 //! says that the host may go on, whatever else is in the ring is answered as not begun.
 
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use plugin_api::abi::Failure;
 
@@ -102,17 +102,8 @@ impl Served<'_> {
 
     /// Looks again and again for as long as the server allows, then sleeps.
     fn await_task(&mut self) {
-        let patience = Duration::from_nanos(u64::from(self.rings.patience_ns()));
-        if !patience.is_zero() {
-            let until = Instant::now() + patience;
-            while Instant::now() < until {
-                for _ in 0..16 {
-                    if self.rings.has_task() {
-                        return;
-                    }
-                    std::hint::spin_loop();
-                }
-            }
+        if self.rings.look_for_task() {
+            return;
         }
         self.listeners.page.begin(0);
         self.rings.sleep(None);

@@ -11,3 +11,4 @@ pub mod message;
 pub mod page;
 pub mod returns;
 pub mod ring;
+mod shared;

@@ -8,8 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::sys::map::Writable;
-use crate::sys::memfd;
+use super::shared::{Atomics, SharedMemory};
 
 /// Size of every page.
 const PAGE_BYTES: usize = 4096;
@@ -17,41 +16,10 @@ const PAGE_BYTES: usize = 4096;
 const WORDS: usize = PAGE_BYTES / size_of::<AtomicU64>();
 
 /// A mapped page.
-#[derive(Debug)]
-struct Page(Writable);
+type Page = SharedMemory<[AtomicU64; WORDS]>;
 
-impl Page {
-    fn create(name: &str) -> io::Result<(Page, OwnedFd)> {
-        let file = memfd::create(name, memfd::Purpose::Data)?;
-        memfd::reserve(&file, PAGE_BYTES as u64)?;
-        memfd::seal(&file, memfd::FIXED_SIZE)?;
-        Ok((Page(Writable::new(&file, PAGE_BYTES)?), file))
-    }
-
-    fn open(file: impl AsFd) -> io::Result<Page> {
-        let size = memfd::size(&file)?;
-        let seals = memfd::seals(&file)?;
-        if size != PAGE_BYTES as u64 || !seals.contains(memfd::FIXED_SIZE) {
-            return Err(io::Error::other(format!(
-                "not a page: {size} bytes and seals {seals:?}, expected {PAGE_BYTES} bytes and {:?}",
-                memfd::FIXED_SIZE
-            )));
-        }
-        Ok(Page(Writable::new(&file, PAGE_BYTES)?))
-    }
-
-    fn words(&self) -> &[AtomicU64; WORDS] {
-        // SAFETY: the mapping spans PAGE_BYTES bytes, lives as long as `self`, is page-aligned, and its file cannot
-        // shrink (FIXED_SIZE seals are there before either side maps it). AtomicU64 has the layout of u64, every bit
-        // pattern is valid, and all access from this process is atomic; other processes' is atomic or their own harm.
-        unsafe { &*self.0.start().cast::<[AtomicU64; WORDS]>() }
-    }
-}
-
-// SAFETY: the mapping is only reached through `words`, as atomics.
-unsafe impl Send for Page {}
-// SAFETY: as above.
-unsafe impl Sync for Page {}
+// SAFETY: an array of atomics.
+unsafe impl Atomics for [AtomicU64; WORDS] {}
 
 /// What a driver and its worker tell each other while a task runs.
 #[derive(Debug)]
@@ -71,12 +39,12 @@ impl WorkerPage {
 
     /// The page behind a descriptor.
     pub fn open(file: impl AsFd) -> io::Result<WorkerPage> {
-        Page::open(file).map(WorkerPage)
+        Page::open(file, "a page").map(WorkerPage)
     }
 
     /// Worker: this task runs from now on, 0 for none.
     pub fn begin(&self, token: u64) {
-        let words = self.0.words();
+        let words = &*self.0;
         words[Self::DONE].store(0, Ordering::Relaxed);
         words[Self::TOTAL].store(0, Ordering::Relaxed);
         words[Self::TOKEN].store(token, Ordering::Release);
@@ -84,29 +52,29 @@ impl WorkerPage {
 
     /// Server: the task the worker is at, 0 for none.
     pub fn token(&self) -> u64 {
-        self.0.words()[Self::TOKEN].load(Ordering::Acquire)
+        self.0[Self::TOKEN].load(Ordering::Acquire)
     }
 
     /// Server: asks the worker to give this task up. A task that is not running is not concerned.
     pub fn cancel(&self, token: u64) {
-        self.0.words()[Self::CANCELLED].store(token, Ordering::Release);
+        self.0[Self::CANCELLED].store(token, Ordering::Release);
     }
 
     /// Worker: whether this task should be given up.
     pub fn is_cancelled(&self, token: u64) -> bool {
-        token != 0 && self.0.words()[Self::CANCELLED].load(Ordering::Acquire) == token
+        token != 0 && self.0[Self::CANCELLED].load(Ordering::Acquire) == token
     }
 
     /// Worker: `done` of `total` are done.
     pub fn set_progress(&self, done: u64, total: u64) {
-        let words = self.0.words();
+        let words = &*self.0;
         words[Self::TOTAL].store(total, Ordering::Relaxed);
         words[Self::DONE].store(done, Ordering::Release);
     }
 
     /// Server: the progress of the current task as `(done, total)`; `None` before the first figure.
     pub fn progress(&self) -> Option<(u64, u64)> {
-        let words = self.0.words();
+        let words = &*self.0;
         let done = words[Self::DONE].load(Ordering::Acquire);
         let total = words[Self::TOTAL].load(Ordering::Relaxed);
         (total != 0).then_some((done.min(total), total))
@@ -153,23 +121,23 @@ impl LoadingPage {
 
     /// The page behind a descriptor.
     pub fn open(file: impl AsFd) -> io::Result<LoadingPage> {
-        Page::open(file).map(LoadingPage)
+        Page::open(file, "a page").map(LoadingPage)
     }
 
     /// Zygote: from now on, this is being done to the library of this index.
     pub fn enter(&self, library: u32, phase: LoadingPhase) {
         let word = (u64::from(library) << 8) | (phase as u64 + 1);
-        self.0.words()[Self::CURRENT].store(word, Ordering::Release);
+        self.0[Self::CURRENT].store(word, Ordering::Release);
     }
 
     /// Zygote: nothing is being loaded.
     pub fn leave(&self) {
-        self.0.words()[Self::CURRENT].store(0, Ordering::Release);
+        self.0[Self::CURRENT].store(0, Ordering::Release);
     }
 
     /// Server: what is being done to which library, if anything. The index may be out of range.
     pub fn current(&self) -> Option<(u32, LoadingPhase)> {
-        let word = self.0.words()[Self::CURRENT].load(Ordering::Acquire);
+        let word = self.0[Self::CURRENT].load(Ordering::Acquire);
         let phase = match word & 0xff {
             1 => LoadingPhase::Opening,
             2 => LoadingPhase::Checking,
@@ -185,6 +153,7 @@ impl LoadingPage {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::sys::memfd;
 
     #[test]
     fn both_sides_see_the_same_page() {
@@ -214,7 +183,7 @@ mod tests {
         zygote.leave();
         assert_eq!(server.current(), None);
         // A peer may write anything.
-        server.0.words()[0].store(u64::MAX, Ordering::Release);
+        server.0[0].store(u64::MAX, Ordering::Release);
         assert_eq!(server.current(), None);
     }
 

@@ -11,8 +11,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::sys::map::Writable;
-use crate::sys::{futex, memfd};
+use super::shared::{Atomics, SharedMemory};
+use crate::sys::futex;
 
 /// As many as there may be slots twice over: each is given back once, and once more to be let go.
 const ENTRIES: u32 = 32 * 1024;
@@ -95,45 +95,26 @@ struct Shared {
     entries: [AtomicU64; ENTRIES as usize],
 }
 
-#[derive(Debug)]
-struct Memory(Writable);
-
-impl Memory {
-    const BYTES: usize = size_of::<Shared>();
-
-    fn shared(&self) -> &Shared {
-        // SAFETY: the mapping spans `BYTES` bytes, lives as long as `self`, is page-aligned, and its file cannot shrink (FIXED_SIZE
-        // seals, there before either side maps it and checked by the worker). All fields are atomics, for which every bit pattern is
-        // valid; all access from this process is atomic, and that of the other one is atomic or its own harm.
-        unsafe { &*self.0.start().cast::<Shared>() }
-    }
-}
-
-// SAFETY: the mapping is only reached through `shared`, as atomics.
-unsafe impl Send for Memory {}
-// SAFETY: as above.
-unsafe impl Sync for Memory {}
+// SAFETY: `repr(C)`, of atomics and arrays of them; aligned to a cache line.
+unsafe impl Atomics for Shared {}
 
 /// The server's side.
 #[derive(Debug)]
 pub struct ServerReturns {
-    memory: Memory,
+    memory: SharedMemory<Shared>,
     written: u32,
 }
 
 impl ServerReturns {
     /// A new ring, and the descriptor that the worker opens it by.
     pub fn create() -> io::Result<(ServerReturns, OwnedFd)> {
-        let file = memfd::create("dagd-returns", memfd::Purpose::Data)?;
-        memfd::reserve(&file, Memory::BYTES as u64)?;
-        memfd::seal(&file, memfd::FIXED_SIZE)?;
-        let map = Writable::new(&file, Memory::BYTES)?;
-        Ok((ServerReturns { memory: Memory(map), written: 0 }, file))
+        let (memory, file) = SharedMemory::create("dagd-returns")?;
+        Ok((ServerReturns { memory, written: 0 }, file))
     }
 
     /// Gives something back; false if the worker has not read for so long that there is no room.
     pub fn give(&mut self, given: Return) -> bool {
-        let shared = self.memory.shared();
+        let shared = &*self.memory;
         let unread = self.written.wrapping_sub(shared.read.0.load(Ordering::Acquire));
         if unread >= ENTRIES {
             return false;
@@ -152,28 +133,24 @@ impl ServerReturns {
 /// The worker's side.
 #[derive(Debug)]
 pub struct WorkerReturns {
-    memory: Memory,
+    memory: SharedMemory<Shared>,
 }
 
 impl WorkerReturns {
     /// The ring behind a descriptor.
     pub fn open(file: impl AsFd) -> io::Result<WorkerReturns> {
-        let (size, seals) = (memfd::size(&file)?, memfd::seals(&file)?);
-        if size != Memory::BYTES as u64 || !seals.contains(memfd::FIXED_SIZE) {
-            return Err(io::Error::other(format!("no ring of returns: {size} bytes and seals {seals:?}")));
-        }
-        Ok(WorkerReturns { memory: Memory(Writable::new(&file, Memory::BYTES)?) })
+        Ok(WorkerReturns { memory: SharedMemory::open(file, "a ring of returns")? })
     }
 
     /// Whether there is something to take; costs one look.
     pub fn has_any(&self) -> bool {
-        let shared = self.memory.shared();
+        let shared = &*self.memory;
         shared.written.0.load(Ordering::Acquire) != shared.read.0.load(Ordering::Relaxed)
     }
 
     /// The next that was given back. One caller at a time: whoever takes holds the lock of what it is about.
     pub fn take(&self) -> Option<Return> {
-        let shared = self.memory.shared();
+        let shared = &*self.memory;
         let read = shared.read.0.load(Ordering::Relaxed);
         if shared.written.0.load(Ordering::Acquire) == read {
             return None;
@@ -185,12 +162,12 @@ impl WorkerReturns {
 
     /// How often the worker was called so far; to be read before looking at what was given back.
     pub fn calls(&self) -> u32 {
-        self.memory.shared().calls.0.load(Ordering::SeqCst)
+        self.memory.calls.0.load(Ordering::SeqCst)
     }
 
     /// Sleeps while it was called no more often than that.
     pub fn sleep(&self, calls: u32) {
-        futex::wait(&self.memory.shared().calls.0, calls, None);
+        futex::wait(&self.memory.calls.0, calls, None);
     }
 }
 
@@ -198,6 +175,7 @@ impl WorkerReturns {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::sys::memfd;
 
     #[test]
     fn what_is_given_is_taken_in_order_and_more_than_fits_is_refused() {

@@ -107,17 +107,8 @@ impl Served<'_> {
 
     /// Looks again and again for as long as the driver allows, then sleeps.
     fn await_task(&mut self) {
-        let patience = Duration::from_nanos(u64::from(self.rings.patience_ns()));
-        if !patience.is_zero() {
-            let until = Instant::now() + patience;
-            while Instant::now() < until {
-                for _ in 0..16 {
-                    if self.rings.has_task() {
-                        return;
-                    }
-                    std::hint::spin_loop();
-                }
-            }
+        if self.rings.look_for_task() {
+            return;
         }
         self.worker.page.begin(0);
         if !self.may_hold_memory {

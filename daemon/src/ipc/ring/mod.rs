@@ -20,16 +20,18 @@ mod tests;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use self::indices::{Control, DriverEnd, Impossible, SLOTS, WorkerEnd};
 use self::record::{RECORD_BYTES, Record};
-use crate::sys::map::Writable;
-use crate::sys::{futex, memfd, wait};
+use super::shared::{Atomics, SharedMemory};
+use crate::sys::{futex, wait};
 
 const WORD_BYTES: usize = size_of::<u64>();
+/// So often is looked for a task between two looks at the clock, which costs as much.
+const LOOKS: usize = 16;
 
 /// One record: its length, then its bytes.
 #[repr(C, align(64))]
@@ -46,25 +48,8 @@ struct Shared {
     answers: [Slot; SLOTS as usize],
 }
 
-/// The mapping of it.
-#[derive(Debug)]
-struct Memory(Writable);
-
-impl Memory {
-    const BYTES: usize = size_of::<Shared>();
-
-    fn shared(&self) -> &Shared {
-        // SAFETY: the mapping spans `BYTES` bytes, lives as long as `self`, is page-aligned, and its file cannot shrink (it
-        // has its FIXED_SIZE seals before either side maps it, and both check). All fields are atomics, for which every bit
-        // pattern is valid; all access from this process is atomic, and that of the other one is atomic or its own harm.
-        unsafe { &*self.0.start().cast::<Shared>() }
-    }
-}
-
-// SAFETY: the mapping is only reached through `shared`, as atomics.
-unsafe impl Send for Memory {}
-// SAFETY: as above.
-unsafe impl Sync for Memory {}
+// SAFETY: `repr(C)`, of atomics and arrays of them; aligned to a cache line.
+unsafe impl Atomics for Shared {}
 
 impl Slot {
     fn write(&self, record: &Record) {
@@ -93,7 +78,7 @@ fn slot(slots: &[Slot; SLOTS as usize], index: u32) -> &Slot {
 /// The driver's side.
 #[derive(Debug)]
 pub struct DriverRings {
-    memory: Memory,
+    memory: SharedMemory<Shared>,
     end: DriverEnd,
     bell: EventFd,
 }
@@ -110,13 +95,10 @@ pub struct WorkerDescriptors {
 impl DriverRings {
     /// New rings, and what the worker needs of them.
     pub fn create() -> io::Result<(DriverRings, WorkerDescriptors)> {
-        let memory = memfd::create("dagd-rings", memfd::Purpose::Data)?;
-        memfd::reserve(&memory, Memory::BYTES as u64)?;
-        memfd::seal(&memory, memfd::FIXED_SIZE)?;
+        let (memory, file) = SharedMemory::create("dagd-rings")?;
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        let theirs = WorkerDescriptors { bell: bell.as_fd().try_clone_to_owned()?, memory };
-        let map = Writable::new(&theirs.memory, Memory::BYTES)?;
-        Ok((DriverRings { memory: Memory(map), end: DriverEnd::default(), bell }, theirs))
+        let theirs = WorkerDescriptors { bell: bell.as_fd().try_clone_to_owned()?, memory: file };
+        Ok((DriverRings { memory, end: DriverEnd::default(), bell }, theirs))
     }
 
     /// Tasks that were pushed and neither answered nor taken back.
@@ -128,7 +110,7 @@ impl DriverRings {
     /// task that has not been answered.
     pub fn push(&mut self, record: &Record, oldest: Option<u32>) -> Option<u32> {
         let index = self.end.room(oldest)?;
-        slot(&self.memory.shared().tasks, index).write(record);
+        slot(&self.memory.tasks, index).write(record);
         self.end.push();
         Some(index)
     }
@@ -140,7 +122,7 @@ impl DriverRings {
 
     /// Shows the worker what was pushed, and wakes it if it sleeps.
     pub fn publish(&mut self) {
-        let control = &self.memory.shared().control;
+        let control = &self.memory.control;
         if self.end.publish(control) {
             futex::wake(control.worker_bed());
         }
@@ -149,17 +131,17 @@ impl DriverRings {
     /// Takes the task that was pushed last back, if the worker has not begun with it; its index.
     pub fn take_back(&mut self) -> Result<Option<u32>, Impossible> {
         self.publish();
-        self.end.take_back(&self.memory.shared().control)
+        self.end.take_back(&self.memory.control)
     }
 
     /// For how long the worker may look for a task before it sleeps.
     pub fn set_patience_ns(&self, patience_ns: u32) {
-        self.memory.shared().control.set_patience_ns(patience_ns);
+        self.memory.control.set_patience_ns(patience_ns);
     }
 
     /// How many answers there are.
     pub fn answers(&self) -> Result<u32, Impossible> {
-        self.end.answers(&self.memory.shared().control)
+        self.end.answers(&self.memory.control)
     }
 
     /// Takes the next answer, if there is one.
@@ -167,7 +149,7 @@ impl DriverRings {
         if self.answers()? == 0 {
             return Ok(false);
         }
-        slot(&self.memory.shared().answers, self.end.next_answer()).read(record);
+        slot(&self.memory.answers, self.end.next_answer()).read(record);
         self.end.answer_taken();
         Ok(true)
     }
@@ -175,12 +157,12 @@ impl DriverRings {
     /// Declares that the driver is about to wait for its bell until so many answers are there. False if they are, and then it must
     /// not. [`DriverRings::get_up`] follows in any case.
     pub fn lie_down(&self, answers: u32) -> Result<bool, Impossible> {
-        self.end.lie_down(&self.memory.shared().control, answers)
+        self.end.lie_down(&self.memory.control, answers)
     }
 
     /// The driver is awake; silences the bell if it was `rung`.
     pub fn get_up(&self, rung: bool) {
-        self.end.get_up(&self.memory.shared().control);
+        self.end.get_up(&self.memory.control);
         if rung {
             // Empty if the worker took the ring back: it may.
             let _ = wait::drain_event(self.bell.as_fd());
@@ -198,7 +180,7 @@ impl AsFd for DriverRings {
 /// The worker's side.
 #[derive(Debug)]
 pub struct WorkerRings {
-    memory: Memory,
+    memory: SharedMemory<Shared>,
     end: WorkerEnd,
     bell: OwnedFd,
 }
@@ -207,23 +189,19 @@ impl WorkerRings {
     /// The rings behind what the driver gave.
     pub fn open(descriptors: WorkerDescriptors) -> io::Result<WorkerRings> {
         let WorkerDescriptors { memory, bell } = descriptors;
-        let (size, seals) = (memfd::size(&memory)?, memfd::seals(&memory)?);
-        if size != Memory::BYTES as u64 || !seals.contains(memfd::FIXED_SIZE) {
-            return Err(io::Error::other(format!("no rings: {size} bytes and seals {seals:?}")));
-        }
-        Ok(WorkerRings { memory: Memory(Writable::new(&memory, Memory::BYTES)?), end: WorkerEnd::default(), bell })
+        Ok(WorkerRings { memory: SharedMemory::open(memory, "rings")?, end: WorkerEnd::default(), bell })
     }
 
     /// Takes the next task, if there is one.
     pub fn take(&self, record: &mut Record) -> bool {
-        let Some(index) = self.end.take(&self.memory.shared().control) else { return false };
-        slot(&self.memory.shared().tasks, index).read(record);
+        let Some(index) = self.end.take(&self.memory.control) else { return false };
+        slot(&self.memory.tasks, index).read(record);
         true
     }
 
     /// Pushes the answer to the oldest task that has none; wakes the driver if it wants to know.
     pub fn answer(&mut self, record: &Record) {
-        let shared = self.memory.shared();
+        let shared = &*self.memory;
         slot(&shared.answers, self.end.next_answer()).write(record);
         if self.end.answer(&shared.control) {
             // Full means rung already.
@@ -231,28 +209,35 @@ impl WorkerRings {
         }
     }
 
-    /// For how long to look for a task before sleeping.
-    pub fn patience_ns(&self) -> u32 {
-        self.memory.shared().control.patience_ns()
+    /// Looks for a task again and again for as long as the driver allows; says whether there may be one.
+    pub fn look_for_task(&self) -> bool {
+        let patience = Duration::from_nanos(u64::from(self.memory.control.patience_ns()));
+        if patience.is_zero() {
+            return false;
+        }
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            for _ in 0..LOOKS {
+                if self.has_task() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        false
     }
 
     /// Whether there may be a task.
     pub fn has_task(&self) -> bool {
-        self.memory.shared().control.has_task()
+        self.memory.control.has_task()
     }
 
     /// Sleeps until there may be a task, and no longer than `patience` where there is one.
     pub fn sleep(&self, patience: Option<Duration>) {
-        let control = &self.memory.shared().control;
+        let control = &self.memory.control;
         if let Some(bed) = self.end.lie_down(control) {
             futex::wait(bed, 1, patience);
             self.end.get_up(control);
         }
-    }
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("control", &self.control).finish_non_exhaustive()
     }
 }

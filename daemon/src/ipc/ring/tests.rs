@@ -11,6 +11,7 @@ use super::*;
 use crate::block::layout::Format;
 use crate::block::pool::PartClaim;
 use crate::ipc::message::{Lasting, SegmentPlace};
+use crate::sys::memfd;
 
 fn rings() -> (DriverRings, WorkerRings) {
     let (driver, theirs) = DriverRings::create().unwrap();
@@ -122,7 +123,7 @@ fn indices_that_cannot_be_are_refused() {
         driver.push(&message(1), Some(0)).unwrap();
         driver.push(&message(2), Some(0)).unwrap();
         driver.publish();
-        let control = &driver.memory.shared().control;
+        let control = &driver.memory.control;
         let words: [&Line<AtomicU32>; 2] = control.claims();
         words[0].0.store(lie, Ordering::SeqCst);
         words[1].0.store(lie, Ordering::SeqCst);
@@ -136,7 +137,7 @@ fn indices_that_cannot_be_are_refused() {
 fn what_are_no_rings_is_refused() {
     let bell = || EventFd::new().unwrap().as_fd().try_clone_to_owned().unwrap();
     let memory = memfd::create("test", memfd::Purpose::Data).unwrap();
-    memfd::reserve(&memory, Memory::BYTES as u64).unwrap();
+    memfd::reserve(&memory, SharedMemory::<Shared>::BYTES as u64).unwrap();
     assert!(WorkerRings::open(WorkerDescriptors { memory, bell: bell() }).is_err(), "not sealed");
     let memory = memfd::create("test", memfd::Purpose::Data).unwrap();
     memfd::seal(&memory, memfd::FIXED_SIZE).unwrap();

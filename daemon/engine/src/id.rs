@@ -88,6 +88,11 @@ impl<I: Id, T> IdVec<I, T> {
         Self { items, of: PhantomData }
     }
 
+    /// Starts with no items and room for so many.
+    pub fn with_capacity(items: usize) -> Self {
+        Self::new(Vec::with_capacity(items))
+    }
+
     /// Appends an item and gives its id.
     pub fn push(&mut self, item: T) -> I {
         self.items.push(item);
@@ -196,9 +201,12 @@ impl<I: Id, T> Lists<I, T> {
     }
 }
 
-impl<I: Id, T: Clone> Lists<I, T> {
+impl<I: Id, T: Copy> Lists<I, T> {
     /// Builds the lists from (id, item) pairs in any order; items of one id keep their order. Linear.
     pub fn from_pairs(lists: usize, pairs: impl Iterator<Item = (I, T)> + Clone) -> Self {
+        let Some((_, any)) = pairs.clone().next() else {
+            return Self { ends: vec![0; lists], items: Vec::new(), of: PhantomData };
+        };
         let mut ends = vec![0u32; lists];
         for (id, _) in pairs.clone() {
             ends[id.index()] += 1;
@@ -210,13 +218,13 @@ impl<I: Id, T: Clone> Lists<I, T> {
             total += count;
         }
         // `ends[i]` is now the start of list i and becomes its end as the list fills.
-        let mut slots: Vec<Option<T>> = vec![None; total as usize];
+        let mut items = vec![any; total as usize];
         for (id, item) in pairs {
             let end = &mut ends[id.index()];
-            slots[*end as usize] = Some(item);
+            items[*end as usize] = item;
             *end += 1;
         }
-        Self { ends, items: slots.into_iter().flatten().collect(), of: PhantomData }
+        Self { ends, items, of: PhantomData }
     }
 }
 
@@ -237,7 +245,12 @@ pub struct Names<I> {
 impl<I: Id> Names<I> {
     /// Starts with no names.
     pub fn new() -> Self {
-        Self { text: String::new(), ends: Vec::new(), of: PhantomData }
+        Self::with_capacity(0, 0)
+    }
+
+    /// Starts with no names and room for `names` of them, of `bytes` in all.
+    pub fn with_capacity(names: usize, bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(names), of: PhantomData }
     }
 
     /// Appends the name of the next id. Plans are bounded far below the 4 GiB that fit; beyond them a name is lost, not torn.
@@ -262,6 +275,11 @@ impl<I: Id> Names<I> {
     /// Counts the names.
     pub fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Counts the bytes of all names.
+    pub fn byte_count(&self) -> usize {
+        self.text.len()
     }
 
     /// Says whether there are no names.

@@ -1,5 +1,6 @@
 //! The texts that a plan is made from, as the caller read them.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use crate::problem::Place;
@@ -126,23 +127,31 @@ pub struct Texts<'a> {
 struct Lines<'a> {
     name: &'a str,
     text: &'a str,
-    starts: Vec<u32>,
+    /// Where each line starts; found when it is first asked for, as a text without mistakes needs no places.
+    starts: OnceCell<Vec<u32>>,
+}
+
+impl Lines<'_> {
+    fn starts(&self) -> &[u32] {
+        self.starts.get_or_init(|| {
+            let newlines = self.text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+            std::iter::once(0).chain(newlines.map(|(index, _)| offset(index + 1))).collect()
+        })
+    }
 }
 
 impl<'a> Texts<'a> {
     /// Adds a text and gives its number.
     pub fn add(&mut self, source: &'a Source) -> u32 {
-        let newlines = source.text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
-        let starts = std::iter::once(0).chain(newlines.map(|(index, _)| offset(index + 1))).collect();
-        self.texts.push(Lines { name: &source.name, text: &source.text, starts });
+        self.texts.push(Lines { name: &source.name, text: &source.text, starts: OnceCell::new() });
         offset(self.texts.len() - 1)
     }
 
     /// Tells a site as file, line and column; nothing when it is in no text of ours.
     pub fn place(&self, site: Site) -> Option<Place> {
         let lines = self.texts.get(site.text as usize)?;
-        let line = lines.starts.partition_point(|&start| start <= site.offset).max(1);
-        let start = *lines.starts.get(line - 1)? as usize;
+        let line = lines.starts().partition_point(|&start| start <= site.offset).max(1);
+        let start = *lines.starts().get(line - 1)? as usize;
         let mut end = (site.offset as usize).min(lines.text.len());
         while !lines.text.is_char_boundary(end) {
             end -= 1;
@@ -154,7 +163,7 @@ impl<'a> Texts<'a> {
     /// Gives the byte at which a line starts (from 1); the end of the text for a line beyond it.
     pub fn line_start(&self, text: u32, line: usize) -> u32 {
         let Some(lines) = self.texts.get(text as usize) else { return 0 };
-        lines.starts.get(line.saturating_sub(1)).copied().unwrap_or_else(|| offset(lines.text.len()))
+        lines.starts().get(line.saturating_sub(1)).copied().unwrap_or_else(|| offset(lines.text.len()))
     }
 }
 

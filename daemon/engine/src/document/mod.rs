@@ -68,6 +68,8 @@ pub trait Items<'a>: Default {
     const LIST: Option<&'static str>;
     /// Takes the next item.
     fn take(&mut self, item: Value<'a>);
+    /// Hears from time to time how many of the text's bytes have been read, so that room for the rest can be made at once.
+    fn progress(&mut self, _read: usize, _all: usize) {}
 }
 
 /// Asks for no list.

@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::include;
 use crate::document::{Data, Entry, Items, Value, Word};
+use crate::matrix::NODES_MAX;
 use crate::problem::{Problem, Problems};
 use crate::source::Site;
 use crate::spec::{Axis, AxisValue, More, NodeSpec, PolicySpec, Ports};
@@ -40,6 +41,17 @@ impl<'a> Items<'a> for Nodes<'a> {
         match read(item, &mut self.problems) {
             Some(node) => self.nodes.push(node),
             None => self.unread = true,
+        }
+    }
+
+    /// The nodes of a file are about as long as each other, so their number can be guessed. Growing by doubling instead copies,
+    /// and touches, as much again.
+    fn progress(&mut self, read: usize, all: usize) {
+        let rest = self.nodes.len().saturating_mul(all.saturating_sub(read)) / read.max(1);
+        let room = (rest + rest / 16).min(NODES_MAX);
+        if self.nodes.capacity() - self.nodes.len() < rest.min(room) {
+            // Where the guess is too bold for this machine, the list grows as it must.
+            drop(self.nodes.try_reserve_exact(room));
         }
     }
 }

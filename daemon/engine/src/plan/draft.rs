@@ -64,6 +64,7 @@ pub(super) struct Producer {
 
 impl<'s, 'a> Draft<'s, 'a> {
     pub(super) fn new(spec: &'s Spec<'a>, manifest: &'s Manifest, problems: &'s mut Problems) -> Self {
+        let nodes = spec.instances.len();
         Self {
             spec,
             manifest,
@@ -72,19 +73,33 @@ impl<'s, 'a> Draft<'s, 'a> {
             policies: Vec::new(),
             tag_sets: vec![Vec::new()],
             parameters: IdVec::default(),
-            node_names: Interner::with_capacity(spec.instances.len()),
-            nodes: IdVec::default(),
-            inputs: Lists::new(),
-            outputs: Lists::new(),
-            confirms: Lists::new(),
-            dataset_names: Interner::with_capacity(spec.instances.len()),
-            producers: IdVec::default(),
+            node_names: Interner::with_capacity(nodes),
+            nodes: IdVec::with_capacity(nodes),
+            inputs: Lists::with_capacity(nodes, nodes),
+            outputs: Lists::with_capacity(nodes, nodes),
+            confirms: Lists::with_capacity(nodes, 0),
+            dataset_names: Interner::with_capacity(nodes),
+            producers: IdVec::with_capacity(nodes),
             origins: BTreeMap::new(),
             renaming: Renaming::new(&spec.modules),
             doubtful: spec.unread.nodes,
             later: None,
             left_out: HashMap::new(),
         }
+    }
+
+    /// Brings the places of the next nodes' names near, at one node of many. Of names that are to be renamed or filled in it
+    /// brings those of others, which does no harm.
+    pub(super) fn fetch_names(&self, instance: u32) {
+        const AHEAD: usize = 32;
+        let rest = self.spec.instances.get(instance as usize..).unwrap_or_default();
+        if !(instance as usize).is_multiple_of(AHEAD) {
+            return;
+        }
+        let nodes = || rest.iter().take(AHEAD).map(|instance| &self.spec.nodes[instance.node as usize]);
+        self.node_names.fetch(nodes().filter_map(|node| node.name.as_ref()).map(|name| &*name.text));
+        let targets = nodes().flat_map(|node| node.inputs.targets.iter().chain(&node.outputs.targets));
+        self.dataset_names.fetch(targets.map(|target| &*target.text));
     }
 
     /// Adds a problem of the node that is being drawn, one that is none unless the node runs.

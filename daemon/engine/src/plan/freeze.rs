@@ -35,7 +35,7 @@ pub(super) fn freeze(
         other => other,
     };
 
-    let mut node_names = Names::new();
+    let mut node_names = Names::with_capacity(order.len(), draft.node_names.byte_count());
     let mut nodes = Vec::with_capacity(order.len());
     let mut inputs = Lists::with_capacity(order.len(), draft.inputs.item_count());
     let mut outputs = Lists::with_capacity(order.len(), draft.outputs.item_count());

@@ -14,6 +14,7 @@ use crate::module::Use;
 use crate::plan::draft::{Draft, DraftNode, Producer, number};
 use crate::plan::fan_out::{self, FAN_OUT_BYTES_MAX};
 use crate::plan::names::DefaultNames;
+use crate::plan::slots::Slots;
 use crate::plan::transcoding::split;
 use crate::plan::{InputBinding, NONE, Parameter, slots, types};
 use crate::policy::NodePolicy;
@@ -27,6 +28,7 @@ pub(super) fn draw_nodes(draft: &mut Draft<'_, '_>) {
     let mut written_out = 0;
     let names = DefaultNames::new(draft.spec, &draft.renaming);
     for (instance, &Instance { node, module }) in (0u32..).zip(&draft.spec.instances) {
+        draft.fetch_names(instance);
         let spec = &draft.spec.nodes[node as usize];
         let room = NODES_MAX - draft.nodes.len();
         let Some(count) = count(spec.matrix()).filter(|&count| count <= room) else {
@@ -75,6 +77,9 @@ struct Caches<'s> {
     parameters: HashMap<String, Option<ParameterId>, Fixed>,
     /// Values of a matrix, by name and JSON.
     values: HashMap<(String, &'s str), ParameterId, Fixed>,
+    /// Room for the bindings of the node that is being drawn, used again for the next one.
+    inputs: Vec<Option<InputBinding>>,
+    outputs: Vec<Option<DatasetId>>,
 }
 
 /// One written node on its way into the draft.
@@ -87,9 +92,9 @@ struct Drawing<'d, 's, 'a> {
     module: u32,
     call: u32,
     signature: Option<&'s NodeSignature>,
-    /// The port of each written binding; nothing where it has none.
-    inputs: Vec<Option<usize>>,
-    outputs: Vec<Option<usize>>,
+    /// The port of each written binding.
+    inputs: Slots,
+    outputs: Slots,
     /// Whether this is the node's first combination: what is wrong with all of them is told once.
     first: bool,
 }
@@ -153,16 +158,17 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
         let inputs = self.inputs(&combination);
         let outputs = self.outputs(&combination);
         for (position, target) in spec.outputs.targets.iter().enumerate() {
-            let port = self.outputs.get(position).copied().flatten();
+            let port = self.outputs.get(position);
             if let Some((port, dataset)) = port.and_then(|port| Some((port, outputs[port]?))) {
                 let is_read = inputs.contains(&Some(InputBinding::Dataset(dataset)));
                 self.produce(id, port, dataset, target, is_read);
             }
         }
         let confirms = self.confirms(&combination);
-        self.draft.inputs.push(inputs);
-        self.draft.outputs.push(outputs);
+        self.draft.inputs.push(inputs.iter().copied());
+        self.draft.outputs.push(outputs.iter().copied());
         self.draft.confirms.push(confirms);
+        (self.caches.inputs, self.caches.outputs) = (inputs, outputs);
     }
 
     /// Gives what the node confirms, each dataset once.
@@ -185,9 +191,11 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
     fn inputs(&mut self, combination: &Combination<'s, 'a>) -> Vec<Option<InputBinding>> {
         let spec = self.spec;
         let count = self.signature.map_or(spec.inputs.targets.len(), |signature| signature.inputs.len());
-        let mut inputs = vec![None; count];
+        let mut inputs = std::mem::take(&mut self.caches.inputs);
+        inputs.clear();
+        inputs.resize(count, None);
         for (position, target) in spec.inputs.targets.iter().enumerate() {
-            let Some(port) = self.inputs.get(position).copied().flatten() else { continue };
+            let Some(port) = self.inputs.get(position) else { continue };
             inputs[port] = self.input(target, port, combination);
         }
         inputs
@@ -196,9 +204,11 @@ impl<'d, 's, 'a> Drawing<'d, 's, 'a> {
     fn outputs(&mut self, combination: &Combination<'s, 'a>) -> Vec<Option<DatasetId>> {
         let spec = self.spec;
         let count = self.signature.map_or(spec.outputs.targets.len(), |signature| signature.outputs.len());
-        let mut outputs = vec![None; count];
+        let mut outputs = std::mem::take(&mut self.caches.outputs);
+        outputs.clear();
+        outputs.resize(count, None);
         for (position, target) in spec.outputs.targets.iter().enumerate() {
-            let Some(port) = self.outputs.get(position).copied().flatten() else { continue };
+            let Some(port) = self.outputs.get(position) else { continue };
             outputs[port] = self.output(target, combination);
         }
         outputs

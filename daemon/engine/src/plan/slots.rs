@@ -46,6 +46,41 @@ pub(super) fn resolve_call<'s>(
     }
 }
 
+/// The port of each written binding.
+pub(super) struct Slots {
+    /// Where the ports are named: nothing for a name that no port has.
+    named: Option<Vec<Option<usize>>>,
+    /// Where they are counted: so many of the bindings have one.
+    counted: usize,
+}
+
+impl Slots {
+    fn counted(counted: usize) -> Self {
+        Self { named: None, counted }
+    }
+
+    /// Gives the port of a binding; nothing where it has none.
+    pub(super) fn get(&self, binding: usize) -> Option<usize> {
+        match &self.named {
+            Some(named) => named.get(binding).copied().flatten(),
+            None => Some(binding).filter(|&binding| binding < self.counted),
+        }
+    }
+
+    /// Says whether some binding has this port.
+    fn contains(&self, port: usize) -> bool {
+        match &self.named {
+            Some(named) => named.contains(&Some(port)),
+            None => port < self.counted,
+        }
+    }
+
+    /// Counts the bindings that have no port.
+    fn missing_count(&self, bindings: usize) -> usize {
+        (0..bindings).filter(|&binding| self.get(binding).is_none()).count()
+    }
+}
+
 /// Finds the port of each binding. Without a signature ports are counted as they were written.
 pub(super) fn slots(
     draft: &mut Draft<'_, '_>,
@@ -53,8 +88,8 @@ pub(super) fn slots(
     ports: &Ports<'_>,
     signature: Option<&[Port]>,
     side: &str,
-) -> Vec<Option<usize>> {
-    let Some(signature) = signature else { return (0..ports.targets.len()).map(Some).collect() };
+) -> Slots {
+    let Some(signature) = signature else { return Slots::counted(ports.targets.len()) };
     let call = &spec.call.text;
     let names = || signature.iter().map(|port| &*port.name);
     if ports.names.is_none() && ports.targets.len() > signature.len() {
@@ -71,10 +106,8 @@ pub(super) fn slots(
             }
         });
     }
-    let mut slots = Vec::with_capacity(ports.targets.len());
-    if ports.names.is_none() {
-        slots.extend((0..ports.targets.len()).map(|position| Some(position).filter(|&slot| slot < signature.len())));
-    }
+    let mut slots = Slots::counted(ports.targets.len().min(signature.len()));
+    slots.named = ports.names.as_ref().map(|names| Vec::with_capacity(names.len()));
     for port in ports.names.iter().flatten() {
         let slot = names().position(|name| name == port.text);
         if slot.is_none() {
@@ -89,14 +122,14 @@ pub(super) fn slots(
                 }))
             });
         }
-        slots.push(slot);
+        slots.named.get_or_insert_default().push(slot);
     }
     let missing: Vec<&Port> = (signature.iter().enumerate())
-        .filter(|(position, port)| !port.optional && !slots.contains(&Some(*position)))
+        .filter(|(position, port)| !port.optional && !slots.contains(*position))
         .map(|(_, port)| port)
         .collect();
     // Where as many names are wrong as are missing, these are those, misspelt: told above.
-    let misspelt = slots.iter().filter(|slot| slot.is_none()).count();
+    let misspelt = slots.missing_count(ports.targets.len());
     if missing.len() > misspelt {
         draft.problems.add("missing-port", Some(ports.site), || {
             let told = list(missing.iter().map(|port| &*port.name));

@@ -46,6 +46,7 @@ pub(super) fn read<'a, I: Items<'a>>(text: &'a str, number: u32) -> Option<(Vec<
             if is_odd || reader.is_odd {
                 return None;
             }
+            reader.items.progress(tokens.last().map_or(0, |token| token.span().end()), text.len());
             tokens.clear();
         }
         if is_last {

@@ -75,6 +75,11 @@ impl Run {
             }
             return;
         }
+        self.tell_started(task, attempt, worker, step);
+    }
+
+    /// Tells that an attempt has begun.
+    pub(super) fn tell_started(&mut self, task: TaskId, attempt: Attempt, worker: u32, step: &mut Step<'_>) {
         match self.kind(task) {
             Some(TaskKind::Call(node)) => {
                 self.nodes[node].state = NodeState::Running;

@@ -21,12 +21,13 @@ impl Run {
     ) {
         let Some(before) = self.end(task, attempt, TaskState::Failed) else { return };
         let run = &mut self.tasks[task];
+        run.worker = worker;
         if matches!(before, TaskState::Dispatched | TaskState::Recalled(_)) {
-            // It came to a worker that could not begin: a try all the same.
+            // So quick that nobody told of its start; or the worker could not begin: a try all the same.
             run.starts += 1;
             run.started = step.now;
+            self.tell_started(task, attempt, worker, step);
         }
-        run.worker = worker;
         let failure = match before {
             TaskState::Aborting(AbortReason::Cancelled) => None,
             TaskState::Aborting(AbortReason::Timeout) => Some(Arc::new(self.as_timeout(task, failure))),

@@ -321,12 +321,25 @@ impl Watch {
 
     /// Listeners heard of every end, once, in an order that makes sense.
     fn told_everything(&self, run: &Run) {
+        let mut started = BTreeSet::new();
         let mut finished = BTreeSet::new();
         let mut skipped = BTreeSet::new();
         let mut failed = BTreeSet::new();
         let last = self.happenings.last();
         assert!(matches!(last, Some(Happening::RunFinished { .. })), "the last thing told is {last:?}");
         for happening in &self.happenings {
+            match *happening {
+                Happening::NodeStarted { node, attempt, .. } => {
+                    assert!(started.insert((node, attempt)), "attempt {attempt} of {node:?} started twice");
+                }
+                Happening::NodeFinished { node, attempt, .. } | Happening::NodeFailed { node, attempt, .. } => {
+                    assert!(
+                        started.contains(&(node, attempt)),
+                        "attempt {attempt} of {node:?} ended, and was not told to start"
+                    );
+                }
+                _ => {}
+            }
             match *happening {
                 Happening::NodeFinished { node, .. } => assert!(finished.insert(node), "{node:?} finished twice"),
                 Happening::NodeSkipped { node, .. } => assert!(skipped.insert(node), "{node:?} skipped twice"),

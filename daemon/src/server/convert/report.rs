@@ -162,6 +162,8 @@ pub fn first_cause(plan: &Plan, report: &Report) -> Option<protocol::Failure> {
         Some(protocol::Failure::new(FailureKind::Cancelled, reason.clone()))
     };
     match report.state {
+        // Asked to stop too late: what had begun by then was all that was left.
+        Some(action::RunState::Succeeded) => None,
         Some(action::RunState::Cancelled) => cancelled(),
         _ => report.failures.first().map(|failed| failure_of(plan, failed)).or_else(cancelled),
     }

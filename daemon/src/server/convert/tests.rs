@@ -206,6 +206,14 @@ fn a_cancelled_run_says_who_wanted_it() {
 }
 
 #[test]
+fn a_run_that_succeeded_before_it_could_be_cancelled_has_no_cause() {
+    let plan = plan();
+    let mut report = run(&plan, &[]).0.report();
+    report.cancel_reason = Some("cancelled on request".to_owned());
+    assert_eq!(super::report::first_cause(&plan, &report), None);
+}
+
+#[test]
 fn a_run_is_queued_until_it_starts() {
     let plan = plan();
     let run = Run::new(Arc::clone(&plan), RunPolicy::default());

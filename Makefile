@@ -25,7 +25,7 @@ INSTALLED := formats trace
 # A plugin in two versions, and what else may lie in its place.
 VERSIONS  := versions versions_lost crash_on_load hang_on_load wrong_abi_version
 
-.PHONY: help demo build test test-systemd lint bench soak-reload plugins install install-built deb clean
+.PHONY: help demo build test test-systemd lint bench soak-reload soak-load plugins install install-built deb clean
 
 help: ## Shows what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ bench: ## Measures, prints a table, writes target/bench.json (QUICK=1, BASE=file
 soak-reload: ## Reloads 200 times under load, 40 of them broken, and counts what went wrong
 	$(CARGO) build --release $(CARGO_FLAGS) -p dagd -p ctl $(VERSIONS:%=-p %) -p tests
 	DAGD_TESTS_BUILT=1 $(TARGET)/release/soak-reload
+
+soak-load: ## Draws random pipelines, faults, cancels and kills for minutes, and holds each run against a model (ROUNDS=40)
+	$(CARGO) build --release $(CARGO_FLAGS) -p dagd -p ctl -p formats -p faults -p hook_faults -p tests
+	DAGD_TESTS_BUILT=1 $(TARGET)/release/soak-load $(ROUNDS)
 
 plugins: ## Stages the plugins beside the release binaries, where dagd looks for them
 	$(CARGO) build --release $(CARGO_FLAGS) $(DEMO:%=-p %)

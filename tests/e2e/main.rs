@@ -21,6 +21,7 @@ mod memory;
 mod parity;
 mod pipelines;
 mod policies;
+mod random_load;
 mod reload;
 mod rings;
 mod scale;

@@ -24,6 +24,24 @@ impl Draw {
         Self { seed, state: seed }
     }
 
+    /// Another source, whose seed is drawn from this one: what is drawn from either does not change the other.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        let seed = self.below(u64::MAX);
+        Self { seed, state: seed }
+    }
+
+    /// Says yes in so many of a hundred cases.
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of them.
+    #[track_caller]
+    pub fn pick<T: Copy>(&mut self, among: &[T]) -> T {
+        among[usize::try_from(self.below(among.len() as u64)).expect("an index")]
+    }
+
     /// A number below `end`, by the generator `SplitMix64`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -20,6 +20,7 @@ pub mod golden;
 pub mod http;
 pub mod manager;
 pub mod processes;
+pub mod random_load;
 pub mod reloads;
 pub mod scene;
 pub mod terminal;

@@ -62,6 +62,14 @@ pub fn open_files(pid: i32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// What the file descriptors of a process lead to, sorted.
+pub fn open_targets(pid: i32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let mut targets: Vec<PathBuf> = entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+    targets.sort();
+    targets
+}
+
 /// The most memory a process ever had resident, in KiB.
 pub fn resident_kib(pid: i32) -> u64 {
     kib_of_status(pid, "VmHWM:")

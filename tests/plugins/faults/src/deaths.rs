@@ -69,7 +69,8 @@ pub fn leaves_child() -> i64 {
     std::process::abort()
 }
 
-fn segfault() -> ! {
+/// Writes where nothing is mapped.
+pub fn segfault() -> ! {
     let unmapped = std::ptr::without_provenance_mut::<u8>(64);
     // SAFETY: broken on purpose: the first page is never mapped, so this write is a SIGSEGV.
     unsafe { unmapped.write_volatile(1) };

@@ -12,6 +12,7 @@ mod hangs;
 mod keeps;
 mod late_write;
 mod memory;
+mod misbehaves;
 mod pages;
 mod partitions;
 mod plain;
@@ -47,6 +48,7 @@ plugin! {
         memory::filled,
         memory::length,
         memory::sum,
+        misbehaves::misbehaves,
         pages::producer,
         pages::consumer,
         pages::meeting_consumer,

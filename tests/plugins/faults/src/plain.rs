@@ -1,9 +1,8 @@
 //! Nodes that behave: small steps for pipelines whose point lies elsewhere.
 
-use std::fs::File;
-use std::io::Write as _;
-
 use plugin_api::prelude::*;
+
+use crate::steps;
 
 /// Gives what it was given, or nothing's number, 0.
 #[node(outputs = ["value"])]
@@ -121,9 +120,7 @@ pub fn progresses(steps: Params<i64>, ctx: &Context) -> i64 {
 /// Adds a line with its name to a file: what ran, and how often.
 #[node(outputs = ["value"])]
 pub fn append(before: Option<i64>, file: Params<String>, ctx: &Context) -> Result<i64> {
-    let mut file = File::options().append(true).create(true).open(file.as_str())?;
-    // In one piece: others write to it at the same time.
-    file.write_all(format!("{}\n", ctx.node()).as_bytes())?;
+    steps::leave(&file, ctx)?;
     Ok(before.unwrap_or(0) + 1)
 }
 

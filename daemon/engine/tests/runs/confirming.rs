@@ -83,9 +83,9 @@ fn parity_r19_a_confirmation_that_fails_is_tried_again_and_then_fails_its_node()
         end load i_two => load of i_two started, i_two loaded, DISPATCH a#1
         end a => a started, a called, RELEASE i_one, released, RELEASE i_two, released, DISPATCH save s_x#1
         end save s_x => save of s_x started, s_x saved, DISPATCH confirm i_one#1
-        fail confirm i_one => confirm of i_one failed (again in 1000 ms)
+        fail confirm i_one => confirm of i_one started, confirm of i_one failed (again in 1000 ms)
         at 1 => DISPATCH confirm i_one#2
-        fail confirm i_one#2 => confirm of i_one failed, a failed by its save, b skipped: a failed, RELEASE s_x, released, run finished, CLOSE Failed
+        fail confirm i_one#2 => confirm of i_one started, confirm of i_one failed, a failed by its save, b skipped: a failed, RELEASE s_x, released, run finished, CLOSE Failed
         a: Failed after 1
         b: Skipped(NodeFailed(NodeId(0))) after 0
         failure: error: it broke

@@ -63,7 +63,7 @@ fn results_of_an_old_attempt_are_ignored() {
         ",
         "
         start => run started, DISPATCH left#1, DISPATCH right#1
-        fail left => left failed (again in 1000 ms)
+        fail left => left started, left failed (again in 1000 ms)
         end left => nothing
         at 1 => DISPATCH left#2
         begin left#1 => ABORT left#1 Stale
@@ -260,7 +260,7 @@ fn stopping_gives_up_a_retry() {
         begin right => right started
         fail right => right failed (again in 1000 ms)
         at 1 => DISPATCH left#2, DISPATCH right#2
-        fail left#2 => left failed, reads_left skipped: left failed, ABORT right#2 Stopped, right skipped: stopped, reads_right skipped: right failed, run finished, CLOSE Failed
+        fail left#2 => left started, left failed, reads_left skipped: left failed, ABORT right#2 Stopped, right skipped: stopped, reads_right skipped: right failed, run finished, CLOSE Failed
         end right#2 => nothing
         left: Failed after 2
         right: Failed after 1
@@ -285,7 +285,7 @@ fn a_retry_that_waits_is_given_up_when_cancelled() {
         ",
         "
         start => run started, DISPATCH left#1, DISPATCH right#1
-        fail left => left failed (again in 1000 ms)
+        fail left => left started, left failed (again in 1000 ms)
         end right => right started, right finished, DISPATCH reads_right#1
         cancel => left skipped: cancelled, reads_left skipped: left failed, ABORT reads_right#1 Cancelled, reads_right skipped: cancelled, RELEASE r, released, run finished, CLOSE Cancelled
         left: Failed after 1
@@ -352,7 +352,7 @@ fn a_clock_that_runs_backwards_is_not_believed() {
         start => run started, DISPATCH left#1, DISPATCH right#1
         at 5 => nothing
         at 1 => nothing
-        fail left => left failed (again in 1000 ms)
+        fail left => left started, left failed (again in 1000 ms)
         at 5.9 => nothing
         at 6 => DISPATCH left#2
         left: Ready after 1

@@ -22,7 +22,7 @@ fn parity_r13_a_failed_asynchronous_save_fails_the_run_and_not_its_readers() {
         end load s_in => load of s_in started, s_in loaded, DISPATCH a#1
         end a => a started, RELEASE s_in, released, a finished, DISPATCH b#1
         end b => b started, b called, DISPATCH save s_y#1, DISPATCH c#1
-        fail save s_y => save of s_y failed, b failed by its save
+        fail save s_y => save of s_y started, save of s_y failed, b failed by its save
         end c => c started, RELEASE x, released, RELEASE s_y, released, c finished, run finished, CLOSE Failed
         a: Finished after 1
         b: Failed after 1
@@ -97,7 +97,7 @@ fn parity_r10_under_continue_only_descendants_are_skipped() {
         ",
         "
         start => run started, DISPATCH left#1, DISPATCH right#1
-        fail left => left failed, reads_left skipped: left failed
+        fail left => left started, left failed, reads_left skipped: left failed
         end right => right started, right finished, DISPATCH reads_right#1
         end reads_right => reads_right started, RELEASE r, released, reads_right finished, run finished, CLOSE Failed
         left: Failed after 1
@@ -178,7 +178,7 @@ fn a_failed_save_is_tried_again_without_calling_the_node_again() {
         end load s_in => load of s_in started, s_in loaded, DISPATCH a#1
         end a => a started, RELEASE s_in, released, a finished, DISPATCH b#1
         end b => b started, b called, DISPATCH save s_y#1
-        fail save s_y => save of s_y failed (again in 1000 ms)
+        fail save s_y => save of s_y started, save of s_y failed (again in 1000 ms)
         at 1 => DISPATCH save s_y#2
         end save s_y#2 => save of s_y started, s_y saved, b finished, DISPATCH c#1
         end c => c started, RELEASE x, released, RELEASE s_y, released, c finished, run finished, CLOSE Succeeded
@@ -206,7 +206,7 @@ fn a_failed_save_fails_its_node() {
         end load s_in => load of s_in started, s_in loaded, DISPATCH a#1
         end a => a started, RELEASE s_in, released, a finished, DISPATCH b#1
         end b => b started, b called, DISPATCH save s_y#1
-        fail save s_y => save of s_y failed, b failed by its save, c skipped: b failed, RELEASE x, released, RELEASE s_y, released, run finished, CLOSE Failed
+        fail save s_y => save of s_y started, save of s_y failed, b failed by its save, c skipped: b failed, RELEASE x, released, RELEASE s_y, released, run finished, CLOSE Failed
         a: Finished after 1
         b: Failed after 1
         c: Skipped(NodeFailed(NodeId(1))) after 0
@@ -262,7 +262,7 @@ fn parity_r13_a_failed_asynchronous_save_names_those_who_had_read_already() {
         end a => a started, RELEASE s_in, released, a finished, DISPATCH b#1
         end b => b started, b called, DISPATCH save s_y#1, DISPATCH c#1
         begin c => c started
-        fail save s_y => save of s_y failed, b failed by its save
+        fail save s_y => save of s_y started, save of s_y failed, b failed by its save
         end c => RELEASE x, released, RELEASE s_y, released, c finished, run finished, CLOSE Failed
         a: Finished after 1
         b: Failed after 1

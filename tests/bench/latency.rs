@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -13,22 +14,36 @@ use crate::floors::WAKE;
 
 const ONE_NODE: &str = "name = \"one\"\n[[node]]\nname = \"n\"\ncall = \"faults::noop\"\noutputs = [\"d\"]\n";
 
+/// Name of the floor: bringing a few pages to the disk.
+const DISK: &str = "D";
+
+/// How a client asks for one run.
+#[derive(Clone, Copy)]
+enum Way {
+    /// It is told of the end and of nothing before: `POST /v1/runs?wait=true`.
+    OneRequest,
+    /// It is told that the run is accepted, and then follows its events to the end.
+    TwoRequests,
+}
+
 /// Measures all of it on one daemon.
 pub fn measure(table: &mut Table, is_quick: bool) {
     let scene = Scene::with(&["faults"]).set("workers.count", 2).build();
     let daemon = scene.start();
-    let rounds = if is_quick { 30 } else { 300 };
-    let samples = kept_alive(&scene, &daemon, rounds);
-    table.add_times(
-        "one-node submit to result, kept-alive connection, p50",
-        1,
-        &samples,
-        "two requests: submit, and follow to the end",
-    );
-    table.against(WAKE, Goal::AtMost(5.0));
-    table.add_times("one-node submit to result, kept-alive connection, p99", 1, &[percentile(&samples, 99)], "");
-    table.against(WAKE, Goal::AtMost(30.0));
-
+    let rounds = if is_quick { 100 } else { 300 };
+    table.add_times(DISK, 1, &syncs(&scene, rounds), "32 KiB of a file beside the store's, and on the disk");
+    for (way, name, note) in [
+        (Way::OneRequest, "one request", "submit and wait for the report: it waits for one D"),
+        (Way::TwoRequests, "two requests", "submit, and follow to the end: it waits for two D"),
+    ] {
+        let samples = kept_alive(&scene, &daemon, rounds, way);
+        let name = format!("one-node submit to result, kept-alive connection, {name}");
+        table.add_times(&format!("{name}, p50"), 1, &samples, note);
+        table.against(WAKE, Goal::AtMost(5.0));
+        table.add_times(&format!("{name}, p99"), 1, &[percentile(&samples, 99)], "");
+        table.against(WAKE, Goal::AtMost(30.0));
+    }
+    in_memory(table, rounds);
     let file = scene.write("one.toml", ONE_NODE);
     let samples: Vec<Duration> = (0..if is_quick { 5 } else { 15 })
         .map(|_| time(|| drop(daemon.ctl(["submit".as_ref(), file.as_os_str(), "--quiet".as_ref()]).expect_success())))
@@ -41,7 +56,8 @@ pub fn measure(table: &mut Table, is_quick: bool) {
     let count = if is_quick { 200 } else { 1_000 };
     let started = Instant::now();
     let mut each: Vec<Duration> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..16).map(|_| scope.spawn(|| kept_alive(&scene, &daemon, count / 16))).collect();
+        let threads: Vec<_> =
+            (0..16).map(|_| scope.spawn(|| kept_alive(&scene, &daemon, count / 16, Way::TwoRequests))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     let all = started.elapsed();
@@ -49,6 +65,33 @@ pub fn measure(table: &mut Table, is_quick: bool) {
     table.add("submits from 16 clients", count as u64, vec![each.len() as f64 / all.as_secs_f64()], "a second", "");
     table.add_times("submits from 16 clients, p99", count as u64, &[percentile(&each, 99)], "");
     idle(table, &daemon, is_quick);
+}
+
+/// How long the disk takes to have as much as a short run has written: before its end is told it must.
+fn syncs(scene: &Scene, rounds: usize) -> Vec<Duration> {
+    const BYTES: usize = 32 << 10;
+    let file = std::fs::File::create(scene.write("sync", "")).unwrap();
+    // As the store's log: written again and again in place.
+    file.write_all_at(&vec![0; BYTES * rounds], 0).unwrap();
+    file.sync_all().unwrap();
+    let sync = |round: usize| {
+        file.write_all_at(&[b'x'; BYTES], (round * BYTES) as u64).unwrap();
+        file.sync_data().unwrap();
+    };
+    (0..rounds).map(|round| time(|| sync(round))).collect()
+}
+
+/// The same where the store's disk is memory: what of it is the daemon's.
+fn in_memory(table: &mut Table, rounds: usize) {
+    let Ok(folder) = tempfile::tempdir_in("/dev/shm") else { return };
+    let state = format!("{:?}", folder.path().join("state"));
+    let scene = Scene::with(&["faults"]).set("workers.count", 2).set("server.state_directory", state).build();
+    let daemon = scene.start();
+    let samples = kept_alive(&scene, &daemon, rounds, Way::OneRequest);
+    let note = "one request, without waiting for a disk";
+    table.add_times("one-node submit to result, store in memory, p50", 1, &samples, note);
+    table.against(WAKE, Goal::AtMost(5.0));
+    daemon.stop();
 }
 
 fn time(step: impl FnOnce()) -> Duration {
@@ -63,14 +106,20 @@ fn percentile(samples: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
 
-/// Runs of one node over one connection, each from its submission to the end of its events.
-fn kept_alive(scene: &Scene, daemon: &Daemon<'_>, rounds: usize) -> Vec<Duration> {
+/// Runs of one node over one connection, each from its submission to its end.
+fn kept_alive(scene: &Scene, daemon: &Daemon<'_>, rounds: usize, way: Way) -> Vec<Duration> {
     let body = daemon.submission(ONE_NODE).to_string();
     let mut connection = Connection::open(scene);
-    let mut round = || {
-        let answer = connection.ask("POST", "/v1/runs", &body);
-        let id = answer["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
-        connection.follow(&format!("/v1/runs/{id}/events"));
+    let mut round = || match way {
+        Way::OneRequest => {
+            let answer = connection.ask("POST", "/v1/runs?wait=true", &body);
+            assert_eq!(answer["state"], "succeeded", "{answer}");
+        }
+        Way::TwoRequests => {
+            let answer = connection.ask("POST", "/v1/runs", &body);
+            let id = answer["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+            connection.follow(&format!("/v1/runs/{id}/events"));
+        }
     };
     round();
     (0..rounds).map(|_| time(&mut round)).collect()

@@ -3,7 +3,8 @@
 use std::fs;
 
 use nix::sys::signal::Signal;
-use protocol::{NodeState, RunDetail, RunList, RunState, RunSummary};
+use protocol::{NodeDetail, NodeState, RunDetail, RunList, RunState, RunSummary};
+use rusqlite::{Connection, OpenFlags};
 use tests::{Daemon, Scene, SceneBuilder, processes, wait};
 
 use crate::pipelines::{Gate, single, steps};
@@ -17,11 +18,24 @@ fn killed_in_the_middle(scene: &Scene) -> String {
     let mut daemon = scene.start();
     let id = daemon.begin(&steps(scene, "held"));
     daemon.wait_until_running(&id, "c");
-    // What is told to the store is written in its order: when this one is accepted, what was before it is on disk.
+    wait_until_kept(scene, &id, "b");
+    // What was accepted goes on as well.
     daemon.begin(&single("later", "faults::noop"));
     daemon.kill();
     scene.expect_no_process();
     id
+}
+
+/// Waits until the store has written down that a node of a run under way finished: that outlives a kill.
+fn wait_until_kept(scene: &Scene, id: &str, node: &str) {
+    let store = scene.path("state").join("dagd/dagd.sqlite");
+    let store = Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut nodes = store.prepare("SELECT body FROM nodes JOIN runs ON run = number WHERE id = ?1").unwrap();
+    wait::until_true(&format!("{node} to be written down"), || {
+        let bodies = nodes.query_map([id], |row| row.get::<_, String>(0)).unwrap();
+        let kept = bodies.map(|body| serde_json::from_str::<NodeDetail>(&body.unwrap()).unwrap());
+        kept.into_iter().any(|kept| kept.name == node && kept.state == NodeState::Succeeded)
+    });
 }
 
 fn trace(scene: &Scene) -> String {
@@ -175,7 +189,7 @@ fn an_output_that_was_asked_for_is_made_again() {
             let state = |name: &str| run.nodes.iter().find(|node| node.name == name).map(|node| node.state);
             state("result") == Some(NodeState::Succeeded) && state("c") == Some(NodeState::Running)
         });
-        daemon.begin(&single("later", "faults::noop"));
+        wait_until_kept(&scene, &id, "result");
         daemon.kill();
         scene.expect_no_process();
         id

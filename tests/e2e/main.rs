@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod acknowledged;
 mod bad_input;
 mod bad_plugins;
 mod control_socket;

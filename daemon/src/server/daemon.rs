@@ -8,12 +8,14 @@ mod data;
 mod interrupted;
 mod planning;
 mod resume;
+mod submit;
+mod told;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use protocol::{EventKind, LogSource, RunSummary, Submission};
+use protocol::{EventKind, RunSummary};
 
 use crate::block::Accounts;
 use crate::server::budget::Budget;
@@ -21,18 +23,17 @@ use crate::server::clock::{Alarm, Clock};
 use crate::server::config::Config;
 use crate::server::feed::{Feed, Subscription};
 use crate::server::generations::{Generation, Generations, ReloadCause, ReloadError};
-use crate::server::handed_in;
-use crate::server::missing::Rest;
 use crate::server::offers;
 use crate::server::outputs::Outputs;
 use crate::server::residents::Residents;
-use crate::server::runs::{AddError, Origin, Registry, Run, RunSettings, id};
+use crate::server::runs::Registry;
 use crate::server::services::Services;
 use crate::server::spare::SpareMemory;
-use crate::server::store::{Location, NewRun, Retention, Store, StoreError};
+use crate::server::store::{Location, Retention, Store};
 use crate::server::uploads::Uploads;
 use crate::server::usher::{self, Usher};
-use crate::server::{convert, versions, wanted};
+
+pub use submit::AwaitedReport;
 
 /// Descriptors the server needs for everything but blocks: channels, connections, the store.
 const FILES_RESERVED: u64 = 512;
@@ -124,7 +125,9 @@ impl Daemon {
         let alarm = Alarm::start(clock)
             .map(Arc::new)
             .map_err(|error| plain(format!("cannot start the clock's thread: {error}")))?;
-        let (usher, desk) = Usher::new();
+        let registry = Arc::new(Registry::default());
+        let retention = Retention { keep_count: config.runs.keep_count, keep_days: config.runs.keep_days };
+        let (usher, desk) = Usher::new(&store, &registry, retention);
         if let Some(left_over) = config.exports_directory() {
             // Nothing there is the common case.
             let _ = std::fs::remove_dir_all(left_over);
@@ -169,12 +172,8 @@ impl Daemon {
             store: Arc::clone(&store),
             usher,
         });
-        let registry = Arc::new(Registry::default());
-        let retention = Retention { keep_count: config.runs.keep_count, keep_days: config.runs.keep_days };
         usher::prune(&store, retention, clock.unix_us_now());
-        let usher_thread = desk
-            .start(Arc::clone(&store), Arc::clone(&registry), retention)
-            .map_err(|error| plain(format!("cannot start the usher's thread: {error}")))?;
+        let usher_thread = desk.start().map_err(|error| plain(format!("cannot start the usher's thread: {error}")))?;
         let generations = Generations::start(config, Arc::clone(&services), Arc::clone(&store), Arc::clone(&registry))
             .map_err(plain)?;
         Ok(Arc::new(Daemon {
@@ -187,106 +186,22 @@ impl Daemon {
         }))
     }
 
-    /// Plans and registers a run; durable when this returns. Blocks for the planning and one write to disk.
-    pub fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError> {
-        self.start_run(submission, None)
-    }
-
-    fn start_run(&self, mut submission: Submission, resumed_from: Option<&str>) -> Result<RunSummary, SubmitError> {
-        if self.registry.is_closed() {
-            return Err(self.stopping());
-        }
-        if let Some(id) = submission.run_id.as_ref().filter(|wanted| !id::is_valid(wanted)) {
-            return Err(SubmitError::BadId(id.clone()));
-        }
-        let (generation, config) = (self.generation(), self.generations.config());
-        let Rest { mut plan, lines } = self.plan_to_run(&mut submission, &generation)?;
-        let policy = self.policy(&submission, &plan, &generation)?;
-        let uploads = handed_in::uploads(&self.services.uploads, &submission, &plan).map_err(SubmitError::Problems)?;
-        let wanted_outputs = wanted::outputs(&submission.outputs, &plan).map_err(SubmitError::Problems)?;
-        let submitted_us = self.services.clock.unix_us_now();
-        let save_version = submission.save_version.as_deref();
-        let versions =
-            versions::assign(Arc::make_mut(&mut plan), save_version, submitted_us).map_err(planning::refused)?;
-        let versions = versions.map(Arc::new);
-        let base = submission.run_id.clone().unwrap_or_else(|| id::of_time(submitted_us));
-        for n in 1.. {
-            let id = id::with_suffix(&base, n);
-            let settings = RunSettings {
-                run_params: convert::run_params(&submission, &id, resumed_from),
-                id,
-                plan: Arc::clone(&plan),
-                policy,
-                generation: Arc::clone(&generation),
-                base_directory: submission.base_directory.clone(),
-                versions: versions.clone(),
-                submitted_us,
-                resumed_from: resumed_from.map(str::to_owned),
-                log_lines_max: config.runs.log_lines_max,
-                events_max: config.runs.events_max,
-                uploads: uploads.clone(),
-                wanted_outputs: wanted_outputs.clone(),
-            };
-            let run = Run::new(settings, Arc::clone(&self.services));
-            run.hold_values().map_err(|error| {
-                SubmitError::Unavailable(format!("the values that came with the run cannot be kept: {error}"))
-            })?;
-            match self.register(&run, &submission) {
-                Ok(summary) => {
-                    let (pipeline, nodes) = (&summary.pipeline, summary.counts.total);
-                    log::info!(RUN_ID = run.id.as_str(); "run {} of {pipeline}: {nodes} nodes", run.id);
-                    // They are the run's from now on.
-                    uploads.values().for_each(|upload| self.services.uploads.take(&upload.id));
-                    for (level, text) in &lines {
-                        let origin = Origin { node: None, plugin: "", worker: None };
-                        run.log_line(&origin, LogSource::Daemon, level, "dagd".to_owned(), text.clone());
-                    }
-                    self.services.usher.open(&run);
-                    // Only now: whatever closes it comes after what opens it.
-                    run.admit();
-                    return Ok(summary);
-                }
-                // Two runs within a millisecond: the later one gets a suffix. A chosen id is not changed.
-                Err(SubmitError::IdTaken(_)) if submission.run_id.is_none() && n < 1000 => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(SubmitError::IdTaken(base))
-    }
-
-    fn register(&self, run: &Arc<Run>, submission: &Submission) -> Result<RunSummary, SubmitError> {
-        match self.registry.add(run) {
-            Ok(()) => {}
-            Err(AddError::Closed) => return Err(self.stopping()),
-            Err(AddError::Taken) => return Err(SubmitError::IdTaken(run.id.clone())),
-        }
-        let summary = run.summary();
-        let new = NewRun { summary: summary.clone(), submission: submission.without_secrets() };
-        self.store.insert_run(new).map_err(|error| {
-            self.registry.withdraw(run);
-            match error {
-                StoreError::IdTaken(id) => SubmitError::IdTaken(id),
-                error => SubmitError::Unavailable(format!("the run could not be kept, so it was not begun: {error}")),
-            }
-        })?;
-        Ok(summary)
-    }
-
     /// Runs, newest first: those under way from memory, those before from the store.
     pub fn runs(&self, filter: &protocol::RunFilter) -> Result<protocol::RunList, String> {
         let mut runs = self.store.runs(filter).map_err(|error| error.to_string())?;
         for summary in &mut runs {
-            if let Some(run) = self.registry.find(&summary.id).filter(|_| !summary.state.is_final()) {
-                *summary = run.summary();
+            if let Some(run) = self.registry.find(&summary.id) {
+                *summary = told::summary(&run);
             }
         }
+        runs.retain(|summary| filter.state.is_none_or(|state| state == summary.state));
         Ok(protocol::RunList { runs })
     }
 
     /// Everything about one run.
     pub fn run(&self, id: &str) -> Option<protocol::RunDetail> {
         if let Some(run) = self.registry.find(id) {
-            return Some(run.detail());
+            return Some(told::detail(&run));
         }
         let mut detail = self.stored(id)?;
         // An interrupted run could not say itself what is left of it: that is up to the run that goes on with it, if there is one.
@@ -305,11 +220,10 @@ impl Daemon {
                 None => CancelOutcome::Unknown,
             };
         };
-        if run.is_over() {
-            return CancelOutcome::AlreadyOver(run.summary());
+        if !run.is_over() {
+            run.cancel(reason.to_owned());
         }
-        run.cancel(reason.to_owned());
-        CancelOutcome::Cancelling(run.summary())
+        CancelOutcome::Cancelling(told::summary(&run))
     }
 
     /// Log lines of a run from a line number on.
@@ -323,10 +237,15 @@ impl Daemon {
         }
     }
 
+    /// Events of a run that is under way or ended lately. Never blocks.
+    pub fn events_at_once(&self, id: &str, from: u64) -> Option<Subscription> {
+        self.registry.find_records(id).map(|run| run.feed.subscribe(from))
+    }
+
     /// Events of a run that follow sequence number `from`; of a run that ended long ago, its end.
     pub fn events(&self, id: &str, from: u64) -> Option<Subscription> {
-        if let Some(run) = self.registry.find_records(id) {
-            return Some(run.feed.subscribe(from));
+        if let Some(events) = self.events_at_once(id, from) {
+            return Some(events);
         }
         let summary = self.stored(id)?.summary;
         let feed = Feed::new(1);

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::action::Happening;
 use engine::plan::Plan;
-use protocol::{EventKind, RunEvent};
-use tokio::sync::watch;
+use protocol::{EventKind, RunDetail, RunEvent};
+use tokio::sync::{oneshot, watch};
 
 use crate::server::convert::{self, DatasetFacts};
 
@@ -24,8 +24,8 @@ pub struct Feed {
     ring: Mutex<Ring>,
     /// Wakes readers; carries nothing, the ring says what is new.
     changed: watch::Sender<()>,
-    /// Whether it is closed, for those who wait for that and read nothing: they are woken once.
-    over: watch::Sender<bool>,
+    /// Those who wait for the report and read nothing.
+    waiting: Mutex<Vec<oneshot::Sender<Arc<RunDetail>>>>,
 }
 
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Feed {
     fn with(events_max: usize, plan: Option<Arc<Plan>>) -> Arc<Feed> {
         let events_max = events_max.max(1);
         let ring = Ring { events: VecDeque::new(), events_max, last_sequence: 0, closed: false, plan };
-        Arc::new(Feed { ring: Mutex::new(ring), changed: watch::Sender::new(()), over: watch::Sender::new(false) })
+        Arc::new(Feed { ring: Mutex::new(ring), changed: watch::Sender::new(()), waiting: Mutex::default() })
     }
 
     /// Adds an event and returns its sequence number, counted from 1. After [`Feed::close`] nothing is added.
@@ -138,7 +138,22 @@ impl Feed {
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.send_replace(());
-        self.over.send_replace(true);
+    }
+
+    /// The report of the run, when it is on disk. Nothing comes if nobody tells it any more.
+    pub fn report(&self) -> oneshot::Receiver<Arc<RunDetail>> {
+        let (tell, told) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(tell);
+        told
+    }
+
+    /// Gives the report, which is on disk, to those who wait for it.
+    pub fn tell_report(&self, report: &Arc<RunDetail>) {
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        for waits in waiting {
+            // Who waited may have gone.
+            let _ = waits.send(Arc::clone(report));
+        }
     }
 
     /// Starts reading after the event numbered `from`; 0 reads everything that is kept.
@@ -178,12 +193,6 @@ pub enum Delivery {
 }
 
 impl Subscription {
-    /// Waits until no more events come, and reads none.
-    pub async fn over(self) {
-        // It cannot go away before: this holds it.
-        let _ = self.feed.over.subscribe().wait_for(|over| *over).await;
-    }
-
     /// Waits for the next delivery. Cancel-safe: an event is only counted as read when it is returned.
     pub async fn next(&mut self) -> Delivery {
         loop {
@@ -257,22 +266,20 @@ mod tests {
     }
 
     #[test]
-    fn the_end_can_be_waited_for_alone() {
+    fn the_report_can_be_waited_for_alone() {
         let feed = Feed::new(1);
-        let waiting = feed.subscribe(0);
-        let writer = std::thread::spawn({
-            let feed = Arc::clone(&feed);
-            move || {
-                for n in 1..=3 {
-                    feed.publish(0, skipped(n));
-                }
-                feed.close();
-            }
-        });
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(waiting.over());
-        writer.join().expect("the writer ends");
-        runtime.block_on(feed.subscribe(0).over());
+        let (waiting, gone) = (feed.report(), feed.report());
+        drop(gone);
+        let summary =
+            r#"{"id": "r", "pipeline": "p", "state": "succeeded", "generation": 1, "submitted_us": 1, "counts": {}}"#;
+        let report: Arc<RunDetail> = Arc::new(serde_json::from_str(summary).expect("a report"));
+        feed.publish(0, skipped(1));
+        feed.tell_report(&report);
+        let told = waiting.blocking_recv().expect("it is told");
+        assert!(Arc::ptr_eq(&told, &report));
+        let late = feed.report();
+        drop(feed);
+        assert!(late.blocking_recv().is_err(), "nobody is left to tell it");
     }
 
     #[test]

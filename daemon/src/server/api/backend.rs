@@ -10,7 +10,7 @@ use protocol::{
 };
 
 use crate::server::blocks::EvictError;
-use crate::server::daemon::{CancelOutcome, Daemon, SubmitError};
+use crate::server::daemon::{AwaitedReport, CancelOutcome, Daemon, SubmitError};
 use crate::server::feed::Subscription;
 use crate::server::generations::ReloadError;
 use crate::server::outputs::{FetchError, Fetched};
@@ -20,6 +20,7 @@ use crate::server::uploads::{Arriving, UploadError};
 #[allow(missing_docs, reason = "each is the method of the same name of Daemon")]
 pub trait Backend: Send + Sync + 'static {
     fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError>;
+    fn submit_for_report(&self, submission: Submission) -> Result<AwaitedReport, SubmitError>;
     fn validate(&self, submission: &Submission) -> Result<Validation, SubmitError>;
     fn graph(&self, submission: &Submission) -> Result<Graph, SubmitError>;
     fn catalog(&self, request: &CatalogRequest) -> Result<CatalogList, SubmitError>;
@@ -31,6 +32,10 @@ pub trait Backend: Send + Sync + 'static {
     fn cancel(&self, id: &str, reason: &str) -> CancelOutcome;
     fn logs(&self, id: &str, from: u64) -> Option<LogList>;
     fn events(&self, id: &str, from: u64) -> Option<Subscription>;
+    /// The same where it can be told without blocking; the only one that the API calls on its own thread.
+    fn events_at_once(&self, _id: &str, _from: u64) -> Option<Subscription> {
+        None
+    }
     fn plugins(&self) -> PluginList;
     fn reload(&self, options: ReloadOptions) -> Result<ReloadReport, ReloadError>;
     fn nodes(&self) -> NodeList;
@@ -49,6 +54,10 @@ pub trait Backend: Send + Sync + 'static {
 impl Backend for Daemon {
     fn submit(&self, submission: Submission) -> Result<RunSummary, SubmitError> {
         Daemon::submit(self, submission)
+    }
+
+    fn submit_for_report(&self, submission: Submission) -> Result<AwaitedReport, SubmitError> {
+        Daemon::submit_for_report(self, submission)
     }
 
     fn validate(&self, submission: &Submission) -> Result<Validation, SubmitError> {
@@ -93,6 +102,10 @@ impl Backend for Daemon {
 
     fn events(&self, id: &str, from: u64) -> Option<Subscription> {
         Daemon::events(self, id, from)
+    }
+
+    fn events_at_once(&self, id: &str, from: u64) -> Option<Subscription> {
+        Daemon::events_at_once(self, id, from)
     }
 
     fn plugins(&self) -> PluginList {

@@ -39,13 +39,17 @@ pub(super) async fn get(
         Ok(wanted) => wanted,
         Err(error) => return error.into_response(),
     };
-    let backend = Arc::clone(&api.backend);
-    let found =
-        tokio::task::spawn_blocking(move || backend.events(&id, from).ok_or_else(|| ApiError::no_such_run(&id)));
-    let subscription = match found.await {
-        Ok(Ok(subscription)) => subscription,
-        Ok(Err(error)) => return error.into_response(),
-        Err(error) => return ApiError::internal(&error).into_response(),
+    let subscription = match api.backend.events_at_once(&id, from) {
+        Some(subscription) => subscription,
+        None => {
+            let backend = Arc::clone(&api.backend);
+            let look = move || backend.events(&id, from).ok_or_else(|| ApiError::no_such_run(&id));
+            match tokio::task::spawn_blocking(look).await {
+                Ok(Ok(subscription)) => subscription,
+                Ok(Err(error)) => return error.into_response(),
+                Err(error) => return ApiError::internal(&error).into_response(),
+            }
+        }
     };
     let mut response = Response::new(Body::from_stream(stream::unfold(Some(subscription), piece)));
     let headers = response.headers_mut();

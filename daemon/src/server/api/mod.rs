@@ -65,14 +65,7 @@ impl Api {
         status: StatusCode,
         work: impl FnOnce(&dyn Backend) -> Result<T, ApiError> + Send + 'static,
     ) -> Response {
-        let backend = Arc::clone(&self.backend);
-        let done =
-            tokio::task::spawn_blocking(move || work(&*backend).and_then(|value| Json::of(status, &value))).await;
-        match done {
-            Ok(Ok(json)) => json.into_response(),
-            Ok(Err(error)) => error.into_response(),
-            Err(error) => ApiError::internal(&error).into_response(),
-        }
+        self.work(move |daemon| work(daemon).and_then(|value| Json::of(status, &value))).await.into_response()
     }
 
     /// Answers a request that may take long; few of these are worked on at once.
@@ -81,8 +74,26 @@ impl Api {
         status: StatusCode,
         work: impl FnOnce(&dyn Backend) -> Result<T, ApiError> + Send + 'static,
     ) -> Response {
+        self.work_heavy(move |daemon| work(daemon).and_then(|value| Json::of(status, &value))).await.into_response()
+    }
+
+    /// Does something on a thread that may block.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Backend) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let backend = Arc::clone(&self.backend);
+        let done = tokio::task::spawn_blocking(move || work(&*backend)).await;
+        done.unwrap_or_else(|error| Err(ApiError::internal(&error)))
+    }
+
+    /// The same of what may take long.
+    async fn work_heavy<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Backend) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         // The semaphore is never closed; if it were, the request would merely not wait its turn.
         let _turn = Arc::clone(&self.heavy).acquire_owned().await.ok();
-        self.answer(status, work).await
+        self.work(work).await
     }
 }

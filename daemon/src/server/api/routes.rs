@@ -114,7 +114,8 @@ pub(super) fn all() -> Vec<Route> {
             summary: "Submits a pipeline. When this answers, the run is on disk; `Location` names it.",
             query: &[(
                 "wait",
-                "Answer when the run is over, with its report; the run goes on if the client does not wait.",
+                "Answer when the run is over and its report (`RunDetail`) is on disk, and not before: the fastest way to a result. The run \
+                 goes on if the client does not wait.",
                 Query::Boolean,
             )],
             body: Some("Submission"),

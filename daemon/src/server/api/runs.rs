@@ -6,10 +6,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::{ResumeRequest, RunFilter, RunState, RunSummary};
 
-use super::answer::ApiError;
+use super::answer::{ApiError, Json};
 use super::pipelines::submission;
 use super::{Api, Backend, body};
-use crate::server::daemon::CancelOutcome;
+use crate::server::daemon::{AwaitedReport, CancelOutcome};
+
+/// A report of so many nodes and datasets is written as JSON at once, by the thread that serves all.
+const SHORT_REPORT_MAX: usize = 32;
 
 /// A run's id out of the path, or why there is none.
 pub(super) type RunId = Result<Path<String>, PathRejection>;
@@ -59,7 +62,10 @@ pub(super) async fn submit(
         Ok(body) => body,
         Err(error) => return error.into_response(),
     };
-    created(&api, wait, move |daemon| Ok(daemon.submit(submission(&body)?)?)).await
+    match wait {
+        false => created(&api, move |daemon| Ok(daemon.submit(submission(&body)?)?)).await,
+        true => reported(&api, body).await,
+    }
 }
 
 pub(super) async fn resume(State(api): State<Api>, id: RunId, request: Request) -> Response {
@@ -71,7 +77,7 @@ pub(super) async fn resume(State(api): State<Api>, id: RunId, request: Request) 
         Ok(body) => body,
         Err(error) => return error.into_response(),
     };
-    created(&api, false, move |daemon| {
+    created(&api, move |daemon| {
         let request = resume_request(&body)?;
         daemon.resume(&id, request.credentials)?.ok_or_else(|| ApiError::no_such_run(&id))
     })
@@ -91,42 +97,48 @@ fn resume_request(body: &[u8]) -> Result<ResumeRequest, ApiError> {
     })
 }
 
-/// Answers with a new run, or its report if it is to `wait` for the end, and says where it is.
+/// Answers with a new run, and says where it is.
 async fn created(
     api: &Api,
-    wait: bool,
     create: impl FnOnce(&dyn Backend) -> Result<RunSummary, ApiError> + Send + 'static,
 ) -> Response {
-    let (told, id) = tokio::sync::oneshot::channel();
-    let mut response = api
-        .answer_heavy(StatusCode::CREATED, move |daemon| {
-            let summary = create(daemon)?;
-            // Nobody listens only if the client is gone.
-            let _ = told.send(summary.id.clone());
-            Ok(summary)
-        })
-        .await;
-    let id = id.await;
-    if wait && let Ok(id) = &id {
-        response = over(api, id.clone()).await;
+    let created = api.work_heavy(move |daemon| {
+        let summary = create(daemon)?;
+        Ok((Json::of(StatusCode::CREATED, &summary)?, summary.id))
+    });
+    match created.await {
+        Ok((json, id)) => at(&id, json.into_response()),
+        Err(error) => error.into_response(),
     }
-    if let Ok(id) = id
-        && let Ok(location) = HeaderValue::from_str(&protocol::path::run(&id))
-    {
+}
+
+/// Begins a run, and answers with its report when it is over. Who stops waiting stops nothing else.
+async fn reported(api: &Api, body: Vec<u8>) -> Response {
+    let begun = api.work_heavy(move |daemon| Ok(daemon.submit_for_report(submission(&body)?)?)).await;
+    let AwaitedReport { id, report } = match begun {
+        Ok(awaited) => awaited,
+        Err(error) => return error.into_response(),
+    };
+    let response = match report.await {
+        Ok(report) if report.nodes.len() + report.datasets.len() <= SHORT_REPORT_MAX => {
+            Json::of(StatusCode::CREATED, &*report).into_response()
+        }
+        Ok(report) => api.work(move |_| Json::of(StatusCode::CREATED, &*report)).await.into_response(),
+        Err(_) => {
+            let id = id.clone();
+            api.answer(StatusCode::CREATED, move |daemon| daemon.run(&id).ok_or_else(|| ApiError::no_such_run(&id)))
+                .await
+        }
+    };
+    at(&id, response)
+}
+
+/// Says where a run is.
+fn at(id: &str, mut response: Response) -> Response {
+    if let Ok(location) = HeaderValue::from_str(&protocol::path::run(id)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
-}
-
-/// Waits for the end of a run and gives its report. Who stops waiting stops nothing else.
-async fn over(api: &Api, id: String) -> Response {
-    let backend = std::sync::Arc::clone(&api.backend);
-    let of = id.clone();
-    let subscription = tokio::task::spawn_blocking(move || backend.events(&of, 0)).await;
-    if let Ok(Some(subscription)) = subscription {
-        subscription.over().await;
-    }
-    api.answer(StatusCode::CREATED, move |daemon| daemon.run(&id).ok_or_else(|| ApiError::no_such_run(&id))).await
 }
 
 pub(super) async fn show(State(api): State<Api>, id: RunId) -> Response {

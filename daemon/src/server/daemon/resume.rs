@@ -72,7 +72,7 @@ impl Daemon {
             });
             submission.load_versions.extend(saved.map(|dataset| (dataset.name.to_owned(), version.clone())));
         }
-        self.start_run(submission, Some(id)).map(Some)
+        self.start_kept(submission, Some(id)).map(Some)
     }
 
     /// What is left of a run, where what was submitted can still be planned.

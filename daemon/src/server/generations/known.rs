@@ -114,7 +114,7 @@ mod tests {
             save_version: None,
             resumed_from: None,
         };
-        store.insert_run(NewRun { summary, submission }).unwrap();
+        store.insert_run(&NewRun { summary, submission }, || ()).unwrap();
     }
 
     #[test]

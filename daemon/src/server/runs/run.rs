@@ -224,10 +224,14 @@ impl Run {
         }
     }
 
-    /// To be called once, when it is on disk and the usher was asked to open it.
+    /// To be called once, when the usher has opened it or was asked to.
     pub fn admit(self: &Arc<Run>) {
-        if let Some(reason) = self.gate.open() {
+        let kept = self.gate.open();
+        if let Some(reason) = kept.cancellation {
             self.step(Event::Cancel { reason }, None);
+        }
+        if kept.end {
+            self.services.usher.close(self);
         }
     }
 
@@ -435,7 +439,9 @@ impl Run {
 
     /// Has the usher close it: the engine is done with it.
     pub fn close(self: &Arc<Run>) {
-        self.services.usher.close(self);
+        if self.gate.pass_end() {
+            self.services.usher.close(self);
+        }
     }
 
     /// Has the run fail for a reason that is none of its tasks'; the first one counts.

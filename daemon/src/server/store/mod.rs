@@ -1,10 +1,12 @@
 //! Runs, their node states, reports and logs, in SQLite.
 //!
-//! One thread owns the writing connection ([`writer`]). It commits what has gathered in one transaction with one sync
-//! (`synchronous = FULL`), so many submits at once share it. [`Store::insert_run`] returns after that commit: an
-//! acknowledged run survives a power cut. [`Store::update_state`] and [`Store::finish_run`] return at once, and reading
-//! sees what they said from that moment on: what is not on disk yet is read from memory ([`pending`]), and what could not be
-//! written is tried again ([`kept`]).
+//! A new run is written by whoever brings it ([`Store::insert_run`]), and begins meanwhile; all else by one thread ([`writer`]), what has
+//! gathered in one transaction. A commit outlives the process. What is told outlives a power cut: a submission is acknowledged after
+//! [`Store::sync`], in one sync with others that come at once ([`sync`]), and the end of a run is told after the sync of its report,
+//! which covers all that was committed before.
+//!
+//! [`Store::update_state`] and [`Store::finish_run`] return at once, and reading sees what they said from that moment on: what is not on
+//! disk yet is read from memory ([`pending`]), and what could not be written is tried again ([`kept`]).
 //!
 //! A row that cannot be read is logged and left out: it stands in nobody's way, neither in a list nor at start-up. A file
 //! that is no database, or a damaged one, is set aside under another name and a new one begun; a file of a later version
@@ -17,10 +19,13 @@
 mod kept;
 mod ledger;
 mod pending;
+mod queue;
 mod read;
 mod schema;
+mod sync;
 #[cfg(test)]
 mod tests;
+mod write;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -31,10 +36,14 @@ use protocol::{LogLine, LogList, RunDetail, RunFilter, RunState, RunSummary, Sub
 pub use ledger::{Describe, Ledger};
 use pending::Pending;
 use read::Readers;
+use sync::Sync;
 use writer::{Job, Writer};
 
 /// Name of the database in the state directory.
 pub const FILE_NAME: &str = "dagd.sqlite";
+
+/// The store is behind when so many runs have something that is not on disk.
+const BEHIND_COUNT: usize = 256;
 
 /// Where a store keeps its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +97,16 @@ pub enum StoreError {
     },
 }
 
+/// Why a run is not registered.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{error}")]
+pub struct InsertError {
+    /// What went wrong.
+    pub error: StoreError,
+    /// Whether the run has begun nevertheless.
+    pub has_begun: bool,
+}
+
 impl StoreError {
     fn sqlite(attempt: impl Into<String>, error: &rusqlite::Error) -> StoreError {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
@@ -128,7 +147,12 @@ impl Store {
             Location::Memory => {
                 let connection = Arc::new(std::sync::Mutex::new(schema::open_in_memory()?));
                 Ok(Store {
-                    writer: Writer::start(Arc::clone(&connection), Arc::clone(&pending), log_lines_max)?,
+                    writer: Writer::start(
+                        Arc::clone(&connection),
+                        Sync::default(),
+                        Arc::clone(&pending),
+                        log_lines_max,
+                    )?,
                     readers: Readers::shared(connection),
                     pending,
                     file: None,
@@ -139,8 +163,10 @@ impl Store {
                 let lock = schema::lock_directory(directory)?;
                 let file = directory.join(FILE_NAME);
                 let connection = Arc::new(std::sync::Mutex::new(schema::open_file(&file)?));
+                let sync = Sync::of_file(&file)
+                    .map_err(|error| StoreError::io(format!("open the log of {}", file.display()), &error))?;
                 Ok(Store {
-                    writer: Writer::start(connection, Arc::clone(&pending), log_lines_max)?,
+                    writer: Writer::start(connection, sync, Arc::clone(&pending), log_lines_max)?,
                     readers: Readers::of_file(file.clone()),
                     pending,
                     file: Some(file),
@@ -160,15 +186,26 @@ impl Store {
         self.file.is_some()
     }
 
-    /// Registers a run. Durable when it returns.
-    pub fn insert_run(&self, run: NewRun) -> Result<(), StoreError> {
-        self.writer.ask(|reply| Job::Insert { run: Box::new(run), reply })
+    /// Registers a run, and has it `begin` as soon as its id is known to be its own: it runs while it is written. When this returns, the
+    /// run outlives this process; a power cut only after [`Store::sync`]. `begin` must not wait for the store.
+    pub fn insert_run(&self, run: &NewRun, begin: impl FnOnce()) -> Result<(), InsertError> {
+        self.writer.insert(run, begin)
+    }
+
+    /// Returns when every run registered before is on disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.writer.sync()
     }
 
     /// Says where a run stands now. Returns at once; what cannot be written is tried again later.
     pub fn update_state(&self, summary: RunSummary) {
         self.pending.put_summary(summary.clone());
         self.writer.tell(Job::Update { summary: Box::new(summary) });
+    }
+
+    /// Whether [`Store::finish_run`] returns without waiting for a disk that is behind.
+    pub fn has_room(&self) -> bool {
+        self.pending.len() < BEHIND_COUNT
     }
 
     /// Has what a ledger holds written soon. Never waits: while the store is behind, the ledger keeps it.
@@ -178,7 +215,7 @@ impl Store {
 
     /// Keeps a run's report. Returns at once; `then` is called when it is on disk. What cannot be written stays in memory and
     /// is tried again later, and `then` is called after the first try: nobody waits for a disk that is full.
-    pub fn finish_run(&self, detail: RunDetail, then: impl FnOnce() + Send + 'static) {
+    pub fn finish_run(&self, detail: RunDetail, then: impl FnOnce(Arc<RunDetail>) + Send + 'static) {
         let detail = Arc::new(detail);
         self.pending.put_detail(Arc::clone(&detail));
         self.writer.tell(Job::Finish { detail, then: Some(Box::new(then)) });

@@ -28,6 +28,10 @@ impl Pending {
         self.lock().insert(id, Entry::Detail(detail));
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     pub(super) fn summary(&self, id: &str) -> Option<RunSummary> {
         match self.lock().get(id)? {
             Entry::Summary(summary) => Some(RunSummary::clone(summary)),

@@ -106,10 +106,23 @@ fn summary_of(row: &Row<'_>) -> Option<RunSummary> {
 /// Everything about one run.
 pub(super) fn run(connection: &Connection, id: &str) -> rusqlite::Result<Option<RunDetail>> {
     let found = connection
-        .prepare_cached("SELECT id, summary, number FROM runs WHERE id = ?1")?
-        .query_row([id], |row| Ok((decode::<RunDetail>(row, 1, || format!("run {id:?}")), row.get::<_, i64>(2)?)))
+        .prepare_cached("SELECT id, summary, number, report FROM runs WHERE id = ?1")?
+        .query_row([id], |row| {
+            let is_together = !matches!(row.get_ref(3)?, ValueRef::Null);
+            let together = is_together.then(|| decode::<RunDetail>(row, 3, || format!("the report of run {id:?}")));
+            let together = together.flatten();
+            let summary = match together {
+                Some(_) => None,
+                None => decode::<RunDetail>(row, 1, || format!("run {id:?}")),
+            };
+            Ok((together, summary, row.get::<_, i64>(2)?))
+        })
         .optional()?;
-    let Some((Some(detail), number)) = found else { return Ok(None) };
+    let (detail, number) = match found {
+        Some((Some(together), ..)) => return Ok(Some(together)),
+        Some((None, Some(detail), number)) => (detail, number),
+        Some((None, None, _)) | None => return Ok(None),
+    };
     Ok(Some(RunDetail {
         plugins: parts(connection, "plugins", number, id)?,
         nodes: parts(connection, "nodes", number, id)?,

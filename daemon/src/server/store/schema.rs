@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::StoreError;
 
 /// One step per layout version: step `n` turns version `n` into `n + 1`. Steps are never changed once released, only added.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE runs (
         number       INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of acceptance
@@ -48,6 +48,10 @@ const MIGRATIONS: [&str; 2] = [
         run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, position INTEGER NOT NULL, body TEXT NOT NULL,
         PRIMARY KEY (run, position)
     ) STRICT, WITHOUT ROWID;
+",
+    "
+    -- JSON of protocol::RunDetail where it is short; otherwise its lists are in the tables of its parts.
+    ALTER TABLE runs ADD COLUMN report TEXT;
 ",
 ];
 
@@ -150,9 +154,10 @@ fn prepare(connection: &mut Connection, file: &Path) -> Result<(), PrepareError>
     if !(0..=VERSION).contains(&version) {
         return Err(PrepareError::TooNew(version));
     }
-    // WAL: readers and the writer do not wait for each other. FULL: a commit is on disk when it returns.
+    // WAL: readers and the writer do not wait for each other. NORMAL: a commit is in the log when
+    // it returns, and `sync` brings that to the disk.
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     for (step, migration) in MIGRATIONS.iter().enumerate().skip(usize::try_from(version).unwrap_or(0)) {
         let transaction = connection.transaction()?;

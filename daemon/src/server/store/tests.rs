@@ -37,7 +37,7 @@ fn submission() -> Submission {
 
 fn insert(store: &Store, id: &str, submitted_us: i64) {
     let summary = summary(id, RunState::Queued, submitted_us);
-    store.insert_run(NewRun { summary, submission: submission() }).unwrap();
+    store.insert_run(&NewRun { summary, submission: submission() }, || ()).unwrap();
 }
 
 fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
@@ -78,6 +78,13 @@ fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
         resume: Some(Resume { finished: 1, unfinished: 1, nodes: 2, from_nodes: vec!["a".to_owned()] }),
         blocks: BlockUse { live: 1, live_bytes: 64, peak: 2, peak_bytes: 128 },
     }
+}
+
+/// One with too many nodes for a single value.
+fn long_detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
+    let short = detail(id, state, submitted_us);
+    let nodes = (0..100).map(|n| NodeDetail { name: format!("node{n}"), ..short.nodes[0].clone() }).collect();
+    RunDetail { nodes, ..short }
 }
 
 fn line(number: u64) -> LogLine {
@@ -127,13 +134,13 @@ fn an_acknowledged_run_is_on_disk_for_others_to_see() {
 }
 
 #[test]
-fn the_disk_is_synced_at_every_commit() {
+fn a_commit_is_in_the_log_of_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let mut connection = super::schema::open_file(&folder.path().join(FILE_NAME)).unwrap();
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(pragma("journal_mode"), "wal");
     let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
-    assert_eq!(synchronous, 2, "2 is FULL");
+    assert_eq!(synchronous, 1, "1 is NORMAL: `sync` does what FULL would do at each commit");
     connection.transaction().unwrap();
 }
 
@@ -142,7 +149,29 @@ fn an_id_is_taken_once() {
     let store = memory();
     insert(&store, "r1", 1);
     let again = NewRun { summary: summary("r1", RunState::Queued, 2), submission: submission() };
-    assert!(matches!(store.insert_run(again), Err(StoreError::IdTaken(id)) if id == "r1"));
+    let refused = store.insert_run(&again, || panic!("it must not begin")).unwrap_err();
+    assert!(matches!(&refused.error, StoreError::IdTaken(id) if id == "r1"), "{refused}");
+    assert!(!refused.has_begun);
+}
+
+#[test]
+fn a_run_whose_row_cannot_be_committed_is_said_to_have_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let other = raw(folder.path());
+    other
+        .execute_batch(
+            "CREATE TABLE late (run INTEGER REFERENCES runs DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER fails AFTER INSERT ON runs BEGIN INSERT INTO late VALUES (-1); END",
+        )
+        .unwrap();
+    let mut has_begun = false;
+    let new = NewRun { summary: summary("r1", RunState::Queued, 1), submission: submission() };
+    let refused = store.insert_run(&new, || has_begun = true).unwrap_err();
+    assert!(has_begun && refused.has_begun, "{refused}");
+    other.execute_batch("DROP TRIGGER fails; DROP TABLE late").unwrap();
+    insert(&store, "r1", 1);
+    assert_eq!(ids(&store, None, None), ["r1"], "the id is free");
 }
 
 #[test]
@@ -154,7 +183,7 @@ fn a_report_is_read_at_once_and_after_a_restart() {
         insert(&store, "r1", 10);
         store.update_state(summary("r1", RunState::Running, 10));
         assert_eq!(store.run("r1").unwrap().unwrap().summary.state, RunState::Running);
-        store.finish_run(expected.clone(), || {});
+        store.finish_run(expected.clone(), |_| {});
         assert_eq!(store.run("r1").unwrap().unwrap(), expected, "at once");
         assert_eq!(ids(&store, Some(RunState::Succeeded), None), ["r1"]);
         assert_eq!(ids(&store, Some(RunState::Queued), None), [""; 0]);
@@ -166,13 +195,34 @@ fn a_report_is_read_at_once_and_after_a_restart() {
 }
 
 #[test]
+fn a_report_of_many_parts_and_one_of_an_earlier_layout_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = long_detail("r1", RunState::Failed, 10);
+    {
+        let store = open(folder.path());
+        insert(&store, "r1", 10);
+        store.finish_run(expected.clone(), |_| {});
+    }
+    assert_eq!(open(folder.path()).run("r1").unwrap().unwrap(), expected);
+    // Before, all were kept in parts.
+    raw(folder.path()).execute_batch("ALTER TABLE runs DROP COLUMN report; PRAGMA user_version = 2").unwrap();
+    let store = open(folder.path());
+    assert_eq!(store.run("r1").unwrap().unwrap(), expected);
+    insert(&store, "r2", 20);
+    let short = detail("r2", RunState::Succeeded, 20);
+    store.finish_run(short.clone(), |_| {});
+    store.flush().unwrap();
+    assert_eq!(store.run("r2").unwrap().unwrap(), short);
+}
+
+#[test]
 fn what_is_on_disk_is_let_go_from_memory() {
     let store = memory();
     for n in 0..20 {
         let id = format!("r{n}");
         insert(&store, &id, n);
         store.update_state(summary(&id, RunState::Running, n));
-        store.finish_run(detail(&id, RunState::Succeeded, n), || {});
+        store.finish_run(detail(&id, RunState::Succeeded, n), |_| {});
     }
     store.flush().unwrap();
     // The answer to the flush comes after those to everything before it.
@@ -185,7 +235,7 @@ fn runs_are_listed_newest_first() {
     for n in 0..5 {
         insert(&store, &format!("r{n}"), n);
     }
-    store.finish_run(detail("r3", RunState::Failed, 3), || {});
+    store.finish_run(detail("r3", RunState::Failed, 3), |_| {});
     assert_eq!(ids(&store, None, None), ["r4", "r3", "r2", "r1", "r0"]);
     assert_eq!(ids(&store, None, Some(2)), ["r4", "r3"]);
     assert_eq!(ids(&store, Some(RunState::Queued), Some(2)), ["r4", "r2"]);
@@ -201,7 +251,7 @@ fn unfinished_runs_are_marked_interrupted_at_start() {
             insert(&store, id, 1);
         }
         store.update_state(summary("running", RunState::Running, 1));
-        store.finish_run(detail("done", RunState::Succeeded, 1), || {});
+        store.finish_run(detail("done", RunState::Succeeded, 1), |_| {});
     }
     let store = open(folder.path());
     let mut interrupted: Vec<String> =
@@ -225,21 +275,25 @@ fn damaged_rows_are_left_out_and_block_nothing() {
         for id in ["good", "broken", "blob", "partly"] {
             insert(&store, id, 1);
         }
-        store.finish_run(detail("partly", RunState::Failed, 1), || {});
+        store.finish_run(long_detail("partly", RunState::Failed, 1), |_| {});
+        insert(&store, "short", 1);
+        store.finish_run(detail("short", RunState::Failed, 1), |_| {});
     }
     let connection = raw(folder.path());
     connection.execute("UPDATE runs SET summary = '{\"id\":' WHERE id = 'broken'", []).unwrap();
     connection.execute("UPDATE runs SET summary = CAST(x'ff' AS TEXT) WHERE id = 'blob'", []).unwrap();
-    connection.execute("UPDATE nodes SET body = '[]' WHERE position = 0", []).unwrap();
+    connection.execute("UPDATE nodes SET body = '[]' WHERE position > 1", []).unwrap();
+    connection.execute("UPDATE runs SET report = '{' WHERE id = 'short'", []).unwrap();
     drop(connection);
 
     let store = open(folder.path());
     assert_eq!(store.interrupted_on_start(5, resume_by_hand).unwrap().len(), 1);
     store.flush().unwrap();
-    assert_eq!(ids(&store, None, None), ["partly", "good"]);
+    assert_eq!(ids(&store, None, None), ["short", "partly", "good"]);
     assert_eq!(store.run("broken").unwrap(), None);
     let partly = store.run("partly").unwrap().unwrap();
-    assert_eq!(partly.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["clean"]);
+    assert_eq!(partly.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["node0", "node1"]);
+    assert_eq!(store.run("short").unwrap().unwrap().summary.state, RunState::Failed);
     let connection = raw(folder.path());
     let left: i64 = connection
         .query_row("SELECT count(*) FROM runs WHERE state IN ('queued', 'running')", [], |row| row.get(0))
@@ -317,7 +371,7 @@ fn old_runs_are_forgotten_by_count_and_by_age() {
     for n in 0..6 {
         insert(&store, &format!("r{n}"), n * day);
         if n != 0 {
-            store.finish_run(detail(&format!("r{n}"), RunState::Succeeded, n * day), || {});
+            store.finish_run(detail(&format!("r{n}"), RunState::Succeeded, n * day), |_| {});
         }
     }
     let keep = |keep_count, keep_days| Retention { keep_count, keep_days };
@@ -371,7 +425,7 @@ fn what_could_not_be_written_is_tried_again() {
     let other = raw(folder.path());
     other.execute_batch("CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT raise(ABORT, 'no room'); END").unwrap();
     store.update_state(summary("r1", RunState::Running, 10));
-    store.finish_run(detail("r1", RunState::Succeeded, 10), || {});
+    store.finish_run(detail("r1", RunState::Succeeded, 10), |_| {});
     let error = store.flush().unwrap_err();
     assert!(error.to_string().contains("no room"), "{error}");
     insert(&store, "r2", 20);
@@ -399,7 +453,7 @@ fn a_batch_that_could_not_be_committed_is_tried_again_at_the_end() {
         )
         .unwrap();
     store.append_logs("r1", vec![line(1)]);
-    store.finish_run(detail("r1", RunState::Succeeded, 10), || {});
+    store.finish_run(detail("r1", RunState::Succeeded, 10), |_| {});
     assert!(store.flush().is_err());
     assert!(store.logs("r1", 0).unwrap().is_some(), "what is there can be read");
     other.execute_batch("DROP TRIGGER fails; DROP TABLE late").unwrap();
@@ -421,7 +475,7 @@ fn a_batch_that_sqlite_took_back_is_tried_again() {
         .execute_batch("CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT raise(ROLLBACK, 'no room'); END")
         .unwrap();
     store.append_logs("r1", vec![line(1)]);
-    store.finish_run(detail("r1", RunState::Succeeded, 10), || {});
+    store.finish_run(detail("r1", RunState::Succeeded, 10), |_| {});
     assert!(store.flush().is_err());
     insert(&store, "r2", 20);
     other.execute_batch("DROP TRIGGER full").unwrap();
@@ -475,7 +529,7 @@ fn parity_r11_what_happened_in_a_run_under_way_outlives_the_daemon() {
         assert!(!ledger.note_node(1, NodeDetail { state: NodeState::Succeeded, ..node }), "one request is enough");
         store.fetch(&ledger);
         // What was handed over before is written with what is waited for.
-        insert(&store, "r2", 2);
+        store.flush().unwrap();
         let kept: i64 = raw(folder.path())
             .query_row("SELECT count(*) FROM nodes WHERE position = 1", [], |row| row.get(0))
             .unwrap();
@@ -502,7 +556,7 @@ fn the_end_of_a_run_is_told_when_its_report_is_on_disk() {
     insert(&store, "r1", 1);
     let (told, heard) = std::sync::mpsc::channel();
     let path = folder.path().to_owned();
-    store.finish_run(detail("r1", RunState::Succeeded, 1), move || {
+    store.finish_run(detail("r1", RunState::Succeeded, 1), move |_| {
         let state: String = raw(&path).query_row("SELECT state FROM runs", [], |row| row.get(0)).unwrap();
         told.send(state).unwrap();
     });
@@ -525,7 +579,7 @@ fn what_goes_on_with_a_run_is_begun_before_the_run_is_marked() {
             resumed_from: Some(run.id.clone()),
             ..summary(&format!("{}-again", run.id), RunState::Queued, 3)
         };
-        store.insert_run(NewRun { summary, submission: Submission::default() }).unwrap();
+        store.insert_run(&NewRun { summary, submission: Submission::default() }, || ()).unwrap();
         format!("run {}-again goes on with it", run.id)
     };
     let interrupted = store.interrupted_on_start(99, begin).unwrap();

@@ -1,21 +1,23 @@
-//! The thread that writes: takes what has gathered, commits it together, then answers those who wait.
+//! The thread that writes: takes what has gathered, commits it together, brings it to the disk, then answers those who wait.
 //!
-//! What nobody waits for is kept when it fails, and tried again ([`Kept`]): the disk may have room later.
+//! A new run is written by whoever brings it ([`Writer::insert`]): that is short, and somebody waits for it. What nobody waits for is
+//! kept when it fails, and tried again ([`Kept`]): the disk may have room later.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::collections::BTreeSet;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use protocol::{LogLine, RunDetail, RunState, RunSummary};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use serde::Serialize;
+use protocol::{LogLine, RunDetail, RunSummary};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::kept::Kept;
 use super::ledger::{Entries, Ledger};
 use super::pending::Pending;
-use super::read;
-use super::{NewRun, Retention, StoreError};
+use super::queue::{Patience, Queue, Wait};
+use super::sync::Sync;
+use super::{InsertError, NewRun, Retention, StoreError, write};
 
 /// How many jobs may wait; who comes then waits too.
 const JOBS_MAX: usize = 4096;
@@ -36,11 +38,10 @@ const REST_PER_WORK: u32 = 20;
 pub(super) type Reply<T> = SyncSender<Result<T, StoreError>>;
 
 /// What follows when something is on disk.
-pub(super) type Then = Box<dyn FnOnce() + Send>;
+pub(super) type Then = Box<dyn FnOnce(Arc<RunDetail>) + Send>;
 
 /// Something to write.
 pub(super) enum Job {
-    Insert { run: Box<NewRun>, reply: Reply<()> },
     Update { summary: Box<RunSummary> },
     Finish { detail: Arc<RunDetail>, then: Option<Then> },
     Fetch { ledger: Arc<Ledger> },
@@ -51,49 +52,68 @@ pub(super) enum Job {
 }
 
 /// The caller's end of the thread.
-#[derive(Debug)]
 pub(super) struct Writer {
-    /// None once the store is being dropped.
-    jobs: Option<SyncSender<Job>>,
+    jobs: Arc<Queue<Job>>,
     thread: Option<JoinHandle<()>>,
+    connection: Arc<Mutex<Connection>>,
+    sync: Arc<Sync>,
 }
 
 impl Writer {
     pub(super) fn start(
         connection: Arc<Mutex<Connection>>,
+        sync: Sync,
         pending: Arc<Pending>,
         log_lines_max: u64,
     ) -> Result<Writer, StoreError> {
-        let (sender, jobs) = sync_channel(JOBS_MAX);
-        let desk = Desk { connection, pending, log_lines_max };
+        let jobs = Arc::new(Queue::new(JOBS_MAX));
+        let taken = Arc::clone(&jobs);
+        let sync = Arc::new(sync);
+        let desk = Desk { connection: Arc::clone(&connection), sync: Arc::clone(&sync), pending, log_lines_max };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || desk.work(&jobs))
+            .spawn(move || {
+                // Whether it returns or panics: nobody is to wait for what nobody takes.
+                let _closes = Closes(Arc::clone(&taken));
+                desk.work(&taken);
+            })
             .map_err(|error| StoreError::io("start the thread that writes runs", &error))?;
-        Ok(Writer { jobs: Some(sender), thread: Some(thread) })
+        Ok(Writer { jobs, thread: Some(thread), connection, sync })
+    }
+
+    /// Writes a new run, on the caller's thread. `begin` is called when its id is its own, before the commit.
+    pub(super) fn insert(&self, run: &NewRun, begin: impl FnOnce()) -> Result<(), InsertError> {
+        let failed = |error| StoreError::sqlite("register a run", &error);
+        let not_begun = |error| InsertError { error: failed(error), has_begun: false };
+        self.sync.verdict().map_err(|error| InsertError { error: not_synced(error), has_begun: false })?;
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(not_begun)?;
+        if !write::insert(&transaction, run).map_err(not_begun)? {
+            return Err(InsertError { error: StoreError::IdTaken(run.summary.id.clone()), has_begun: false });
+        }
+        begin();
+        transaction.commit().map_err(|error| InsertError { error: failed(error), has_begun: true })
+    }
+
+    /// Brings what was written to the disk.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        self.sync.sync().map_err(not_synced)
     }
 
     /// Hands over a job that nobody waits for.
     pub(super) fn tell(&self, job: Job) {
-        let lost = match &self.jobs {
-            Some(jobs) => jobs.send(job).err().map(|unsent| unsent.0),
-            None => Some(job),
-        };
-        if let Some(lost) = lost {
+        if let Err(lost) = self.jobs.push(job) {
             log::error!("the store's thread has ended; a run's record was not written");
             // Whoever waits for the end of the run must not wait for ever.
-            if let Job::Finish { then: Some(then), .. } = lost {
-                then();
+            if let Job::Finish { detail, then: Some(then) } = lost {
+                then(detail);
             }
         }
     }
 
     /// Hands over a job that can be handed over again, unless too many wait already.
     pub(super) fn tell_if_room(&self, job: Job) {
-        let Some(jobs) = &self.jobs else { return };
-        if let Err(TrySendError::Full(Job::Fetch { ledger }) | TrySendError::Disconnected(Job::Fetch { ledger })) =
-            jobs.try_send(job)
-        {
+        if let Err(Job::Fetch { ledger }) = self.jobs.push_if_room(job) {
             ledger.take_back(Entries::default());
         }
     }
@@ -106,14 +126,24 @@ impl Writer {
     }
 }
 
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("sync", &self.sync).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.jobs.close();
         if let Some(thread) = self.thread.take() {
             // What was handed over is written before the thread ends; a panic in there was logged by the panic hook.
             let _ = thread.join();
         }
     }
+}
+
+fn not_synced(error: std::io::Error) -> StoreError {
+    StoreError::io("bring the database to the disk", &error)
 }
 
 fn gone() -> StoreError {
@@ -127,31 +157,49 @@ fn gone() -> StoreError {
 /// What the thread works with.
 struct Desk {
     connection: Arc<Mutex<Connection>>,
+    sync: Arc<Sync>,
     pending: Arc<Pending>,
     log_lines_max: u64,
+}
+
+/// Closes the line when the thread ends; who waits for an answer to a job in it is told by the job's end.
+struct Closes(Arc<Queue<Job>>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.close();
+        drop(self.0.take(usize::MAX));
+    }
+}
+
+impl Patience for Job {
+    fn is_urgent(&self) -> bool {
+        // That a run goes on is soon followed by its end, if it is a short one.
+        !matches!(self, Job::Fetch { .. } | Job::Update { .. })
+    }
 }
 
 /// To be done once the batch is committed, or has failed to.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>, &mut Kept)>;
 
 impl Desk {
-    fn work(&self, jobs: &Receiver<Job>) {
+    fn work(&self, jobs: &Queue<Job>) {
         let mut kept = Kept::default();
         let mut tried = Instant::now();
         let mut rest_until = Instant::now();
         loop {
             let rest = rest_until.saturating_duration_since(Instant::now());
-            let first = match (kept.is_empty(), kept.has_late()) {
-                (true, false) => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                (false, false) => jobs.recv_timeout(RETRY_INTERVAL),
-                (_, true) => jobs.recv_timeout(rest),
+            let waited = match (kept.is_empty(), kept.has_late()) {
+                (true, false) => jobs.wait(None),
+                (false, false) => jobs.wait(Some(Instant::now() + RETRY_INTERVAL)),
+                (_, true) => jobs.wait(Some(Instant::now() + rest)),
             };
-            if matches!(first, Err(RecvTimeoutError::Disconnected)) {
-                break;
+            match waited {
+                Wait::Came => drop(jobs.wait_urgent(Instant::now() + GATHER_INTERVAL)),
+                Wait::Late => {}
+                Wait::Closed => break,
             }
-            let mut batch: Vec<Job> = first.into_iter().collect();
-            gather(jobs, &mut batch);
-            batch.extend(std::iter::from_fn(|| jobs.try_recv().ok()).take(BATCH_MAX - 1));
+            let mut batch = jobs.take(BATCH_MAX);
             let is_awaited = batch.iter().any(|job| matches!(job, Job::Flush { .. }));
             if !kept.is_empty() && (is_awaited || tried.elapsed() >= RETRY_INTERVAL) {
                 self.retry(&mut kept);
@@ -193,7 +241,8 @@ impl Desk {
 
     fn write(&self, batch: Vec<Job>, kept: &mut Kept) {
         let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
-        let outcome = self.commit(batch, &mut answers);
+        // Synced with nothing held: others write meanwhile.
+        let outcome = self.commit(batch, &mut answers).and_then(|()| self.sync.sync().map_err(not_synced));
         for answer in answers {
             answer(outcome.clone(), kept);
         }
@@ -212,40 +261,43 @@ impl Desk {
                 return Err(failed(error));
             }
         };
+        let ended: BTreeSet<String> = batch.iter().filter_map(ended_run).collect();
+        let mut scope = Scope { is_shared: batch.len() > 1, has_failed: false, transaction: &mut transaction };
         for job in batch {
-            // A job of its own savepoint: one that fails takes nothing else with it. Unless SQLite has taken the whole
-            // transaction back, as it may when the disk is full: what is done after that would be committed on its own.
-            answers.push(match transaction.is_autocommit() {
+            // Its report says where it stands, too, and is tried again if it cannot be written now.
+            if matches!(&job, Job::Update { summary } if ended.contains(&summary.id)) {
+                answers.push(done_or_kept(Ok(()), Arc::clone(&self.pending), job));
+                continue;
+            }
+            // SQLite may have taken the whole transaction back, as when the disk is full: what is done after that would be committed
+            // on its own.
+            answers.push(match scope.transaction.is_autocommit() {
                 true => refusal(job),
-                false => self.apply(&mut transaction, job),
+                false => self.apply(&mut scope, job),
             });
         }
-        transaction.commit().map_err(failed)
+        match scope.has_failed {
+            // Alone as it was: nothing of it is left.
+            true => transaction.rollback().map_err(failed),
+            false => transaction.commit().map_err(failed),
+        }
     }
 
-    fn apply(&self, transaction: &mut Transaction<'_>, job: Job) -> Answer {
+    fn apply(&self, scope: &mut Scope<'_, '_>, job: Job) -> Answer {
         match job {
-            Job::Insert { run, reply } => {
-                let result = within(transaction, "register a run", |t| insert(t, &run));
-                let result = result.and_then(|inserted| match inserted {
-                    true => Ok(()),
-                    false => Err(StoreError::IdTaken(run.summary.id.clone())),
-                });
-                answer_with(reply, result)
-            }
             Job::Update { summary } => {
-                let result = within(transaction, "update a run", |t| update(t, &summary));
+                let result = scope.within("update a run", |t| write::update(t, &summary));
                 done_or_kept(result, Arc::clone(&self.pending), Job::Update { summary })
             }
             Job::Finish { detail, then } => {
-                let result = within(transaction, "keep a run's report", |t| finish(t, &detail));
-                let answer = done_or_kept(result, Arc::clone(&self.pending), Job::Finish { detail, then: None });
-                and_then(answer, then)
+                let result = scope.within("keep a run's report", |t| write::finish(t, &detail));
+                let job = Job::Finish { detail: Arc::clone(&detail), then: None };
+                and_then(done_or_kept(result, Arc::clone(&self.pending), job), detail, then)
             }
             Job::Fetch { ledger } => {
                 let (entries, limit) = (ledger.fetch(), self.log_lines_max);
                 let result =
-                    within(transaction, "keep what happened in a run", |t| fetch(t, ledger.id(), &entries, limit));
+                    scope.within("keep what happened in a run", |t| write::fetch(t, ledger.id(), &entries, limit));
                 Box::new(move |committed, kept| match committed.and(result) {
                     Ok(()) => {
                         ledger.note_kept(&entries);
@@ -261,28 +313,39 @@ impl Desk {
             }
             Job::Logs { id, lines } => {
                 let limit = self.log_lines_max;
-                let result = within(transaction, "keep a run's log", |t| append_logs(t, &id, &lines, limit));
+                let result = scope.within("keep a run's log", |t| write::append_logs(t, &id, &lines, limit));
                 done_or_kept(result, Arc::clone(&self.pending), Job::Logs { id, lines })
             }
             Job::Interrupt { now_us, readable, reply } => {
-                answer_with(reply, within(transaction, "mark interrupted runs", |t| interrupt(t, now_us, &readable)))
+                answer_with(reply, scope.within("mark interrupted runs", |t| write::interrupt(t, now_us, &readable)))
             }
             Job::Prune { retention, now_us, reply } => {
-                answer_with(reply, within(transaction, "forget old runs", |t| prune(t, retention, now_us)))
+                answer_with(reply, scope.within("forget old runs", |t| write::prune(t, retention, now_us)))
             }
             Job::Flush { reply } => flushed(reply),
         }
     }
 }
 
+/// The run whose report a job keeps.
+fn ended_run(job: &Job) -> Option<String> {
+    match job {
+        Job::Finish { detail, .. } => Some(detail.summary.id.clone()),
+        _ => None,
+    }
+}
+
 /// The answer of a job that was never tried, for a batch that failed.
 fn refusal(job: Job) -> Answer {
     match job {
-        Job::Insert { reply, .. } | Job::Interrupt { reply, .. } => answer_with(reply, Ok(())),
+        Job::Interrupt { reply, .. } => answer_with(reply, Ok(())),
         Job::Prune { reply, .. } => answer_with(reply, Ok(0)),
         Job::Flush { reply } => flushed(reply),
         Job::Fetch { ledger } => Box::new(move |_, _| ledger.take_back(Entries::default())),
-        Job::Finish { detail, then } => and_then(kept_if_failed(Job::Finish { detail, then: None }), then),
+        Job::Finish { detail, then } => {
+            let job = Job::Finish { detail: Arc::clone(&detail), then: None };
+            and_then(kept_if_failed(job), detail, then)
+        }
         job @ (Job::Update { .. } | Job::Logs { .. }) => kept_if_failed(job),
     }
 }
@@ -296,24 +359,13 @@ fn kept_if_failed(job: Job) -> Answer {
 }
 
 /// Calls what follows when the answer was given, whether it was good or not.
-fn and_then(answer: Answer, then: Option<Then>) -> Answer {
+fn and_then(answer: Answer, detail: Arc<RunDetail>, then: Option<Then>) -> Answer {
     Box::new(move |committed, kept| {
         answer(committed, kept);
         if let Some(then) = then {
-            then();
+            then(detail);
         }
     })
-}
-
-/// Waits for more, as long as all there is can wait itself.
-fn gather(jobs: &Receiver<Job>, batch: &mut Vec<Job>) {
-    let until = Instant::now() + GATHER_INTERVAL;
-    while !batch.is_empty() && batch.len() < BATCH_MAX && batch.iter().all(|job| matches!(job, Job::Fetch { .. })) {
-        match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(job) => batch.push(job),
-            Err(_) => return,
-        }
-    }
 }
 
 fn answer_with<T: 'static>(reply: Reply<T>, result: Result<T, StoreError>) -> Answer {
@@ -341,154 +393,31 @@ fn done_or_kept(result: Result<(), StoreError>, pending: Arc<Pending>, job: Job)
     })
 }
 
-/// Does one job in a savepoint.
-fn within<T>(
-    transaction: &mut Transaction<'_>,
-    attempt: &str,
-    job: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T, StoreError> {
-    let failed = |error| StoreError::sqlite(attempt, &error);
-    let savepoint = transaction.savepoint().map_err(failed)?;
-    let value = job(&savepoint).map_err(failed)?;
-    savepoint.commit().map_err(failed)?;
-    Ok(value)
+/// What jobs are done in.
+struct Scope<'t, 'c> {
+    transaction: &'t mut Transaction<'c>,
+    /// Whether there are several jobs.
+    is_shared: bool,
+    /// Whether the only one has failed.
+    has_failed: bool,
 }
 
-fn json(value: &impl Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-}
-
-/// Adds a run; false if its id is taken.
-fn insert(connection: &Connection, run: &NewRun) -> rusqlite::Result<bool> {
-    let summary = &run.summary;
-    let inserted = connection
-        .prepare_cached(
-            "INSERT INTO runs (id, state, submitted_us, finished_us, summary, submission)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
-        )?
-        .execute(params![
-            summary.id,
-            summary.state.as_str(),
-            summary.submitted_us,
-            summary.finished_us,
-            json(summary)?,
-            json(&run.submission)?
-        ])?;
-    Ok(inserted == 1)
-}
-
-fn update(connection: &Connection, summary: &RunSummary) -> rusqlite::Result<()> {
-    update_as(connection, summary, &json(summary)?)
-}
-
-fn update_as(connection: &Connection, summary: &RunSummary, body: &str) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE runs SET state = ?2, finished_us = ?3, summary = ?4 WHERE id = ?1")?
-        .execute(params![summary.id, summary.state.as_str(), summary.finished_us, body])?;
-    Ok(())
-}
-
-fn finish(connection: &Connection, detail: &RunDetail) -> rusqlite::Result<()> {
-    // What a report says of the run as a whole stands with the summary; its lists have tables of their own.
-    let whole = RunDetail {
-        plugins: Vec::new(),
-        nodes: Vec::new(),
-        datasets: Vec::new(),
-        failures: Vec::new(),
-        // Not the rest of a clone: the lists may be long.
-        summary: detail.summary.clone(),
-        resume: detail.resume.clone(),
-        blocks: detail.blocks,
-    };
-    update_as(connection, &detail.summary, &json(&whole)?)?;
-    let Some(run) = read::number_of(connection, &detail.summary.id)? else { return Ok(()) };
-    replace_parts(connection, "plugins", run, &detail.plugins)?;
-    replace_parts(connection, "nodes", run, &detail.nodes)?;
-    replace_parts(connection, "datasets", run, &detail.datasets)?;
-    replace_parts(connection, "failures", run, &detail.failures)
-}
-
-fn replace_parts<T: Serialize>(
-    connection: &Connection,
-    table: &'static str,
-    run: i64,
-    parts: &[T],
-) -> rusqlite::Result<()> {
-    connection.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([run])?;
-    let mut insert =
-        connection.prepare_cached(&format!("INSERT INTO {table} (run, position, body) VALUES (?1, ?2, ?3)"))?;
-    for (position, part) in (0_i64..).zip(parts) {
-        insert.execute(params![run, position, json(part)?])?;
-    }
-    Ok(())
-}
-
-/// Adds what a ledger held. The report, when it comes, replaces the nodes.
-fn fetch(connection: &Connection, id: &str, entries: &Entries, limit: u64) -> rusqlite::Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    if let Some(run) = read::number_of(connection, id)? {
-        let mut insert =
-            connection.prepare_cached("INSERT OR REPLACE INTO nodes (run, position, body) VALUES (?1, ?2, ?3)")?;
-        for (position, node) in &entries.nodes {
-            insert.execute(params![run, position, json(node)?])?;
+impl Scope<'_, '_> {
+    /// Does one job: in a savepoint, so that one that fails takes nothing else with it, unless there is nothing else.
+    fn within<T>(
+        &mut self,
+        attempt: &str,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let failed = |error| StoreError::sqlite(attempt, &error);
+        if !self.is_shared {
+            let result = job(self.transaction);
+            self.has_failed = result.is_err();
+            return result.map_err(failed);
         }
+        let savepoint = self.transaction.savepoint().map_err(failed)?;
+        let value = job(&savepoint).map_err(failed)?;
+        savepoint.commit().map_err(failed)?;
+        Ok(value)
     }
-    if !entries.lines.is_empty() {
-        append_logs(connection, id, &entries.lines, limit)?;
-    }
-    Ok(())
-}
-
-fn append_logs(connection: &Connection, id: &str, lines: &[LogLine], limit: u64) -> rusqlite::Result<()> {
-    let Some(run) = read::number_of(connection, id)? else { return Ok(()) };
-    let mut insert =
-        connection.prepare_cached("INSERT OR REPLACE INTO logs (run, position, body) VALUES (?1, ?2, ?3)")?;
-    let mut last: i64 = 0;
-    for line in lines {
-        let position = i64::try_from(line.number).unwrap_or(i64::MAX);
-        insert.execute(params![run, position, json(line)?])?;
-        last = last.max(position);
-    }
-    let oldest = last.saturating_sub(i64::try_from(limit).unwrap_or(i64::MAX));
-    connection.prepare_cached("DELETE FROM logs WHERE run = ?1 AND position <= ?2")?.execute([run, oldest])?;
-    Ok(())
-}
-
-/// Marks unfinished runs whose summary cannot be read, and so not be updated.
-fn interrupt(connection: &Connection, now_us: i64, readable: &[String]) -> rusqlite::Result<()> {
-    let readable = serde_json::to_string(readable).unwrap_or_else(|_| "[]".to_owned());
-    connection
-        .prepare_cached(
-            "UPDATE runs SET state = ?1, finished_us = ?2
-             WHERE state IN (?3, ?4) AND id NOT IN (SELECT value FROM json_each(?5))",
-        )?
-        .execute(params![
-            RunState::Interrupted.as_str(),
-            now_us,
-            RunState::Queued.as_str(),
-            RunState::Running.as_str(),
-            readable
-        ])?;
-    Ok(())
-}
-
-fn prune(connection: &Connection, retention: Retention, now_us: i64) -> rusqlite::Result<usize> {
-    let ended = "state NOT IN ('queued', 'running')";
-    let mut pruned = 0;
-    if retention.keep_days > 0 {
-        let days_us = i64::try_from(retention.keep_days.saturating_mul(read::DAY_US)).unwrap_or(i64::MAX);
-        let sql = format!("DELETE FROM runs WHERE {ended} AND coalesce(finished_us, submitted_us) < ?1");
-        pruned += connection.prepare_cached(&sql)?.execute([now_us.saturating_sub(days_us)])?;
-    }
-    if retention.keep_count > 0 {
-        let keep = i64::try_from(retention.keep_count).unwrap_or(i64::MAX);
-        let sql = format!(
-            "DELETE FROM runs WHERE {ended} AND number NOT IN
-             (SELECT number FROM runs WHERE {ended} ORDER BY number DESC LIMIT ?1)"
-        );
-        pruned += connection.prepare_cached(&sql)?.execute([keep])?;
-    }
-    Ok(pruned)
 }

@@ -20,7 +20,7 @@ use crate::block::layout::Format;
 use crate::server::blocks::EvictError;
 use crate::server::budget::Budget;
 use crate::server::clock::{Alarm, Clock};
-use crate::server::daemon::{CancelOutcome, SubmitError};
+use crate::server::daemon::{AwaitedReport, CancelOutcome, SubmitError};
 use crate::server::feed::{Feed, Subscription};
 use crate::server::generations::ReloadError;
 use crate::server::outputs::{FetchError, Fetched, FetchedFrom};
@@ -80,6 +80,14 @@ impl Backend for Pretend {
         self.plan(&submission)?;
         self.submitted.fetch_add(1, Ordering::Relaxed);
         Ok(summary())
+    }
+
+    fn submit_for_report(&self, submission: Submission) -> Result<AwaitedReport, SubmitError> {
+        let id = self.submit(submission)?.id;
+        let (tell, report) = tokio::sync::oneshot::channel();
+        // It ends before anybody waits.
+        let _ = tell.send(Arc::new(detail()));
+        Ok(AwaitedReport { id, report })
     }
 
     fn validate(&self, submission: &Submission) -> Result<Validation, SubmitError> {

@@ -48,6 +48,17 @@ fn a_submission_is_answered_with_the_run_and_where_it_is() {
 }
 
 #[test]
+fn who_waits_for_the_end_is_answered_with_the_report() {
+    let served = serve();
+    let answer = served.ask("POST", "/v1/runs?wait=true", SUBMISSION);
+    assert_eq!(answer.status, 201);
+    assert!(answer.head.contains("location: /v1/runs/r1"), "{answer:?}");
+    assert_eq!(serde_json::from_str::<RunDetail>(&answer.body).unwrap(), pretend::detail());
+    let broken = SUBMISSION.replace("\"text\":\"\"", "\"text\":\"broken\"");
+    assert_eq!(served.ask("POST", "/v1/runs?wait=true", &broken).status, 422);
+}
+
+#[test]
 fn every_problem_of_a_pipeline_is_in_the_answer() {
     let served = serve();
     let broken = SUBMISSION.replace("\"text\":\"\"", "\"text\":\"broken\"");

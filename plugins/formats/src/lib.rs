@@ -19,6 +19,7 @@ mod ndjson;
 mod options;
 mod parquet;
 mod problem;
+mod row_groups;
 mod session;
 mod source;
 #[cfg(test)]

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::beside::{self, Replacement};
 use crate::problem::{Problem, Result};
+use crate::row_groups;
 use crate::session::{TableSession, TableWriter};
 use crate::source;
 
@@ -155,12 +156,8 @@ pub fn save(path: &Path, options: &Value, schema: &SchemaRef, batches: &[RecordB
     let options: Options = crate::options::parse("parquet", options)?;
     let properties = properties(schema, &options);
     beside::replace(path, |out| {
-        let mut writer = ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map_err(does_not_fit)?;
-        for batch in batches {
-            writer.write(batch).map_err(does_not_fit)?;
-        }
-        writer.close().map_err(does_not_fit)?;
-        Ok(())
+        let writer = ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map_err(does_not_fit)?;
+        row_groups::write(writer, batches).map_err(does_not_fit)
     })
 }
 

@@ -6,7 +6,6 @@
 //! through [`rings`] once the server has sent them.
 #![allow(clippy::result_large_err, reason = "a Failure crosses the plugin boundary as it is, and is rare")]
 
-mod link;
 mod rings;
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -14,11 +13,11 @@ use std::process::ExitCode;
 
 use plugin_api::abi::{Call, Failure};
 
-use self::link::Link;
 use crate::ipc::channel::{Channel, ChannelError, Received};
 use crate::ipc::message::{FromHookHost, InputValue, Role, ToHookHost};
 use crate::ipc::page::WorkerPage;
 use crate::ipc::ring::record::SmallBlock;
+use crate::ipc::to_server::ToServer;
 use crate::worker::abi::{self, Argument, CallState, Claims, Expected, Given, Granted, Inputs, Setting, Spare};
 use crate::worker::journal;
 use crate::worker::start;
@@ -31,13 +30,13 @@ pub fn main(parent: i32) -> ExitCode {
 
 /// Answers events until told to leave, or until the server has gone.
 pub fn serve(channel: Channel, page: &WorkerPage, plugins: &Plugins) -> Result<(), ChannelError> {
-    let link = Link::new(channel);
+    let link = ToServer::new(channel);
     journal::install(Box::new(link.clone()));
     link.send(&FromHookHost::Ready { pid: std::process::id().cast_signed() }, &[])?;
     let spare = Spare::default();
     let listeners = Listeners { link: &link, page, plugins, spare: &spare };
     loop {
-        let Received { message, descriptors } = match link.next() {
+        let Received { message, descriptors } = match link.receive() {
             Err(ChannelError::Closed) => return Ok(()),
             received => received?,
         };
@@ -100,7 +99,7 @@ impl Request {
 /// The hooks of this process, and who hears of them.
 #[derive(Clone, Copy)]
 struct Listeners<'a> {
-    link: &'a Link,
+    link: &'a ToServer<FromHookHost>,
     page: &'a WorkerPage,
     plugins: &'a Plugins,
     spare: &'a Spare,

@@ -126,7 +126,7 @@ impl Served<'_> {
     fn message(&mut self, head: Head, started: Instant) -> Result<(), ChannelError> {
         let mut asked = None;
         while self.received < head.messages {
-            let Received { message, descriptors } = self.listeners.link.next()?;
+            let Received { message, descriptors } = self.listeners.link.receive()?;
             self.received += 1;
             asked = Request::of(message, descriptors);
         }

@@ -408,6 +408,18 @@ pub struct LogRecord {
     pub token: u64,
 }
 
+impl From<LogRecord> for FromWorker {
+    fn from(record: LogRecord) -> Self {
+        FromWorker::Log(record)
+    }
+}
+
+impl From<LogRecord> for FromHookHost {
+    fn from(record: LogRecord) -> Self {
+        FromHookHost::Log(record)
+    }
+}
+
 /// Why a task failed, as the plugin or the worker tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskFailure {

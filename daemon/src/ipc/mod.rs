@@ -12,3 +12,4 @@ pub mod page;
 pub mod returns;
 pub mod ring;
 mod shared;
+pub mod to_server;

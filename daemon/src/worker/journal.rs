@@ -8,8 +8,10 @@ use std::sync::{PoisonError, RwLock};
 
 use log::{Level, LevelFilter};
 use plugin_api::abi::HostServices;
+use serde::Serialize;
 
 use crate::ipc::message::LogRecord;
+use crate::ipc::to_server::ToServer;
 
 /// A message longer than this is cut: the log is for people, and a record must fit into a packet.
 const MESSAGE_MAX: usize = 16 * 1024;
@@ -18,6 +20,13 @@ const MESSAGE_MAX: usize = 16 * 1024;
 pub trait Sink: Send + Sync {
     /// Takes one. May be called from any thread.
     fn take(&self, record: LogRecord);
+}
+
+impl<M: Serialize + From<LogRecord>> Sink for ToServer<M> {
+    fn take(&self, record: LogRecord) {
+        // Without a server there is nobody to read it; the main loop notices that by itself.
+        let _ = self.send(&record.into(), &[]);
+    }
 }
 
 static SINK: RwLock<Option<Box<dyn Sink>>> = RwLock::new(None);

@@ -2,24 +2,22 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::abi::Reserve;
-use super::journal::Sink;
 use crate::ipc::channel::{Channel, ChannelError, Received};
-use crate::ipc::message::{FromWorker, LogRecord, ToWorker};
+use crate::ipc::message::{FromWorker, ToWorker};
+use crate::ipc::to_server::ToServer;
 
 /// The channel, and what came over it before its time.
 pub(super) struct Link {
-    sender: ToServer,
+    sender: ToServer<FromWorker>,
     early: Mutex<VecDeque<Received<ToWorker>>>,
 }
 
 impl Link {
     pub(super) fn new(channel: Channel) -> Link {
-        let sender = ToServer { channel: Arc::new(channel), sent: Arc::default(), sending: Arc::default() };
-        Link { sender, early: Mutex::default() }
+        Link { sender: ToServer::new(channel), early: Mutex::default() }
     }
 
     pub(super) fn send(&self, message: &FromWorker, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
@@ -28,17 +26,17 @@ impl Link {
 
     /// How many messages were sent so far.
     pub(super) fn sent(&self) -> u64 {
-        self.sender.sent.load(Ordering::Acquire)
+        self.sender.sent()
     }
 
     /// The next message.
     pub(super) fn next(&self) -> Result<Received<ToWorker>, ChannelError> {
         let early = self.early().pop_front();
-        early.map_or_else(|| self.sender.channel.receive(), Ok)
+        early.map_or_else(|| self.sender.receive(), Ok)
     }
 
     /// Where log records go.
-    pub(super) fn clone_sender(&self) -> ToServer {
+    pub(super) fn clone_sender(&self) -> ToServer<FromWorker> {
         self.sender.clone()
     }
 
@@ -55,7 +53,7 @@ impl Link {
         let mut early = self.early();
         self.send(question, descriptors).map_err(lost)?;
         loop {
-            let received = self.sender.channel.receive::<ToWorker>().map_err(lost)?;
+            let received = self.sender.receive::<ToWorker>().map_err(lost)?;
             match received.message {
                 ToWorker::Reserved { token: answered, granted: answer }
                 | ToWorker::Proceed { token: answered, go: answer } => {
@@ -78,35 +76,10 @@ impl Reserve for Link {
     }
 }
 
-/// Sends to the server, from any thread, and counts what it sent: an answer in the ring says how many messages come
-/// before it, so each is counted before the next one goes out.
-#[derive(Clone)]
-pub(super) struct ToServer {
-    channel: Arc<Channel>,
-    sent: Arc<AtomicU64>,
-    sending: Arc<Mutex<()>>,
-}
-
-impl ToServer {
-    fn send(&self, message: &FromWorker, descriptors: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
-        let _one_at_a_time = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        self.channel.send(message, descriptors)?;
-        self.sent.fetch_add(1, Ordering::Release);
-        Ok(())
-    }
-}
-
-impl ToServer {
+impl ToServer<FromWorker> {
     /// Tells that a segment is no more. Without a server there is nobody to tell; the main loop notices that by itself.
     pub(super) fn segment_dropped(&self, segment: u32) {
         let _ = self.send(&FromWorker::SegmentDropped(segment), &[]);
-    }
-}
-
-impl Sink for ToServer {
-    fn take(&self, record: LogRecord) {
-        // Without a server there is nobody to read it; the main loop notices that by itself.
-        let _ = self.send(&FromWorker::Log(record), &[]);
     }
 }
 

@@ -11,6 +11,21 @@ use crate::pipelines::{Gate, single};
 
 const METHODS: [&str; 2] = ["fork", "spawn"];
 
+/// A scene with so many workers, for each way to start them.
+fn scenes(workers: usize) -> impl Iterator<Item = (&'static str, Scene)> {
+    METHODS.into_iter().map(move |method| {
+        let scene = Scene::with(&["faults", "formats"])
+            .set("workers.count", workers)
+            .set("workers.start_method", format!("{method:?}"));
+        (method, scene.build())
+    })
+}
+
+/// A block of so many bytes, filled at once, and one who hardly looks at it.
+fn filled(bytes: u64) -> String {
+    made_and_read(bytes, "filled", "length", "[\"length\", \"first\"]")
+}
+
 /// A block of so many bytes, and what reads it.
 fn made_and_read(bytes: u64, maker: &str, reader: &str, outputs: &str) -> String {
     format!(
@@ -35,18 +50,14 @@ fn maps_blocks(daemon: &Daemon<'_>) -> bool {
 
 #[test]
 fn what_a_plugin_goes_on_reading_is_never_changed() {
-    for method in METHODS {
-        let scene = Scene::with(&["faults", "formats"])
-            .set("workers.count", 1)
-            .set("workers.start_method", format!("{method:?}"))
-            .build();
+    for (method, scene) in scenes(1) {
         let daemon = scene.start();
         for bytes in [8 << 10, 2 << 20] {
             for _ in 0..3 {
                 succeed(&daemon, &made_and_read(bytes, "big", "keeps_input", "[\"count\"]"));
             }
             for _ in 0..8 {
-                succeed(&daemon, &made_and_read(bytes, "filled", "length", "[\"length\", \"first\"]"));
+                succeed(&daemon, &filled(bytes));
             }
         }
         let look = "name = \"look\"\n[[node]]\nname = \"look\"\ncall = \"faults::changed_inputs\"\noutputs = [\"kept\", \"changed\"]\n\
@@ -80,7 +91,7 @@ fn memory_that_a_hook_only_hears_of_is_used_again() {
         .set("hooks.enabled", "[\"hook_faults::Recorder\"]")
         .build();
     let daemon = start_recording(&scene, &["hook_faults::Recorder"]);
-    succeed(&daemon, &made_and_read(3_000_000, "filled", "length", "[\"length\", \"first\"]"));
+    succeed(&daemon, &filled(3_000_000));
     wait::until("the memory is kept", || (daemon.status().blocks.spare_bytes >= 3_000_000).then_some(()));
 }
 
@@ -104,7 +115,7 @@ fn memory_is_kept_for_a_while_and_then_given_back() {
 fn none_is_kept_where_none_is_wanted() {
     let scene = Scene::with(&["faults"]).set("workers.count", 1).set("blocks.spare_keep_seconds", 0).build();
     let daemon = scene.start();
-    succeed(&daemon, &made_and_read(3_000_000, "filled", "length", "[\"length\", \"first\"]"));
+    succeed(&daemon, &filled(3_000_000));
     assert_eq!(daemon.status().blocks.spare_bytes, 0);
     wait::until("nobody has it mapped", || (!maps_blocks(&daemon)).then_some(()));
 }
@@ -118,7 +129,7 @@ fn kept_memory_makes_room_for_what_does_not_fit_beside_it() {
         .build();
     let daemon = scene.start();
     for bytes in [40 << 20, 60 << 20, 30 << 20, 63 << 20, 63 << 20] {
-        succeed(&daemon, &made_and_read(bytes, "filled", "length", "[\"length\", \"first\"]"));
+        succeed(&daemon, &filled(bytes));
         let blocks = daemon.status().blocks;
         assert!(blocks.bytes + blocks.spare_bytes <= 64 << 20, "{blocks:?}");
     }
@@ -126,11 +137,7 @@ fn kept_memory_makes_room_for_what_does_not_fit_beside_it() {
 
 #[test]
 fn a_block_outlives_the_worker_that_made_it() {
-    for method in METHODS {
-        let scene = Scene::with(&["faults", "formats"])
-            .set("workers.count", 1)
-            .set("workers.start_method", format!("{method:?}"))
-            .build();
+    for (method, scene) in scenes(1) {
         let daemon = scene.start();
         let gate = Gate::new(&scene);
         let pipeline = format!(
@@ -150,18 +157,14 @@ fn a_block_outlives_the_worker_that_made_it() {
         assert_eq!((state("hold"), state("later")), (NodeState::Failed, NodeState::Succeeded), "{run:#?}");
         assert_eq!(scene.read("sum.json").trim(), "3000000", "{method}");
         // The next run's memory is the new worker's.
-        succeed(&daemon, &made_and_read(3_000_000, "filled", "length", "[\"length\", \"first\"]"));
+        succeed(&daemon, &filled(3_000_000));
     }
 }
 
 #[test]
 fn what_is_read_is_what_was_made_however_often_memory_is_used_again() {
     let sizes = [5_000, 20_000, 90_000, 300_000, 1_500_000, 300_000];
-    for method in METHODS {
-        let scene = Scene::with(&["faults", "formats"])
-            .set("workers.count", 2)
-            .set("workers.start_method", format!("{method:?}"))
-            .build();
+    for (method, scene) in scenes(2) {
         let daemon = scene.start();
         for round in 0..8 {
             let mut pipeline = "name = \"p\"\n[parameters]\n".to_owned();

@@ -10,6 +10,7 @@
 
 pub mod adopt;
 pub mod build;
+mod file;
 mod held;
 pub mod layout;
 pub mod pool;

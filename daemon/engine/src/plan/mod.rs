@@ -336,6 +336,11 @@ impl Plan {
         self.nodes.get(id).map(|core| self.node_view(id, core))
     }
 
+    /// Gives what a node calls; nothing when the id is not one of this plan's.
+    pub fn call(&self, id: NodeId) -> Option<&Call> {
+        self.nodes.get(id).map(|core| &self.calls[core.call])
+    }
+
     /// Gives a dataset; nothing when the id is not one of this plan's.
     pub fn dataset(&self, id: DatasetId) -> Option<Dataset<'_>> {
         self.datasets.get(id).map(|core| self.dataset_view(id, core))

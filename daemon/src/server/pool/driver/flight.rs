@@ -138,8 +138,9 @@ impl Flights {
 
     /// Removes the oldest.
     pub fn pop_front(&mut self) -> Option<Flight> {
-        let flight = self.list.pop_front()?;
-        Some(self.discount(flight))
+        let front = self.list.front()?;
+        (self.expected_ns, self.ahead) = self.without(front);
+        self.list.pop_front()
     }
 
     /// Puts one back that was the oldest.
@@ -150,8 +151,9 @@ impl Flights {
 
     /// Removes the newest.
     pub fn pop_back(&mut self) -> Option<Flight> {
-        let flight = self.list.pop_back()?;
-        Some(self.discount(flight))
+        let back = self.list.back()?;
+        (self.expected_ns, self.ahead) = self.without(back);
+        self.list.pop_back()
     }
 
     fn count(&mut self, flight: &Flight) {
@@ -159,9 +161,7 @@ impl Flights {
         self.ahead += usize::from(flight.is_ahead);
     }
 
-    fn discount(&mut self, flight: Flight) -> Flight {
-        self.expected_ns = self.expected_ns.saturating_sub(flight.expected_ns);
-        self.ahead -= usize::from(flight.is_ahead);
-        flight
+    fn without(&self, flight: &Flight) -> (u64, usize) {
+        (self.expected_ns.saturating_sub(flight.expected_ns), self.ahead - usize::from(flight.is_ahead))
     }
 }

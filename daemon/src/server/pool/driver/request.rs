@@ -282,8 +282,11 @@ impl<'a> Work<'a> {
 impl Job {
     /// What it has in common with others that take as long.
     pub fn pace_kind(&self) -> Option<Kind> {
-        let work = self.run.plan.task(self.task).and_then(|kind| Work::of(&self.run, kind))?;
-        Some(work.pace_kind())
+        match self.run.plan.task(self.task)? {
+            // Most are this, and are asked for it one by one.
+            TaskKind::Call(node) => self.run.plan.call(node).map(|call| Kind::node(call.plugin, call.node)),
+            kind => Work::of(&self.run, kind).map(|work| work.pace_kind()),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod memfd;
 pub mod packet;
 pub mod pidfd;
 pub mod process;
+pub mod processor;
 pub mod spawn;
 pub mod wait;
 pub mod xattr;

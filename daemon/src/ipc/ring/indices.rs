@@ -59,6 +59,8 @@ pub struct Control<W> {
     wake_at: Line<W>,
     /// For how many nanoseconds the worker may look for a task before it sleeps. The driver's.
     patience_ns: Line<W>,
+    /// The processor that the worker was on when it last answered. The worker's; a hint.
+    worker_processor: Line<W>,
 }
 
 /// What the other side has written is impossible.
@@ -295,6 +297,16 @@ impl<W: Word> Control<W> {
     /// For how long the worker may look for a task before it sleeps; the driver knows who else wants the processors.
     pub fn set_patience_ns(&self, patience_ns: u32) {
         self.patience_ns.0.store(patience_ns, Ordering::Relaxed);
+    }
+
+    /// See [`Control::worker_processor`].
+    pub fn set_worker_processor(&self, processor: u32) {
+        self.worker_processor.0.store(processor, Ordering::Relaxed);
+    }
+
+    /// The processor that the worker says it was on when it last answered.
+    pub fn worker_processor(&self) -> u32 {
+        self.worker_processor.0.load(Ordering::Relaxed)
     }
 
     /// See [`Control::set_patience_ns`].

@@ -27,7 +27,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use self::indices::{Control, DriverEnd, Impossible, SLOTS, WorkerEnd};
 use self::record::{RECORD_BYTES, Record};
 use super::shared::{Atomics, SharedMemory};
-use crate::sys::{futex, wait};
+use crate::sys::{futex, processor, wait};
 
 const WORD_BYTES: usize = size_of::<u64>();
 /// So often is looked for a task between two looks at the clock, which costs as much.
@@ -139,6 +139,11 @@ impl DriverRings {
         self.memory.control.set_patience_ns(patience_ns);
     }
 
+    /// Whether the worker was on this processor when it last answered, by what it says.
+    pub fn is_worker_on(&self, processor: u32) -> bool {
+        self.memory.control.worker_processor() == processor
+    }
+
     /// How many answers there are.
     pub fn answers(&self) -> Result<u32, Impossible> {
         self.end.answers(&self.memory.control)
@@ -203,6 +208,9 @@ impl WorkerRings {
     pub fn answer(&mut self, record: &Record) {
         let shared = &*self.memory;
         slot(&shared.answers, self.end.next_answer()).write(record);
+        if let Some(processor) = processor::current() {
+            shared.control.set_worker_processor(processor);
+        }
         if self.end.answer(&shared.control) {
             // Full means rung already.
             let _ = nix::unistd::write(&self.bell, &1_u64.to_ne_bytes());
@@ -223,6 +231,8 @@ impl WorkerRings {
                 }
                 std::hint::spin_loop();
             }
+            // The driver may be on this very processor, and waiting for it.
+            std::thread::yield_now();
         }
         false
     }

@@ -13,6 +13,9 @@ pub const AHEAD_NS: u64 = 2_000_000;
 /// Behind a task shorter than this, one more is sent, so that the worker need not wait for its driver.
 pub const SECOND_NS: u64 = 20_000_000;
 
+/// Less work than this is left to one worker: to have another one's driver wake up and take half of it would take as long.
+pub const WORTH_SHARING_NS: u64 = 150_000;
+
 /// Tasks shorter than this may be sent before they are dispatched.
 pub const SHORT_NS: u64 = 50_000;
 

@@ -26,6 +26,8 @@ pub struct Slot {
     has_errands: AtomicBool,
     /// How many tasks wait in the worker's ring behind the one it is at.
     behind: AtomicU32,
+    /// Whether it is enough for another driver to wake up for.
+    offers: AtomicBool,
     /// Somebody would have those, or some of them are to be forgotten.
     wanted_back: AtomicBool,
 }
@@ -68,13 +70,22 @@ impl Slot {
             errands: Mutex::default(),
             has_errands: AtomicBool::new(false),
             behind: AtomicU32::new(0),
+            offers: AtomicBool::new(false),
             wanted_back: AtomicBool::new(false),
         })
     }
 
-    /// Driver: so many tasks wait behind the one my worker is at.
-    pub fn set_behind(&self, behind: u32) {
+    /// Driver: so many tasks wait behind the one my worker is at, and whoever has nothing to do may have them.
+    pub fn set_behind(&self, behind: u32, offers: bool) {
         self.behind.store(behind, Ordering::SeqCst);
+        self.offers.store(offers, Ordering::SeqCst);
+    }
+
+    /// Asks the driver to take back what it offers to others, if it does.
+    pub fn accept(&self) {
+        if self.offers.load(Ordering::SeqCst) {
+            self.want_back();
+        }
     }
 
     /// Driver: am I to take back what waits behind?

@@ -5,7 +5,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::{Driver, Job, Local};
 use crate::ipc::ring::indices::SLOTS;
-use crate::server::pool::pace::{AHEAD_NS, SECOND_NS};
+use crate::server::pool::pace::{AHEAD_NS, SECOND_NS, WORTH_SHARING_NS};
 
 impl Driver {
     /// The next job to be sent behind what there is.
@@ -13,8 +13,12 @@ impl Driver {
         if self.has_nothing() {
             return self.aside.take().or_else(|| self.shared.queues.find(local));
         }
-        // Beside one that sleeps, what is in the queues is left there: it has been woken for that.
-        let may_take = self.aside.is_none() && !self.shared.queues.anybody_sleeps();
+        // Beside one that sleeps, what is in the queues is left there if it is worth waking it for that. And one that has been woken
+        // shall not have come for nothing.
+        let queues = &self.shared.queues;
+        let is_left = queues.anybody_sleeps() && self.is_worth_sharing(queues.waiting());
+        let taken = self.flights.len() + self.waiting.len();
+        let may_take = self.aside.is_none() && !is_left && queues.leaves_enough(taken);
         may_take.then(|| self.shared.queues.find(local)).flatten()
     }
 
@@ -28,13 +32,20 @@ impl Driver {
     /// Gives what waits behind the task under way to those who found nothing to do just before it came there. They look for it when they
     /// go to rest, and this looks for them: one of the two sees the other.
     pub fn yield_to_sleepers(&mut self, local: &Local<Job>) {
-        if !std::mem::take(&mut self.has_new_behind) {
+        if !std::mem::take(&mut self.has_new_offer) {
             return;
         }
         fence(Ordering::SeqCst);
         if self.shared.queues.anybody_sleeps() {
             self.take_back(local);
         }
+    }
+
+    /// Whether what is on its way, and so many jobs more, is enough for two workers; also where it takes longer than expected.
+    pub fn is_worth_sharing(&self, more: usize) -> bool {
+        let more_ns = self.last_ns.saturating_mul(more as u64);
+        let known_ns = self.flights.expected_ns().saturating_add(self.waiting_ns());
+        self.is_late || known_ns.saturating_add(more_ns) >= WORTH_SHARING_NS
     }
 
     /// Whether nothing is on its way, nor waits for hooks.

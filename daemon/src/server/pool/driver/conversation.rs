@@ -20,7 +20,7 @@ use crate::ipc::message::LogRecord;
 use crate::server::budget::{Answer, Reclaim as _};
 use crate::server::logs::level_word;
 use crate::server::runs::Origin;
-use crate::sys::wait;
+use crate::sys::{processor, wait};
 
 /// How often the page is looked at for progress while a task runs.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -32,6 +32,8 @@ const GATHER_BRIEFLY_NS: u64 = 200_000;
 const DEEP_NS: u64 = 150_000;
 /// How long a driver looks for an answer before it sleeps, where a processor is free for that.
 const SPIN: Duration = Duration::from_micros(50);
+/// How often a driver leaves a processor that it shares with its worker.
+const STEP_ASIDE_INTERVAL: Duration = Duration::from_millis(2);
 /// How long a worker's last words are listened to once its process has ended: a process that it left behind may hold its
 /// channel, and go on talking.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
@@ -53,6 +55,7 @@ impl Driver {
         let result = self.collect(local).and_then(|any| match any {
             true => {
                 self.has_gathered = false;
+                self.is_late = false;
                 Ok(())
             }
             false => self.wait_and_listen(local),
@@ -71,6 +74,9 @@ impl Driver {
         let gathers = !self.has_gathered && self.flights.len() > 2;
         let is_deep = gathers && self.flights.expected_ns() > DEEP_NS;
         let may_spin = self.may_spin();
+        if may_spin {
+            self.step_aside();
+        }
         if !is_deep && may_spin && self.spin() {
             return Ok(());
         }
@@ -80,7 +86,7 @@ impl Driver {
         let answers = if gathers { self.answers_to_gather() } else { 1 };
         let patience = match &self.ladder {
             Some(ladder) => ladder.patience(Instant::now()).min(PROGRESS_INTERVAL),
-            None if gathers => GATHER_INTERVAL,
+            None if gathers || self.keeps_to_itself() => GATHER_INTERVAL,
             None => PROGRESS_INTERVAL,
         };
         self.has_gathered = gathers;
@@ -109,6 +115,7 @@ impl Driver {
             }
         };
         let is_ready = |place: usize| ready.get(place) == Some(&true);
+        self.is_late |= !ready.contains(&true);
         worker.rings.get_up(is_ready(0));
         if is_ready(4) {
             self.log_output();
@@ -133,6 +140,11 @@ impl Driver {
         Ok(())
     }
 
+    /// Whether tasks wait behind the one under way that others could run, if it takes long.
+    fn keeps_to_itself(&self) -> bool {
+        self.behind > 0 && !self.offers
+    }
+
     /// How many answers to wait for where many are to come: half of them.
     fn answers_to_gather(&self) -> u32 {
         let count = self.flights.len() as u64;
@@ -155,6 +167,18 @@ impl Driver {
         may_spin
     }
 
+    /// Goes to another processor if this one is the worker's: the two would take turns there, and another one, which nobody of ours
+    /// needs, might stay idle until the kernel sees that.
+    fn step_aside(&mut self) {
+        let Some(processor) = processor::current() else { return };
+        let shares = self.worker.as_ref().is_some_and(|worker| worker.rings.is_worker_on(processor));
+        if shares && self.stepped_aside.is_none_or(|before| before.elapsed() >= STEP_ASIDE_INTERVAL) {
+            self.stepped_aside = Some(Instant::now());
+            // Where it may not be had, things stay as they are.
+            let _ = processor::leave(processor);
+        }
+    }
+
     /// Looks for an answer for a moment; true when there is one.
     fn spin(&self) -> bool {
         let Some(worker) = &self.worker else { return false };
@@ -167,6 +191,8 @@ impl Driver {
                 }
                 std::hint::spin_loop();
             }
+            // The worker may be on this very processor, and waiting for it.
+            std::thread::yield_now();
         }
         false
     }

@@ -489,14 +489,15 @@ impl Driver {
         self.shared.queues.give_back(local, jobs);
     }
 
-    /// Lets those know who look for work how much waits behind the task under way.
+    /// Lets those know who look for work how much waits behind the task under way, and whether they would do well to take it.
     pub fn note_behind(&mut self) {
         let behind = self.flights.behind() + usize::from(self.aside.is_some());
         let behind = u32::try_from(behind).unwrap_or(u32::MAX);
-        if behind != self.behind {
-            self.has_new_behind |= self.behind == 0;
-            self.behind = behind;
-            self.slot().set_behind(behind);
+        let offers = behind > 0 && self.is_worth_sharing(0);
+        if (behind, offers) != (self.behind, self.offers) {
+            self.has_new_offer |= offers && !self.offers;
+            (self.behind, self.offers) = (behind, offers);
+            self.slot().set_behind(behind, offers);
         }
     }
 

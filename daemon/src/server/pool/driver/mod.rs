@@ -109,8 +109,14 @@ pub struct Driver {
     aside: Option<Job>,
     /// As the slot was told: tasks that wait behind the one under way.
     behind: u32,
-    /// There were none before.
-    has_new_behind: bool,
+    /// Whether they are offered to others.
+    offers: bool,
+    /// They were not before.
+    has_new_offer: bool,
+    /// The task under way takes longer than was expected of all.
+    is_late: bool,
+    /// When it last went to another processor than its worker's.
+    stepped_aside: Option<Instant>,
     /// Counted among the busy drivers.
     is_busy: bool,
     /// How long tasks take that are like the one that ended last.
@@ -152,7 +158,10 @@ impl Driver {
             ended_since: None,
             aside: None,
             behind: 0,
-            has_new_behind: false,
+            offers: false,
+            has_new_offer: false,
+            is_late: false,
+            stepped_aside: None,
             is_busy: false,
             last_ns: u64::MAX,
             has_gathered: false,
@@ -212,7 +221,7 @@ impl Driver {
             }
             super::steal::Rest::Sleep => {
                 // Listed by now, so what is taken back finds it.
-                shared.slots.iter().for_each(Slot::want_back);
+                shared.slots.iter().for_each(Slot::accept);
                 let lost = self.sleep();
                 shared.queues.woken(local);
                 // Off the list of sleepers: it may take a while.
@@ -330,6 +339,8 @@ impl Driver {
 
     fn ensure_worker(&mut self) -> Result<&mut Worker, String> {
         if self.worker.is_none() {
+            // It may take a while, and jobs that were to be this driver's alone may lie in its queue.
+            self.shared.queues.wake_for_work();
             if let Some(failed) = self.start_failed {
                 // Jobs that fail one after the other must not make this a storm of starts.
                 std::thread::sleep(START_PAUSE.saturating_sub(failed.elapsed()));

@@ -75,6 +75,11 @@ impl<J> Queues<J> {
         self.sleepers.wake(count.saturating_sub(1));
     }
 
+    /// The same for so little work that nobody is woken for it.
+    pub fn push_quietly(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) {
+        jobs.into_iter().for_each(|job| local.deque.push(job));
+    }
+
     /// Adds jobs that a driver had taken and cannot get to: to its own deque, for others to steal.
     pub fn give_back(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) {
         let mut count = 0_usize;
@@ -95,6 +100,12 @@ impl<J> Queues<J> {
     /// Whether a driver sleeps, or is about to.
     pub fn anybody_sleeps(&self) -> bool {
         self.sleepers.any()
+    }
+
+    /// Whether a driver that has `taken` so many jobs may take one more, as those who are being woken will find as many for each of them.
+    pub fn leaves_enough(&self, taken: usize) -> bool {
+        let waking = self.sleepers.waking();
+        waking == 0 || taken.saturating_mul(waking) < self.waiting()
     }
 
     /// Looks for a job in the fixed order: own, injector, neighbours.

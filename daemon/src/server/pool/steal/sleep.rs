@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 /// Who sleeps. The count stands beside the list so that "nobody sleeps", the usual case under load, costs no lock.
 pub struct Sleepers {
     count: AtomicUsize,
+    /// How many were taken off the list by somebody else and have not come yet. A hint: written under the list's lock, read without.
+    waking: AtomicUsize,
     list: Mutex<Vec<usize>>,
     wake: Box<dyn Fn(usize) + Send + Sync>,
 }
@@ -14,7 +16,7 @@ pub struct Sleepers {
 impl Sleepers {
     /// Makes an empty list; `wake` rouses one driver.
     pub fn new(wake: Box<dyn Fn(usize) + Send + Sync>) -> Sleepers {
-        Sleepers { count: AtomicUsize::new(0), list: Mutex::new(Vec::new()), wake }
+        Sleepers { count: AtomicUsize::new(0), waking: AtomicUsize::new(0), list: Mutex::new(Vec::new()), wake }
     }
 
     /// Adds a driver; whatever queue it reads after this call shows every job whose pusher did not see it here.
@@ -33,10 +35,20 @@ impl Sleepers {
         self.count.load(Ordering::Relaxed) > 0
     }
 
-    /// Takes a driver off the list; it may have been taken off by a waker already.
+    /// How many have been woken and are on their way.
+    pub fn waking(&self) -> usize {
+        self.waking.load(Ordering::Relaxed)
+    }
+
+    /// Takes a driver off the list that was added; it may have been taken off by a waker already.
     pub fn remove(&self, index: usize) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = list.len();
         list.retain(|&sleeper| sleeper != index);
+        if list.len() == before {
+            let waking = self.waking.load(Ordering::Relaxed);
+            self.waking.store(waking.saturating_sub(1), Ordering::Relaxed);
+        }
         self.count.store(list.len(), Ordering::SeqCst);
     }
 
@@ -53,6 +65,9 @@ impl Sleepers {
             let sleeper = {
                 let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
                 let sleeper = list.pop();
+                if sleeper.is_some() {
+                    self.waking.fetch_add(1, Ordering::Relaxed);
+                }
                 self.count.store(list.len(), Ordering::SeqCst);
                 sleeper
             };

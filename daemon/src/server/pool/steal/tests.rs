@@ -77,6 +77,24 @@ fn a_job_that_its_owner_cannot_take_wakes_a_sleeper_and_nothing_does_not() {
     assert_eq!(woken.load(Ordering::SeqCst), 1);
 }
 
+#[test]
+fn who_is_being_woken_finds_as_many_jobs_as_the_others_have_taken() {
+    let (queues, mut locals) = Queues::new(2, |_| {});
+    assert!(queues.leaves_enough(usize::MAX), "nobody sleeps");
+    assert!(matches!(queues.rest(&mut locals[1]), Rest::Sleep));
+    queues.push_own(&locals[0], [1, 2, 3, 4, 5]);
+    let mut taken = 0;
+    while queues.leaves_enough(taken) {
+        taken += usize::from(queues.find(&mut locals[0]).is_some());
+    }
+    assert_eq!((taken, queues.waiting()), (3, 2));
+    queues.woken(&locals[1]);
+    assert!(queues.leaves_enough(taken), "it has come");
+    // One that comes unasked was not waited for.
+    assert!(matches!(queues.rest(&mut locals[1]), Rest::Job(4)));
+    assert!(queues.leaves_enough(usize::MAX));
+}
+
 /// Bells made of a condition variable, for the stress test.
 #[derive(Default)]
 struct Bells {

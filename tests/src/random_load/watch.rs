@@ -39,6 +39,8 @@ pub struct Watch<'a> {
     released: BTreeMap<String, u32>,
     /// Datasets that could not be loaded.
     lost: BTreeSet<String>,
+    /// Datasets of which a save failed; it may have been tried again.
+    unsaved: BTreeSet<String>,
     failures: usize,
     finished: u64,
     /// Whether a failure has stopped the run.
@@ -86,6 +88,7 @@ impl<'a> Watch<'a> {
             saved: BTreeSet::new(),
             released: BTreeMap::new(),
             lost: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
             failures: 0,
             finished: 0,
             is_stopped: false,
@@ -291,6 +294,9 @@ impl<'a> Watch<'a> {
         self.dataset(name)?;
         ensure!(self.was_killed(failure), "{operation} of {name} fails: {failure:?}");
         self.kills += 1;
+        if operation == DatasetOperation::Save {
+            self.unsaved.insert(name.to_owned());
+        }
         if !again && operation == DatasetOperation::Load {
             self.lost.insert(name.to_owned());
             self.failed_for_good(None);
@@ -337,9 +343,10 @@ impl<'a> Watch<'a> {
                 format!("{} is {} after {} starts, and was told as {told:?}", node.name, detail.state, detail.attempts);
             let (index, fits) = match detail.state {
                 NodeState::Succeeded => (0, told.end == Some(End::Finished)),
-                // One that waited to be tried again when the run was cut short is told as skipped.
+                // One that waited for another try, of its call or a save, when the run was cut short is told as skipped.
                 NodeState::Failed => {
-                    (1, told.end == Some(End::Failed) || told.failed > 0 && told.end == Some(End::Skipped))
+                    let waited = told.failed > 0 || node.makes().any(|made| self.unsaved.contains(made));
+                    (1, told.end == Some(End::Failed) || (waited && told.end == Some(End::Skipped)))
                 }
                 NodeState::Skipped => (2, told.end == Some(End::Skipped) && told.starts == 0),
                 NodeState::Cancelled => (3, told.end == Some(End::Skipped) && told.starts > 0),

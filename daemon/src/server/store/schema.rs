@@ -9,6 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
+use super::sync::LOG_PAGES;
 
 /// One step per layout version: step `n` turns version `n` into `n + 1`. Steps are never changed once released, only added.
 const MIGRATIONS: [&str; 3] = [
@@ -158,6 +159,7 @@ fn prepare(connection: &mut Connection, file: &Path) -> Result<(), PrepareError>
     // it returns, and `sync` brings that to the disk.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     for (step, migration) in MIGRATIONS.iter().enumerate().skip(usize::try_from(version).unwrap_or(0)) {
         let transaction = connection.transaction()?;

@@ -40,8 +40,8 @@ pub(super) fn serve(worker: Worker<'_>, rings: WorkerRings) -> Result<(), Channe
         runs: BTreeMap::new(),
         ended: Instant::now(),
         may_hold_memory: false,
-        answer: Record::default(),
-        before: Record::default(),
+        answer: Box::default(),
+        before: Box::default(),
     };
     match served.run() {
         Err(ChannelError::Closed) => Ok(()),
@@ -60,10 +60,10 @@ struct Served<'a> {
     ended: Instant,
     /// Whether some task since the last time took long enough to have left much free memory in the heap.
     may_hold_memory: bool,
-    /// The answer being written.
-    answer: Record,
+    /// The answer being written. The two change places after each task.
+    answer: Box<Record>,
     /// The answer before it: the next step of a chain finds its input there.
-    before: Record,
+    before: Box<Record>,
 }
 
 impl Served<'_> {

@@ -80,19 +80,23 @@ impl Driver {
 
     /// The next task that has ended, if the answer is there.
     fn next_ended(&mut self, is_first: bool, local: &Local<Job>) -> Result<Looked, End> {
+        // Out of the driver for a moment, so that what is read from it and the driver can be borrowed apart.
+        let mut record = self.answer.take().unwrap_or_default();
+        let result = self.look_at(&mut record, is_first, local);
+        self.answer = Some(record);
+        result
+    }
+
+    fn look_at(&mut self, record: &mut Record, is_first: bool, local: &Local<Job>) -> Result<Looked, End> {
         if !self.has_answer {
             let Some(worker) = &mut self.worker else { return Ok(Looked::None) };
-            match worker.rings.take_answer(&mut self.answer) {
+            match worker.rings.take_answer(record) {
                 Ok(false) => return Ok(Looked::None),
                 Ok(true) => self.has_answer = true,
                 Err(problem) => return Err(self.unusable(problem.to_string())),
             }
         }
-        // Its own buffer for a moment, so that what is read from it and the driver can be borrowed apart.
-        let record = std::mem::take(&mut self.answer);
-        let result = self.read_answer(&record, is_first, local);
-        self.answer = record;
-        result
+        self.read_answer(record, is_first, local)
     }
 
     fn read_answer(&mut self, record: &Record, is_first: bool, local: &Local<Job>) -> Result<Looked, End> {

@@ -128,7 +128,7 @@ pub struct Driver {
     /// The answer that was taken last waits for the messages before it.
     has_answer: bool,
     /// Kept for their memory.
-    answer: Record,
+    answer: Option<Box<Record>>,
     record: Record,
     blocks: Vec<(Block, Option<SegmentPlace>)>,
     attempts: Vec<(TaskId, Attempt)>,
@@ -167,7 +167,7 @@ impl Driver {
             has_gathered: false,
             is_to_take_back: false,
             has_answer: false,
-            answer: Record::default(),
+            answer: None,
             record: Record::default(),
             blocks: Vec::new(),
             attempts: Vec::new(),

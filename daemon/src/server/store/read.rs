@@ -143,7 +143,13 @@ fn parts<T: DeserializeOwned>(
     let mut rows = statement.query([run])?;
     let mut parts = Vec::new();
     while let Some(row) = rows.next()? {
-        parts.extend(decode(row, 0, || format!("one of the {table} of run {id:?}")));
+        let is_list = row.get_ref(0)?.as_bytes().is_ok_and(|body| body.first() == Some(&b'['));
+        if is_list {
+            let list: Option<Vec<T>> = decode(row, 0, || format!("some of the {table} of run {id:?}"));
+            parts.extend(list.into_iter().flatten());
+        } else {
+            parts.extend(decode(row, 0, || format!("one of the {table} of run {id:?}")));
+        }
     }
     Ok(parts)
 }

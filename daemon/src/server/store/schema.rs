@@ -51,7 +51,8 @@ const MIGRATIONS: [&str; 3] = [
     ) STRICT, WITHOUT ROWID;
 ",
     "
-    -- JSON of protocol::RunDetail where it is short; otherwise its lists are in the tables of its parts.
+    -- JSON of protocol::RunDetail where it is short; otherwise its lists are in the tables of its parts, whose rows may hold a JSON list of
+    -- several, and the position of the first.
     ALTER TABLE runs ADD COLUMN report TEXT;
 ",
 ];

@@ -80,10 +80,10 @@ fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
     }
 }
 
-/// One with too many nodes for a single value.
+/// One with too many nodes for a single value, and for a single row.
 fn long_detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
     let short = detail(id, state, submitted_us);
-    let nodes = (0..100).map(|n| NodeDetail { name: format!("node{n}"), ..short.nodes[0].clone() }).collect();
+    let nodes = (0..600).map(|n| NodeDetail { name: format!("node{n}"), ..short.nodes[0].clone() }).collect();
     RunDetail { nodes, ..short }
 }
 
@@ -282,7 +282,7 @@ fn damaged_rows_are_left_out_and_block_nothing() {
     let connection = raw(folder.path());
     connection.execute("UPDATE runs SET summary = '{\"id\":' WHERE id = 'broken'", []).unwrap();
     connection.execute("UPDATE runs SET summary = CAST(x'ff' AS TEXT) WHERE id = 'blob'", []).unwrap();
-    connection.execute("UPDATE nodes SET body = '[]' WHERE position > 1", []).unwrap();
+    connection.execute("UPDATE nodes SET body = '[{' WHERE position = 256", []).unwrap();
     connection.execute("UPDATE runs SET report = '{' WHERE id = 'short'", []).unwrap();
     drop(connection);
 
@@ -292,7 +292,8 @@ fn damaged_rows_are_left_out_and_block_nothing() {
     assert_eq!(ids(&store, None, None), ["short", "partly", "good"]);
     assert_eq!(store.run("broken").unwrap(), None);
     let partly = store.run("partly").unwrap().unwrap();
-    assert_eq!(partly.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["node0", "node1"]);
+    let rows = [0..256, 512..600].into_iter().flatten().map(|node| format!("node{node}"));
+    assert!(partly.nodes.iter().map(|node| node.name.clone()).eq(rows), "{:?}", partly.nodes);
     assert_eq!(store.run("short").unwrap().unwrap().summary.state, RunState::Failed);
     let connection = raw(folder.path());
     let left: i64 = connection

@@ -11,6 +11,9 @@ use super::{NewRun, Retention, read};
 /// one node would be three times the pages, and the disk waits for each.
 const PARTS_TOGETHER_MAX: usize = 64;
 
+/// So many parts of a longer report are one row: with a row for each, most of what a run of very many short nodes costs would be its report.
+const PARTS_A_ROW: usize = 256;
+
 fn json(value: &impl Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
@@ -82,8 +85,8 @@ fn replace_parts<T: Serialize>(
     connection.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([run])?;
     let mut insert =
         connection.prepare_cached(&format!("INSERT INTO {table} (run, position, body) VALUES (?1, ?2, ?3)"))?;
-    for (position, part) in (0_i64..).zip(parts) {
-        insert.execute(params![run, position, json(part)?])?;
+    for (position, parts) in (0_i64..).step_by(PARTS_A_ROW).zip(parts.chunks(PARTS_A_ROW)) {
+        insert.execute(params![run, position, json(&parts)?])?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub use bell::Bell;
 pub use driver::{
     DriverSettings, Errand, Heard, OutputLines, Subject, Worker, describe_storage, doing_dataset, failure_json,
 };
-pub use pace::{AHEAD_NS, Kind, Paces, SHORT_NS, WORTH_SHARING_NS};
+pub use pace::{AHEAD_NS, Kind, Paces, SHORT_NS};
 pub use slot::{Slot, WorkerState};
 pub use steal::{Local, Queues};
 
@@ -185,12 +185,8 @@ impl Shared {
     /// Whether these jobs are for one driver, as they are over by the time that another one is awake.
     fn keeps_to_one(&self, jobs: &[Job]) -> bool {
         let expected_ns = |job: &Job| job.pace_kind().map_or(u64::MAX, |kind| self.paces.expected_ns(kind));
-        let mut total_ns = 0_u64;
         self.queues.anybody_sleeps()
-            && jobs.iter().all(|job| {
-                total_ns = total_ns.saturating_add(expected_ns(job));
-                total_ns < WORTH_SHARING_NS
-            })
+            && !pace::is_worth_sharing(jobs.len(), jobs.iter().map(expected_ns).fold(0, u64::saturating_add))
     }
 
     /// Whether there is a processor for a driver and one for its worker, for all that are at work: only then may one of

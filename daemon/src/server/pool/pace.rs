@@ -13,11 +13,20 @@ pub const AHEAD_NS: u64 = 2_000_000;
 /// Behind a task shorter than this, one more is sent, so that the worker need not wait for its driver.
 pub const SECOND_NS: u64 = 20_000_000;
 
-/// Less work than this is left to one worker: to have another one's driver wake up and take half of it would take as long.
-pub const WORTH_SHARING_NS: u64 = 150_000;
+/// Less work than this, in tasks shorter than [`TINY_NS`], is left to one worker: to have another one's driver wake up and take half of
+/// it would take as long.
+const WORTH_SHARING_NS: u64 = 150_000;
+
+/// A few tasks that are longer, such as those that map a large input, are over earlier where two begin with them.
+const TINY_NS: u64 = 5_000;
 
 /// Tasks shorter than this may be sent before they are dispatched.
 pub const SHORT_NS: u64 = 50_000;
+
+/// Whether so many tasks, which take so long together, are worth waking another driver for.
+pub fn is_worth_sharing(count: usize, total_ns: u64) -> bool {
+    total_ns >= WORTH_SHARING_NS || total_ns / (count.max(1) as u64) >= TINY_NS
+}
 
 /// How many tasks that take so long are sent ahead, about.
 pub fn ahead(expected_ns: u64) -> u32 {
@@ -125,6 +134,12 @@ mod tests {
         assert!(paces.is_known(kind) && !paces.is_known(other));
         paces.note_talks(kind);
         assert!(paces.expected_ns(kind) > AHEAD_NS && !paces.is_known(kind));
+    }
+
+    #[test]
+    fn many_tiny_tasks_are_shared_and_few_longer_ones() {
+        let shared = [(100, 100_000), (200, 200_000), (4, 40_000), (2, u64::MAX), (0, 0)];
+        assert_eq!(shared.map(|(count, total_ns)| is_worth_sharing(count, total_ns)), [false, true, true, true, false]);
     }
 
     #[test]

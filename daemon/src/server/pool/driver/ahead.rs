@@ -5,7 +5,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::{Driver, Job, Local};
 use crate::ipc::ring::indices::SLOTS;
-use crate::server::pool::pace::{AHEAD_NS, SECOND_NS, WORTH_SHARING_NS};
+use crate::server::pool::pace::{self, AHEAD_NS, SECOND_NS};
 
 impl Driver {
     /// The next job to be sent behind what there is.
@@ -45,7 +45,8 @@ impl Driver {
     pub fn is_worth_sharing(&self, more: usize) -> bool {
         let more_ns = self.last_ns.saturating_mul(more as u64);
         let known_ns = self.flights.expected_ns().saturating_add(self.waiting_ns());
-        self.is_late || known_ns.saturating_add(more_ns) >= WORTH_SHARING_NS
+        let count = self.flights.len() + self.waiting.len() + more;
+        self.is_late || pace::is_worth_sharing(count, known_ns.saturating_add(more_ns))
     }
 
     /// Whether nothing is on its way, nor waits for hooks.

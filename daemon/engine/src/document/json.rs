@@ -145,18 +145,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::document::taken::Taken;
     use crate::source::{Source, Syntax};
-
-    /// All items of a list `node`, put back where they were taken from.
-    #[derive(Default)]
-    struct Taken<'a>(Vec<Value<'a>>);
-
-    impl<'a> Items<'a> for Taken<'a> {
-        const LIST: Option<&'static str> = Some("node");
-        fn take(&mut self, item: Value<'a>) {
-            self.0.push(item);
-        }
-    }
 
     /// Reads a text both ways. What the reader of items gives, it must give as the other does, which then finds no mistake.
     fn read_both_ways(text: &str) -> bool {
@@ -164,14 +154,8 @@ mod tests {
         let (mut texts, mut problems) = (Texts::default(), Problems::default());
         let number = texts.add(&source);
         let whole = read_whole(text, number, &texts, &mut problems);
-        let Some((mut entries, Taken(taken))) = stream::read::<Taken<'_>>(text, number) else { return false };
-        if !taken.is_empty() {
-            let list = entries.iter_mut().find(|entry| entry.key.text == "node");
-            match list.map(|list| &mut list.value.data) {
-                Some(Data::List(items)) if items.is_empty() => *items = taken,
-                other => panic!("items of no list, or twice: {other:?}"),
-            }
-        }
+        let Some((mut entries, taken)) = stream::read::<Taken<'_>>(text, number) else { return false };
+        taken.put_back(&mut entries);
         assert!(problems.is_empty(), "a mistake was not seen in {text:?}");
         assert_eq!(Some(entries), whole, "{text:?}");
         true

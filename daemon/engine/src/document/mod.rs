@@ -4,6 +4,8 @@
 //! Strings are borrowed from the text wherever they hold no escapes.
 
 mod json;
+#[cfg(test)]
+mod taken;
 mod toml;
 
 use std::borrow::Cow;

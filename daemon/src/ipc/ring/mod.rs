@@ -75,6 +75,25 @@ fn slot(slots: &[Slot; SLOTS as usize], index: u32) -> &Slot {
     &slots[(index % SLOTS) as usize]
 }
 
+/// Looks again and again for so long whether something is there, without sleeping.
+fn look_for(patience: Duration, is_there: impl Fn() -> bool) -> bool {
+    if patience.is_zero() {
+        return false;
+    }
+    let until = Instant::now() + patience;
+    while Instant::now() < until {
+        for _ in 0..LOOKS {
+            if is_there() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        // The other side may be on this very processor, and waiting for it.
+        std::thread::yield_now();
+    }
+    false
+}
+
 /// The driver's side.
 #[derive(Debug)]
 pub struct DriverRings {
@@ -149,6 +168,12 @@ impl DriverRings {
         self.end.answers(&self.memory.control)
     }
 
+    /// Looks for an answer again and again for so long; says whether there may be one.
+    pub fn look_for_answer(&self, patience: Duration) -> bool {
+        // An index that cannot be is found out where answers are taken.
+        look_for(patience, || self.answers() != Ok(0))
+    }
+
     /// Takes the next answer, if there is one.
     pub fn take_answer(&mut self, record: &mut Record) -> Result<bool, Impossible> {
         if self.answers()? == 0 {
@@ -220,21 +245,7 @@ impl WorkerRings {
     /// Looks for a task again and again for as long as the driver allows; says whether there may be one.
     pub fn look_for_task(&self) -> bool {
         let patience = Duration::from_nanos(u64::from(self.memory.control.patience_ns()));
-        if patience.is_zero() {
-            return false;
-        }
-        let until = Instant::now() + patience;
-        while Instant::now() < until {
-            for _ in 0..LOOKS {
-                if self.has_task() {
-                    return true;
-                }
-                std::hint::spin_loop();
-            }
-            // The driver may be on this very processor, and waiting for it.
-            std::thread::yield_now();
-        }
-        false
+        look_for(patience, || self.has_task())
     }
 
     /// Whether there may be a task.

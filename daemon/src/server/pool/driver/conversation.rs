@@ -181,20 +181,7 @@ impl Driver {
 
     /// Looks for an answer for a moment; true when there is one.
     fn spin(&self) -> bool {
-        let Some(worker) = &self.worker else { return false };
-        let until = Instant::now() + SPIN;
-        while Instant::now() < until {
-            for _ in 0..16 {
-                // An index that cannot be is found out where answers are taken.
-                if worker.rings.answers() != Ok(0) {
-                    return true;
-                }
-                std::hint::spin_loop();
-            }
-            // The worker may be on this very processor, and waiting for it.
-            std::thread::yield_now();
-        }
-        false
+        self.worker.as_ref().is_some_and(|worker| worker.rings.look_for_answer(SPIN))
     }
 
     /// Somebody rang: a request for memory was answered, a task is to be stopped, or others would have what waits behind it.

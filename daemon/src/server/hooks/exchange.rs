@@ -32,6 +32,9 @@ const BLOCKS_MAX: usize = DESCRIPTORS_MAX - 8;
 /// So many calls are written before the host is shown them.
 const SHOWN_TOGETHER: usize = 16;
 
+/// With no more than so many calls behind one its answer is looked for without sleeping.
+const LOOKS_CALLS_MAX: usize = 2;
+
 /// What all events say takes about so many bytes.
 const ENVELOPE_BYTES: usize = 192;
 
@@ -86,16 +89,19 @@ struct Exchange<'e, 'r> {
     calls: VecDeque<Call>,
     /// How often a host was found to have ended before it took a question.
     restarts: u8,
+    /// For how long either side may look for the other before it sleeps.
+    looks: Duration,
 }
 
 impl Hooks {
     /// Tells every hook that asked for one of these events of it, in their order. They must be of kinds that somebody wants.
-    pub fn call_many(&self, tellings: &mut [Telling<'_>]) {
+    /// For so long either side `looks` for the other before it sleeps; nothing, where others need the processors.
+    pub fn call_many(&self, tellings: &mut [Telling<'_>], looks: Duration) {
         let mut state = self.lock();
         if state.stopped {
             return;
         }
-        let mut exchange = Exchange { hooks: self, tellings, next: (0, 0), calls: VecDeque::new(), restarts: 0 };
+        let mut exchange = Exchange { hooks: self, tellings, next: (0, 0), calls: VecDeque::new(), restarts: 0, looks };
         exchange.run(&mut state);
     }
 
@@ -158,6 +164,7 @@ impl Exchange<'_, '_> {
                     }
                 },
             };
+            host.set_looks(self.looks);
             let place = (hook.registered.plugin, hook.registered.hook);
             if !host.is_configured(place) {
                 // Alone: until it has its options it can be asked nothing.
@@ -245,7 +252,11 @@ impl Exchange<'_, '_> {
             let whose = self.calls.iter().find(|other| other.token == token).copied().unwrap_or(call);
             self.hear(whose, said);
         };
-        let answered = host.answer(patience, &mut hear);
+        // A hook that takes long, or many of them, may not keep this thread awake.
+        let expected_ns = self.hooks.paces.expected_ns(kind(call.hook, self.tellings[call.telling].event));
+        let is_near = self.calls.len() <= LOOKS_CALLS_MAX && expected_ns <= SHORT_NS;
+        let looks = if is_near { self.looks } else { Duration::ZERO };
+        let answered = host.answer(patience, looks, &mut hear);
         if is_last {
             host.hear_output(&mut hear);
         }

@@ -53,6 +53,8 @@ pub struct Host {
     seen: u32,
     /// Answers were taken since.
     has_come_on: bool,
+    /// For how long it looks for a question before it sleeps.
+    looks: Duration,
     /// Kept for their memory.
     record: Record,
     bytes: Vec<u8>,
@@ -157,6 +159,7 @@ impl Host {
             since: Instant::now(),
             seen: 0,
             has_come_on: false,
+            looks: Duration::ZERO,
             record: Record::default(),
             bytes: Vec::new(),
         }
@@ -254,12 +257,25 @@ impl Host {
         self.rings.publish();
     }
 
-    /// The answer to the oldest question. The host may be silent for no longer than `patience` since it came on last.
-    pub fn answer(&mut self, patience: Duration, hear: Hear<'_>) -> Result<Answered, Lost> {
+    /// For how long the host may look for a question before it sleeps.
+    pub fn set_looks(&mut self, looks: Duration) {
+        if looks != self.looks {
+            self.looks = looks;
+            self.rings.set_patience_ns(u32::try_from(looks.as_nanos()).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// The answer to the oldest question, which is looked for so long before this thread sleeps. The host may be silent for no longer
+    /// than `patience` since it came on last.
+    pub fn answer(&mut self, patience: Duration, looks: Duration, hear: Hear<'_>) -> Result<Answered, Lost> {
         self.publish();
+        let mut looks = Some(looks.min(patience));
         loop {
             if let Some(answered) = self.take_answer(hear)? {
                 return Ok(answered);
+            }
+            if looks.take().is_some_and(|looks| self.rings.look_for_answer(looks)) {
+                continue;
             }
             self.await_answer(patience, hear)?;
         }

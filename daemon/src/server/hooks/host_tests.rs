@@ -98,7 +98,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The answer, which is there.
 fn answer(host: &mut Host) -> Result<Answer, String> {
-    host.answer(PATIENCE, &mut |_, _| {}).map(|answered| answered.answer).map_err(|lost| lost.0)
+    host.answer(PATIENCE, Duration::ZERO, &mut |_, _| {}).map(|answered| answered.answer).map_err(|lost| lost.0)
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn what_a_hook_says_is_heard_before_its_answer_is_taken() {
     }
     let mut heard = Vec::new();
     for token in tokens {
-        host.answer(PATIENCE, &mut |of, _| heard.push(of)).unwrap();
+        host.answer(PATIENCE, Duration::ZERO, &mut |of, _| heard.push(of)).unwrap();
         assert_eq!(heard.last(), Some(&token));
     }
     assert_eq!(heard, tokens);
@@ -175,7 +175,7 @@ fn a_hook_that_logs_without_pause_is_late_all_the_same() {
         played.say(&log(1));
     }
     let mut heard = 0;
-    let late = host.answer(Duration::ZERO, &mut |_, _| heard += 1);
+    let late = host.answer(Duration::ZERO, Duration::ZERO, &mut |_, _| heard += 1);
     assert_eq!(late.unwrap_err().0, TOO_LATE);
     assert_eq!(heard, 1, "there is always another line");
 }

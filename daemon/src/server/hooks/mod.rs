@@ -12,6 +12,7 @@ mod order;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use engine::failure::{Failure, FailureKind};
 use protocol::{HookInfo, LogSource};
@@ -134,7 +135,7 @@ impl Hooks {
         let mut details = JsonObject::new();
         describe(&mut details);
         let mut telling = [Telling::new(event, run, details, inputs.to_vec())];
-        self.call_many(&mut telling);
+        self.call_many(&mut telling, Duration::ZERO);
         let [Telling { inputs: seen, result, .. }] = telling;
         for (input, seen) in inputs.iter_mut().zip(seen) {
             *input = seen;

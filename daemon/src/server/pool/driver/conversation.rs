@@ -31,7 +31,9 @@ const GATHER_BRIEFLY_NS: u64 = 200_000;
 /// Half of so much work lasts longer than it takes to wake a thread.
 const DEEP_NS: u64 = 150_000;
 /// How long a driver looks for an answer before it sleeps, where a processor is free for that.
-const SPIN: Duration = Duration::from_micros(50);
+pub const SPIN: Duration = Duration::from_micros(50);
+/// For the end of a task that takes less than this it may look.
+pub const QUICK_NS: u64 = 100_000;
 /// How often a driver leaves a processor that it shares with its worker.
 const STEP_ASIDE_INTERVAL: Duration = Duration::from_millis(2);
 /// How long a worker's last words are listened to once its process has ended: a process that it left behind may hold its
@@ -158,8 +160,8 @@ impl Driver {
     /// Whether this thread may look for an answer for a moment, as nobody else needs the processor; tells the worker the same.
     fn may_spin(&self) -> bool {
         let Some(worker) = &self.worker else { return false };
-        // Between two tasks that hooks hear of the processor is the hook host's.
-        let is_quick = |front: &Flight| front.expected_ns < 100_000 && !Driver::is_heard(front);
+        // Where hooks hear of it the host looks, too: this thread has a processor, and those two share one, as they take turns.
+        let is_quick = |front: &Flight| front.expected_ns < QUICK_NS;
         let is_short = self.flights.front().is_some_and(is_quick);
         let may_spin = is_short && !self.has_answer && self.shared.may_spin();
         let patience = if may_spin { SPIN } else { Duration::ZERO };

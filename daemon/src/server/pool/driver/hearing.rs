@@ -8,9 +8,14 @@
 //! back, or has heard of their ends, the run has not ended.
 //!
 //! Of ends they are told as many at a time as there are ([`Driver::tell_ends`]), before the engine is.
+//!
+//! In a chain of short tasks driver, worker and hook host take turns, and to sleep and be woken takes longer than a turn. So each of the
+//! three looks for its turn for a moment, where there are processors for as many drivers as are busy and for their workers. There the host
+//! needs none of its own: whoever looks gives way to who else is on its processor ([`Driver::looks_for_hooks`]).
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::failure::{Failure, FailureKind};
 use engine::id::{Attempt, TaskId};
@@ -18,6 +23,7 @@ use engine::plan::{InputBinding, TaskKind};
 
 use super::again::Again;
 use super::attempt::{Output, Shown};
+use super::conversation::{QUICK_NS, SPIN};
 use super::flight::Flight;
 use super::request::Work;
 use super::{Driver, Job, Local};
@@ -123,6 +129,12 @@ impl Driver {
         self.waiting.push(Waiting { again, up_to_here_ns });
     }
 
+    /// For how long this thread and the hook host may look for each other before they sleep, where the tasks that hooks hear of take so
+    /// long: the next exchange follows when those that follow have ended.
+    fn looks_for_hooks(&self, takes_ns: u64) -> Duration {
+        if takes_ns < QUICK_NS && self.shared.may_spin() { SPIN } else { Duration::ZERO }
+    }
+
     /// Asks hooks about the tasks that wait for them, and sends those that they let pass.
     pub fn ask_hooks(&mut self, local: &Local<Job>) {
         if self.waiting.is_empty() {
@@ -143,6 +155,7 @@ impl Driver {
 
     fn ask_about(&mut self, waiting: Vec<Waiting>, local: &Local<Job>) {
         let waiting = self.note_waiting(waiting);
+        let looks = self.looks_for_hooks(waiting.last().map_or(0, |waiting| waiting.up_to_here_ns));
         let asked_us = self.shared.services.clock.unix_us_now();
         let mut tellings: Vec<Telling<'_>> = Vec::with_capacity(waiting.len());
         let mut shown: Vec<Vec<(usize, Block)>> = Vec::with_capacity(waiting.len());
@@ -160,7 +173,7 @@ impl Driver {
         }
         // All are of one generation, as this pool is.
         if let Some(first) = waiting.first() {
-            first.again.job.run.generation.hooks.call_many(&mut tellings);
+            first.again.job.run.generation.hooks.call_many(&mut tellings, looks);
         }
         let heard = |(telling, mut inputs): (Telling<'_>, Vec<(usize, Block)>)| {
             telling.result?;
@@ -273,10 +286,11 @@ impl Driver {
             }
         }
         let Some(first) = ends.first() else { return };
+        let looks = self.looks_for_hooks(ends.iter().filter_map(|end| end.took_ns).sum());
         if tellings.is_empty() {
             return;
         }
-        first.job.run.generation.hooks.call_many(&mut tellings);
+        first.job.run.generation.hooks.call_many(&mut tellings, looks);
         let results: Vec<Result<(), Box<Failure>>> = tellings.into_iter().map(|telling| telling.result).collect();
         for (place, result) in told.into_iter().zip(results) {
             let end = &mut ends[place];

@@ -15,6 +15,7 @@ mod disk;
 mod faults;
 mod flights;
 mod hooks;
+mod hooks_chain;
 mod hooks_many;
 mod interrupted;
 mod managed;

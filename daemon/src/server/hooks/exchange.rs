@@ -51,6 +51,8 @@ pub struct Telling<'r> {
     pub inputs: Vec<Input>,
     /// Whether one has.
     pub has_new_inputs: bool,
+    /// It is told only if no hook's failure counts at the one before it.
+    follows: bool,
     /// The failure of the first hook whose policy is that its failure counts; those after it were not called.
     pub result: Result<(), Box<Failure>>,
 }
@@ -59,7 +61,13 @@ impl<'r> Telling<'r> {
     /// An event of a run, or of none.
     pub fn new(event: HookEventName, run: Option<&'r Run>, details: JsonObject, mut inputs: Vec<Input>) -> Telling<'r> {
         inputs.iter_mut().skip(BLOCKS_MAX).for_each(|input| *input = Input::Absent);
-        Telling { event, run, details, argument: String::new(), inputs, has_new_inputs: false, result: Ok(()) }
+        let (argument, result) = (String::new(), Ok(()));
+        Telling { event, run, details, argument, inputs, has_new_inputs: false, follows: false, result }
+    }
+
+    /// The same, of an event that there is only if no hook's failure counts at the event told before it.
+    pub fn following(self) -> Telling<'r> {
+        Telling { follows: true, ..self }
     }
 }
 
@@ -73,7 +81,7 @@ struct Call {
     hook: usize,
     /// The hook is given its options.
     configures: bool,
-    /// Another hook hears of the same event after it.
+    /// What it answers decides what is told next: another hook hears of the same event after it, or of one that follows.
     has_more: bool,
     /// The host's number for it.
     token: u64,
@@ -135,16 +143,38 @@ impl Exchange<'_, '_> {
     fn next_call(&mut self) -> Option<Call> {
         loop {
             let (telling, hook) = self.next;
-            let event = self.tellings.get(telling)?.event;
+            let Telling { event, follows, .. } = *self.tellings.get(telling)?;
+            if follows && self.is_refused_before(telling) {
+                self.leave_out(telling);
+                continue;
+            }
             let wants = |hook: &Hook| hook.registered.events.has(event) && !hook.is_off.load(Ordering::Relaxed);
             let mut wanting = (0..).zip(&self.hooks.calls).skip(hook).filter(|(_, hook)| wants(hook));
             match wanting.next() {
                 Some((hook, _)) => {
-                    let has_more = wanting.next().is_some();
+                    let is_followed = self.tellings.get(telling + 1).is_some_and(|next| next.follows);
+                    let has_more = wanting.next().is_some() || is_followed;
                     return Some(Call { telling, hook, configures: false, has_more, token: 0 });
                 }
                 None => self.next = (telling + 1, 0),
             }
+        }
+    }
+
+    fn is_refused_before(&self, telling: usize) -> bool {
+        let before = telling.checked_sub(1).and_then(|before| self.tellings.get(before));
+        before.is_some_and(|before| before.result.is_err())
+    }
+
+    /// An event is not told after all.
+    fn leave_out(&mut self, telling: usize) {
+        self.next = (telling + 1, 0);
+        let telling = &mut self.tellings[telling];
+        // Numbered when it was asked about, and answered as not begun: the number is the next event's.
+        if !std::mem::take(&mut telling.argument).is_empty()
+            && let Some(run) = telling.run
+        {
+            run.keep_hook_sequence();
         }
     }
 
@@ -184,7 +214,9 @@ impl Exchange<'_, '_> {
                 Ok(Some(token)) => {
                     self.pass(call);
                     self.calls.push_back(Call { token, ..call });
-                    if self.calls.len().is_multiple_of(SHOWN_TOGETHER) {
+                    // The host may be at this one while the one that follows is written.
+                    let is_followed = self.tellings.get(call.telling + 1).is_some_and(|next| next.follows);
+                    if is_followed || self.calls.len().is_multiple_of(SHOWN_TOGETHER) {
                         host.publish();
                     }
                 }

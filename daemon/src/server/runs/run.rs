@@ -419,6 +419,11 @@ impl Run {
         self.hook_events.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The event that was numbered last is not told after all.
+    pub fn keep_hook_sequence(&self) {
+        self.hook_events.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// The time of day.
     pub fn unix_us_now(&self) -> i64 {
         self.services.clock.unix_us_now()

@@ -66,7 +66,7 @@ impl Driver {
         }
         let (inputs, sent_us) = match &job.heard {
             Some(heard) => (heard.inputs.clone(), heard.asked_us),
-            None => (hearing::shown_inputs(job), self.shared.services.clock.unix_us_now()),
+            None => (hearing::shown_inputs(job, &[]), self.shared.services.clock.unix_us_now()),
         };
         Shown { inputs, times_us: (sent_us, sent_us), ..Shown::default() }
     }
@@ -99,7 +99,7 @@ impl Driver {
             result.map_err(|failure| job.run.redacted(failure))
         } else {
             let mut ends = [End { job, shown: &mut *shown, took_ns: None, result: result.map_err(Box::new) }];
-            self.tell_ends(&mut ends);
+            self.tell_ends(&mut ends, None);
             let [End { result, .. }] = ends;
             result.map_err(|failure| *failure)
         };

@@ -53,7 +53,7 @@ impl Driver {
             match self.next_ended(ended.is_empty() && self.finished.is_empty(), local) {
                 Ok(Looked::Ended(one)) => {
                     // In their order.
-                    self.conclude_finished(&mut ended);
+                    self.conclude_finished(&mut ended, local);
                     ended.push(one);
                 }
                 Ok(Looked::Finished(one)) => self.finished.push(one),
@@ -65,11 +65,12 @@ impl Driver {
                 }
             }
         }
-        self.conclude_finished(&mut ended);
+        self.conclude_finished(&mut ended, local);
         if !ended.is_empty() {
             any = true;
             self.settle(&mut ended, local);
         }
+        self.settle_follower(local);
         self.ended = ended;
         match lost {
             Some(end) => Err(end),
@@ -163,13 +164,14 @@ impl Driver {
     }
 
     /// Tells hooks of tasks that have ended.
-    fn conclude_finished(&mut self, ended: &mut Vec<Ended>) {
+    fn conclude_finished(&mut self, ended: &mut Vec<Ended>, local: &Local<Job>) {
         if self.finished.is_empty() {
             return;
         }
         let mut finished = std::mem::take(&mut self.finished);
+        let follower = self.follower_for_hooks(&finished);
         let mut ends: Vec<TaskEnd<'_>> = finished.iter_mut().map(|finished| finished.end()).collect();
-        self.tell_ends(&mut ends);
+        let heard = self.tell_ends(&mut ends, follower.as_ref());
         let results: Vec<_> = ends.into_iter().map(|end| end.result).collect();
         for (mut finished, result) in finished.drain(..).zip(results) {
             let Flight { job, shown, share, .. } = &mut finished.flight;
@@ -177,6 +179,9 @@ impl Driver {
             ended.push(Ended { job: finished.flight.job, result });
         }
         self.finished = finished;
+        if let Some(job) = follower {
+            self.follow(job, heard, local);
+        }
     }
 
     /// What came of a task that may have been told to stop: whatever it still answered, that is how it ended.

@@ -78,6 +78,21 @@ pub struct End<'e> {
     pub result: Result<Vec<Output>, Box<Failure>>,
 }
 
+impl Heard {
+    /// What hooks said to what they were told, if they would have the task.
+    fn of(telling: Telling<'_>, mut inputs: Vec<(usize, Block)>, asked_us: i64) -> Result<Heard, Box<Failure>> {
+        telling.result?;
+        if telling.has_new_inputs {
+            for ((_, block), input) in inputs.iter_mut().zip(telling.inputs) {
+                if let Input::Block(new) = input {
+                    *block = new;
+                }
+            }
+        }
+        Ok(Heard { inputs, has_new_inputs: telling.has_new_inputs, asked_us })
+    }
+}
+
 impl Finished {
     /// As hooks are to be told of it.
     pub fn end(&mut self) -> End<'_> {
@@ -161,35 +176,30 @@ impl Driver {
         let mut shown: Vec<Vec<(usize, Block)>> = Vec::with_capacity(waiting.len());
         for waiting in &waiting {
             let job = &waiting.again.job;
-            let inputs = shown_inputs(job);
-            let mut details = JsonObject::with_room_for(DETAILS_BYTES);
-            if let Some(work) = Work::of_job(job) {
-                work.describe_start(&mut details, &job.run, self.number, &inputs);
-            }
-            let blocks = inputs.iter().map(|(_, block)| Input::Block(block.clone())).collect();
-            let event = Driver::event_before(job).unwrap_or(HookEventName::BeforeNodeRun);
-            tellings.push(Telling::new(event, Some(&job.run), details, blocks));
+            let inputs = shown_inputs(job, &[]);
+            tellings.push(self.telling_before(job, &inputs));
             shown.push(inputs);
         }
         // All are of one generation, as this pool is.
         if let Some(first) = waiting.first() {
             first.again.job.run.generation.hooks.call_many(&mut tellings, looks);
         }
-        let heard = |(telling, mut inputs): (Telling<'_>, Vec<(usize, Block)>)| {
-            telling.result?;
-            if telling.has_new_inputs {
-                for ((_, block), input) in inputs.iter_mut().zip(telling.inputs) {
-                    if let Input::Block(new) = input {
-                        *block = new;
-                    }
-                }
-            }
-            Ok(Heard { inputs, has_new_inputs: telling.has_new_inputs, asked_us })
-        };
-        let heard: Vec<Result<Heard, Box<Failure>>> = tellings.into_iter().zip(shown).map(heard).collect();
+        let heard: Vec<Result<Heard, Box<Failure>>> =
+            tellings.into_iter().zip(shown).map(|(telling, inputs)| Heard::of(telling, inputs, asked_us)).collect();
         for (waiting, heard) in waiting.into_iter().zip(heard) {
             self.go_on_with(waiting.again, heard, local);
         }
+    }
+
+    /// What hooks are told of a task before it goes out.
+    fn telling_before<'j>(&self, job: &'j Job, inputs: &[(usize, Block)]) -> Telling<'j> {
+        let mut details = JsonObject::with_room_for(DETAILS_BYTES);
+        if let Some(work) = Work::of_job(job) {
+            work.describe_start(&mut details, &job.run, self.number, inputs);
+        }
+        let blocks = inputs.iter().map(|(_, block)| Input::Block(block.clone())).collect();
+        let event = Driver::event_before(job).unwrap_or(HookEventName::BeforeNodeRun);
+        Telling::new(event, Some(&job.run), details, blocks)
     }
 
     /// Tells the engine that these tasks lie here; gives those that it still wants.
@@ -270,8 +280,9 @@ impl Driver {
         }
     }
 
-    /// Tells hooks how tasks ended, in their order.
-    pub fn tell_ends(&self, ends: &mut [End<'_>]) {
+    /// Tells hooks how tasks ended, in their order, and then that the `follower` of the last of them is about to begin, if they let that
+    /// one pass. What they said of the follower, if they came to hear of it.
+    pub fn tell_ends(&self, ends: &mut [End<'_>], follower: Option<&Job>) -> Option<Result<Heard, Box<Failure>>> {
         let now_us = self.shared.services.clock.unix_us_now();
         note_times(ends, now_us);
         let mut tellings: Vec<Telling<'_>> = Vec::with_capacity(ends.len());
@@ -285,12 +296,19 @@ impl Driver {
                 tellings.push(telling);
             }
         }
-        let Some(first) = ends.first() else { return };
+        let first = ends.first()?;
         let looks = self.looks_for_hooks(ends.iter().filter_map(|end| end.took_ns).sum());
+        let is_last_told = told.last().is_some_and(|told| told + 1 == ends.len());
+        let made = || ends.last().and_then(|last| last.result.as_deref().ok()).unwrap_or_default();
+        let follower = follower.filter(|_| is_last_told).map(|job| (job, shown_inputs(job, made())));
+        if let Some((job, inputs)) = &follower {
+            tellings.push(self.telling_before(job, inputs).following());
+        }
         if tellings.is_empty() {
-            return;
+            return None;
         }
         first.job.run.generation.hooks.call_many(&mut tellings, looks);
+        let before = follower.and_then(|(_, inputs)| Some((tellings.pop()?, inputs)));
         let results: Vec<Result<(), Box<Failure>>> = tellings.into_iter().map(|telling| telling.result).collect();
         for (place, result) in told.into_iter().zip(results) {
             let end = &mut ends[place];
@@ -301,6 +319,8 @@ impl Driver {
                 (Ok(()), _) => {}
             }
         }
+        let (telling, inputs) = before.filter(|_| ends.last().is_some_and(|last| last.result.is_ok()))?;
+        Some(Heard::of(telling, inputs, now_us))
     }
 
     /// What hooks are told of an end, if any hook wants to hear it.
@@ -349,16 +369,20 @@ fn note_times(ends: &mut [End<'_>], now_us: i64) {
     }
 }
 
-/// The blocks that a task reads, with their input ports.
-pub fn shown_inputs(job: &Job) -> Vec<(usize, Block)> {
+/// The blocks that a task reads, with their input ports; some of them may just have been `made`, and their run does not have them yet.
+pub fn shown_inputs(job: &Job, made: &[Output]) -> Vec<(usize, Block)> {
     let run = &job.run;
+    let block = |dataset| {
+        let made = made.iter().find(|output| output.dataset == Some(dataset));
+        made.map(|output| output.block.clone()).or_else(|| run.block(dataset))
+    };
     match Work::of_job(job) {
         Some(Work::Call(node)) => {
-            let block = |(port, input): (usize, &Option<InputBinding>)| match input {
-                Some(InputBinding::Dataset(dataset)) => Some((port, run.block(*dataset)?)),
+            let input = |(port, input): (usize, &Option<InputBinding>)| match input {
+                Some(InputBinding::Dataset(dataset)) => Some((port, block(*dataset)?)),
                 _ => None,
             };
-            node.inputs.iter().enumerate().filter_map(block).collect()
+            node.inputs.iter().enumerate().filter_map(input).collect()
         }
         Some(Work::Save(dataset, _)) => run.block(dataset.id).map(|block| (0, block)).into_iter().collect(),
         Some(Work::Load(..) | Work::Confirm(..)) | None => Vec::new(),

@@ -40,7 +40,7 @@ struct Sent {
 const TRIES_MAX: u8 = 2;
 
 /// Why a task did not go out.
-enum NotSent {
+pub enum NotSent {
     /// It failed.
     Failed(Failure),
     /// The worker has gone, or does not listen: the task is for another one.
@@ -309,7 +309,7 @@ impl Driver {
 
     /// Writes a call into the record whose inputs are small, or in segments; false if this is none. What the node `made` makes, it will find in
     /// the answer to the task of that number. What must stay as it is until the task has ended is added to `held`.
-    fn write_record(
+    pub fn write_record(
         &mut self,
         job: &Job,
         work: &Work<'_>,
@@ -325,7 +325,7 @@ impl Driver {
         }
         let blocks = &mut self.blocks;
         blocks.clear();
-        for input in node.inputs {
+        for (port, input) in node.inputs.iter().enumerate() {
             if let Some(InputBinding::Dataset(id)) = input
                 && made_by(run, *id, made).is_none()
             {
@@ -333,7 +333,7 @@ impl Driver {
                 if storage.is_some_and(|storage| storage.partitions.is_some()) {
                     return Ok(false);
                 }
-                let Some(block) = run.block(*id) else { return Ok(false) };
+                let Some(block) = heard(job, port).or_else(|| run.block(*id)) else { return Ok(false) };
                 let place = match block.part() {
                     Some(_) => worker.place(&block).map_err(|error| lost(error, || work.subject(self.number)))?,
                     None => None,
@@ -536,6 +536,12 @@ fn known((block, place): &(Block, Option<SegmentPlace>)) -> Option<record::Input
         })),
         _ => block.small().map(record::Input::Block),
     }
+}
+
+/// An input that hooks were shown, or have put there.
+fn heard(job: &Job, port: usize) -> Option<Block> {
+    let inputs = &job.heard.as_ref()?.inputs;
+    inputs.iter().find(|(other, _)| *other == port).map(|(_, block)| block.clone())
 }
 
 /// Where a dataset will be found that a task on its way makes: its number and output port.

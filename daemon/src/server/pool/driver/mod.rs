@@ -1,7 +1,8 @@
 //! A driver: the thread that owns one worker and keeps it at work.
 //!
 //! [`Driver::run`] is the loop: [`launch`] sends tasks, [`ahead`] says how many, [`conversation`] waits and hears, [`collect`] takes answers. [`flight`] is
-//! what is on its way; [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it. [`worker`] starts and ends the
+//! what is on its way; [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it, [`follow`] how they
+//! hear of a chain. [`worker`] starts and ends the
 //! process, [`ladder`] stops an attempt, [`failure`] puts ends into words; [`errand`] is what a worker does between tasks, [`chunks`] what
 //! it saves while it is at one.
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ mod describe;
 mod errand;
 mod failure;
 mod flight;
+mod follow;
 mod hearing;
 mod ladder;
 mod launch;
@@ -52,6 +54,7 @@ pub use worker::Worker;
 use again::Again;
 use collect::Ended;
 use flight::Flights;
+use follow::Follower;
 use hearing::{Finished, Waiting};
 use ladder::Ladder;
 
@@ -99,6 +102,8 @@ pub struct Driver {
     /// What has ended and hooks are to hear of.
     #[expect(clippy::vec_box, reason = "large, and handed over from where it is made")]
     finished: Vec<Box<Finished>>,
+    /// A call that hooks have heard of, to be sent when the engine knows how the one before it has ended.
+    follower: Option<Follower>,
     /// How far the task under way is being stopped.
     ladder: Option<Ladder>,
     /// What was last told of its progress.
@@ -153,6 +158,7 @@ impl Driver {
             again: VecDeque::new(),
             waiting: Vec::new(),
             finished: Vec::new(),
+            follower: None,
             ladder: None,
             told_progress: None,
             ended_since: None,

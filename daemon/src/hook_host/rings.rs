@@ -5,7 +5,7 @@
 //! says that the host may go on, whatever else is in the ring is answered as not begun.
 
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plugin_api::abi::Failure;
 
@@ -14,7 +14,11 @@ use crate::ipc::channel::{ChannelError, Received};
 use crate::ipc::ring::event::Event;
 use crate::ipc::ring::record::{Head, Input, Inputs, Malformed, Record, SmallBlock, Task};
 use crate::ipc::ring::{WorkerDescriptors, WorkerRings};
+use crate::sys::processor;
 use crate::worker::abi::Claims;
+
+/// How often this thread leaves a processor that it shares with a driver.
+const STEP_ASIDE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Opens the rings that a message brought.
 pub(super) fn open(descriptors: Vec<OwnedFd>) -> Result<WorkerRings, ChannelError> {
@@ -34,6 +38,7 @@ pub(super) fn serve(listeners: Listeners<'_>, rings: WorkerRings) -> Result<(), 
         has_stopped: false,
         ended: Instant::now(),
         answer: Record::default(),
+        stepped_aside: None,
     };
     match served.run() {
         Err(ChannelError::Closed) => Ok(()),
@@ -54,6 +59,8 @@ struct Served<'a> {
     ended: Instant,
     /// The answer being written.
     answer: Record,
+    /// When this thread last went to another processor than the driver's.
+    stepped_aside: Option<Instant>,
 }
 
 impl Served<'_> {
@@ -102,11 +109,25 @@ impl Served<'_> {
 
     /// Looks again and again for as long as the server allows, then sleeps.
     fn await_task(&mut self) {
+        self.step_aside();
         if self.rings.look_for_task() {
             return;
         }
         self.listeners.page.begin(0);
         self.rings.sleep(None);
+    }
+
+    /// Goes to another processor if this one is that of the driver which waits for answers: it has work of its own between two
+    /// events. The worker, which shares one with this thread then, has none while hooks are at theirs.
+    fn step_aside(&mut self) {
+        let Some(processor) = processor::current().filter(|processor| self.rings.is_in_the_way_on(*processor)) else {
+            return;
+        };
+        if self.stepped_aside.is_none_or(|before| before.elapsed() >= STEP_ASIDE_INTERVAL) {
+            self.stepped_aside = Some(Instant::now());
+            // Where it may not be had, things stay as they are.
+            let _ = processor::leave(processor);
+        }
     }
 
     /// Answers an event that came through the ring.

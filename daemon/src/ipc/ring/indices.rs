@@ -61,6 +61,8 @@ pub struct Control<W> {
     patience_ns: Line<W>,
     /// The processor that the worker was on when it last answered. The worker's; a hint.
     worker_processor: Line<W>,
+    /// The processor that the driver is on, where it looks for answers. The driver's; a hint.
+    driver_processor: Line<W>,
 }
 
 /// What the other side has written is impossible.
@@ -307,6 +309,16 @@ impl<W: Word> Control<W> {
     /// The processor that the worker says it was on when it last answered.
     pub fn worker_processor(&self) -> u32 {
         self.worker_processor.0.load(Ordering::Relaxed)
+    }
+
+    /// See [`Control::driver_processor`].
+    pub fn set_driver_processor(&self, processor: u32) {
+        self.driver_processor.0.store(processor, Ordering::Relaxed);
+    }
+
+    /// The processor that the driver said it was on when it last allowed looking for tasks.
+    pub fn driver_processor(&self) -> u32 {
+        self.driver_processor.0.load(Ordering::Relaxed)
     }
 
     /// See [`Control::set_patience_ns`].

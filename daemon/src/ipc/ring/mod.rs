@@ -158,6 +158,13 @@ impl DriverRings {
         self.memory.control.set_patience_ns(patience_ns);
     }
 
+    /// Says where this thread is, for a worker that would not share a processor with it.
+    pub fn say_where(&self) {
+        if let Some(processor) = processor::current() {
+            self.memory.control.set_driver_processor(processor);
+        }
+    }
+
     /// Whether the worker was on this processor when it last answered, by what it says.
     pub fn is_worker_on(&self, processor: u32) -> bool {
         self.memory.control.worker_processor() == processor
@@ -246,6 +253,12 @@ impl WorkerRings {
     pub fn look_for_task(&self) -> bool {
         let patience = Duration::from_nanos(u64::from(self.memory.control.patience_ns()));
         look_for(patience, || self.has_task())
+    }
+
+    /// Whether this worker may look for tasks, and the driver says that it is on this processor, which looks for answers.
+    pub fn is_in_the_way_on(&self, processor: u32) -> bool {
+        let control = &self.memory.control;
+        control.patience_ns() > 0 && control.driver_processor() == processor
     }
 
     /// Whether there may be a task.

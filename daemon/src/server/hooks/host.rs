@@ -259,6 +259,9 @@ impl Host {
 
     /// For how long the host may look for a question before it sleeps.
     pub fn set_looks(&mut self, looks: Duration) {
+        if !looks.is_zero() {
+            self.rings.say_where();
+        }
         if looks != self.looks {
             self.looks = looks;
             self.rings.set_patience_ns(u32::try_from(looks.as_nanos()).unwrap_or(u32::MAX));

@@ -3,6 +3,8 @@
 //! The content goes into a file beside the target, is brought to the disk, and only then takes the target's name. Where the
 //! file system can do it, the new file has no name at all while it is written (`O_TMPFILE`), so that even a
 //! killed worker leaves nothing behind; elsewhere it has a hidden one, removed when writing fails.
+//!
+//! A long file is brought to the disk while it is written, so that there is less to wait for at its end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -10,6 +12,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 
@@ -35,9 +39,16 @@ pub struct Replacement {
     content: Packer<BufWriter<File>>,
     /// Nothing where what stands at the path is written to and not replaced.
     new: Option<NewFile>,
+    /// Written since the disk was last given something to do.
+    held_back: usize,
+    /// Brings to the disk what was written so far; nothing as long as that is little.
+    syncing: Option<Syncing>,
 }
 
 impl Replacement {
+    /// So much is worth waking a disk for.
+    const SYNC_BYTES: usize = 2 << 20;
+
     /// Begins to write what will stand at `path`.
     pub fn begin(path: &Path) -> Result<Self> {
         Self::open(path).map_err(|problem| problem.while_writing(path))
@@ -58,7 +69,7 @@ impl Replacement {
             (new.file.try_clone()?, Some(new))
         };
         let content = Compression::of(&target).writer(BufWriter::with_capacity(1 << 16, file))?;
-        Ok(Self { path: path.to_owned(), target, content, new })
+        Ok(Self { path: path.to_owned(), target, content, new, held_back: 0, syncing: None })
     }
 
     /// The path that was asked for.
@@ -68,10 +79,12 @@ impl Replacement {
 
     /// Brings what was written to the disk, and puts it in the place of what was there.
     pub fn finish(self) -> Result<()> {
-        let Self { path, target, content, new } = self;
+        let Self { path, target, content, new, syncing, .. } = self;
         let finished = || -> Result<()> {
             content.finish()?.flush()?;
             let Some(mut new) = new else { return Ok(()) };
+            // The kernel tells of a failure to write once, and may have told it there.
+            syncing.map_or(Ok(()), Syncing::finish)?;
             new.file.sync_all()?;
             new.take_name(&target)?;
             // The file is whole and has its name. That the name survives a loss of power as well is for the directory to
@@ -85,11 +98,53 @@ impl Replacement {
 
 impl Write for Replacement {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.content.write(bytes)
+        let written = self.content.write(bytes)?;
+        self.held_back += written;
+        if self.held_back >= Self::SYNC_BYTES
+            && let Some(new) = &self.new
+        {
+            self.held_back = 0;
+            if self.syncing.is_none() {
+                self.syncing = Syncing::start(&new.file);
+            }
+            if let Some(syncing) = &self.syncing {
+                syncing.wake();
+            }
+        }
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.content.flush()
+    }
+}
+
+/// A thread that brings a file to the disk while it is written.
+struct Syncing {
+    calls: SyncSender<()>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Syncing {
+    /// Nothing if there is no thread to be had: then all is left for the end.
+    fn start(file: &File) -> Option<Self> {
+        let file = file.try_clone().ok()?;
+        let (calls, called) = sync_channel(1);
+        let sync = move || called.iter().try_for_each(|()| file.sync_data());
+        let thread = std::thread::Builder::new().name("sync".to_owned()).spawn(sync).ok()?;
+        Some(Self { calls, thread })
+    }
+
+    /// There is more; if it is at it, it goes on after that.
+    fn wake(&self) {
+        // Full: it knows. Closed: it has failed, which is told at the end.
+        let _ = self.calls.try_send(());
+    }
+
+    /// Waits for it.
+    fn finish(self) -> io::Result<()> {
+        drop(self.calls);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
@@ -216,6 +271,24 @@ mod tests {
         let message = failed.expect_err("fails").to_string();
         assert_eq!(message, format!("cannot write `{}`: column `a` does not fit", path.display()));
         assert_eq!(std::fs::read_to_string(&path).expect("old"), "old");
+        assert_eq!(listing(directory.path()), ["file.txt"]);
+    }
+
+    #[test]
+    fn a_long_file_is_whole_and_a_long_one_that_fails_is_not_there() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("file.txt");
+        let content: Vec<u8> = (0..5 * Replacement::SYNC_BYTES).map(|place| (place / 1000) as u8).collect();
+        let mut new = Replacement::begin(&path).expect("begun");
+        content.chunks(300_000).for_each(|piece| new.write_all(piece).expect("written"));
+        assert!(new.syncing.is_some());
+        new.finish().expect("finished");
+        assert!(std::fs::read(&path).expect("file") == content);
+        let failed = replace(&path, |out| {
+            out.write_all(&content[7..])?;
+            Err(Problem::new("column `a` does not fit"))
+        });
+        assert!(failed.is_err() && std::fs::read(&path).expect("file") == content);
         assert_eq!(listing(directory.path()), ["file.txt"]);
     }
 

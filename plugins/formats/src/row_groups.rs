@@ -2,9 +2,12 @@
 //!
 //! Nearly all of the time of a save is spent on encoding and packing columns, which know nothing of each other; and while a
 //! dataset is being saved, whoever reads it waits. So a large save takes a second thread along where the machine has
-//! another core. That costs no work that one thread would not do, and gives the same file.
+//! another core. That costs no work that one thread would not do, and gives the same file. What is encoded is written as soon as
+//! the columns before it are, so that the disk is at work meanwhile.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
 use arrow_array::RecordBatch;
@@ -15,6 +18,7 @@ use parquet::arrow::arrow_writer::{
 };
 use parquet::errors::Result;
 use parquet::file::properties::DEFAULT_MAX_ROW_GROUP_ROW_COUNT;
+use parquet::file::writer::SerializedRowGroupWriter;
 
 /// The number of values below which a second thread is not worth its start: they are encoded in about a millisecond.
 const VALUES_MIN: usize = 1 << 17;
@@ -22,15 +26,18 @@ const VALUES_MIN: usize = 1 << 17;
 const ROWS_MAX: usize = DEFAULT_MAX_ROW_GROUP_ROW_COUNT;
 
 /// Writes a table's batches and ends the file.
-pub fn write<W: std::io::Write + Send>(writer: ArrowWriter<W>, batches: &[RecordBatch]) -> Result<()> {
+pub fn write<W: Write + Send>(writer: ArrowWriter<W>, batches: &[RecordBatch]) -> Result<()> {
     let (mut file, factory) = writer.into_serialized_writer()?;
     for (number, group) in groups(batches).iter().enumerate() {
-        let columns = encode(group, number, &factory)?;
-        let mut row_group = file.next_row_group()?;
-        for column in columns.into_iter().flatten() {
-            column.append_to_row_group(&mut row_group)?;
-        }
-        row_group.close()?;
+        let jobs = jobs(group, number, &factory)?;
+        let encoding = Encoding {
+            group,
+            jobs: Mutex::new(jobs.into_iter()),
+            encoded: Mutex::default(),
+            written: Mutex::new((0, file.next_row_group()?)),
+        };
+        encoding.encode_all()?;
+        encoding.finish()?;
     }
     file.close()?;
     Ok(())
@@ -61,12 +68,8 @@ fn groups(batches: &[RecordBatch]) -> Vec<Vec<RecordBatch>> {
 /// A column that is to be encoded: its number, its field, and the writer of each of its leaves.
 type Job = (usize, FieldRef, Vec<ArrowColumnWriter>);
 
-/// Encodes the columns of a group, and gives the parts of each in the schema's order.
-fn encode(
-    group: &[RecordBatch],
-    number: usize,
-    factory: &ArrowRowGroupWriterFactory,
-) -> Result<Vec<Vec<ArrowColumnChunk>>> {
+/// The columns of a group that are to be encoded.
+fn jobs(group: &[RecordBatch], number: usize, factory: &ArrowRowGroupWriterFactory) -> Result<Vec<Job>> {
     let Some(first) = group.first() else { return Ok(Vec::new()) };
     let mut writers = factory.create_column_writers(number)?.into_iter();
     let mut jobs: Vec<Job> = Vec::with_capacity(first.num_columns());
@@ -76,30 +79,77 @@ fn encode(
     }
     // Those that take longest come first, so that none of them is left over at the end: text, of which each value is looked up.
     jobs.sort_by_key(|(_, field, _)| field.data_type().is_primitive());
-    let values = first.num_columns() * group.iter().map(RecordBatch::num_rows).sum::<usize>();
+    Ok(jobs)
+}
 
-    let jobs = Mutex::new(jobs.into_iter());
-    let work = || -> Vec<(usize, Result<Vec<ArrowColumnChunk>>)> {
+/// A row group under way.
+struct Encoding<'a, 'f, W: Write> {
+    group: &'a [RecordBatch],
+    jobs: Mutex<std::vec::IntoIter<Job>>,
+    /// What waits for the columns before it.
+    encoded: Mutex<BTreeMap<usize, Vec<ArrowColumnChunk>>>,
+    /// How many columns were written, and where to.
+    written: Mutex<(usize, SerializedRowGroupWriter<'f, W>)>,
+}
+
+impl<W: Write + Send> Encoding<'_, '_, W> {
+    /// Encodes all columns, with a second thread if they are many, and writes most of them.
+    fn encode_all(&self) -> Result<()> {
+        let values: usize = self.group.iter().map(|batch| batch.num_columns() * batch.num_rows()).sum();
+        std::thread::scope(|scope| {
+            let is_worth_it =
+                values >= VALUES_MIN && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+            let encode = || Builder::new().name("encode".to_owned()).spawn_scoped(scope, || self.work()).ok();
+            // Where there is no second thread to be had, this one does it all.
+            let second = is_worth_it.then(encode).flatten();
+            let mine = self.work();
+            let others = second.map_or(Ok(()), |second| match second.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            mine.and(others)
+        })
+    }
+
+    /// Encodes one column after the other until none is left.
+    fn work(&self) -> Result<()> {
         // Taken in a function of its own: the lock is given up before the work begins.
-        let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
-        std::iter::from_fn(next).map(|job| (job.0, encode_column(group, job))).collect()
-    };
-    let mut encoded = std::thread::scope(|scope| {
-        let is_worth_it =
-            values >= VALUES_MIN && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-        let encode = || Builder::new().name("encode".to_owned()).spawn_scoped(scope, work).ok();
-        // Where there is no second thread to be had, this one does it all.
-        let second = is_worth_it.then(encode).flatten();
-        let mut encoded = work();
-        match second.map(|second| second.join()) {
-            Some(Ok(others)) => encoded.extend(others),
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => {}
+        let next = || lock(&self.jobs).next();
+        while let Some(job) = next() {
+            let column = job.0;
+            let chunks = encode_column(self.group, job)?;
+            lock(&self.encoded).insert(column, chunks);
+            // Somebody else who is at it will see this one, or it is left for the next one, or for the end.
+            if let Ok(mut written) = self.written.try_lock() {
+                self.write_ready(&mut written)?;
+            }
         }
-        encoded
-    });
-    encoded.sort_unstable_by_key(|(column, _)| *column);
-    encoded.into_iter().map(|(_, chunks)| chunks).collect()
+        Ok(())
+    }
+
+    /// Writes the columns whose turn it is.
+    fn write_ready(&self, (written, row_group): &mut (usize, SerializedRowGroupWriter<'_, W>)) -> Result<()> {
+        let next = |column: &usize| lock(&self.encoded).remove(column);
+        while let Some(chunks) = next(written) {
+            for chunk in chunks {
+                chunk.append_to_row_group(row_group)?;
+            }
+            *written += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left.
+    fn finish(self) -> Result<()> {
+        self.write_ready(&mut lock(&self.written))?;
+        let (_, row_group) = self.written.into_inner().unwrap_or_else(PoisonError::into_inner);
+        row_group.close()?;
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn encode_column(group: &[RecordBatch], (column, field, mut writers): Job) -> Result<Vec<ArrowColumnChunk>> {

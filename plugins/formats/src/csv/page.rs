@@ -40,7 +40,7 @@ impl Page {
     pub fn cut(&mut self, text: &[u8], at: usize, dialect: Dialect, width: usize, rows_max: usize) -> usize {
         let text = &text[at..text.len().min(at + PAGE_BYTES)];
         // As many as there are bytes, at most, and those that are filled up.
-        self.marks.resize(PAGE_BYTES + STEP + 1, 0);
+        self.marks.resize(PAGE_BYTES + 2 * STEP + 1, 0);
         let mut cut = Cut { marks: &mut self.marks, fields: 0, rows: 0, rows_max, width, dialect };
         let (steps, rest) = text.as_chunks::<STEP>();
         let is_plain = steps.iter().enumerate().all(|(step, bytes)| cut.step(bytes, step * STEP));
@@ -73,27 +73,40 @@ impl Cut<'_> {
     #[inline]
     fn step(&mut self, bytes: &[u8; STEP], offset: usize) -> bool {
         let Dialect { delimiter, quote } = self.dialect;
-        // Without a branch, so that it becomes vector instructions.
-        let flags = bytes.map(|byte| u8::from(byte == delimiter) | u8::from(byte == b'\n') | u8::from(byte == quote));
-        let (words, _) = flags.as_chunks::<8>();
-        let mut fields = self.fields;
-        for (word, flags) in words.iter().enumerate() {
-            let mut flags = u64::from_le_bytes(*flags);
-            while flags != 0 {
-                let place = word * 8 + flags.trailing_zeros() as usize / 8;
-                flags &= flags - 1;
-                fields += 1;
-                self.marks[fields] = (offset + place + 1) as u32;
-                if bytes[place % STEP] != delimiter {
-                    self.fields = fields;
-                    if !self.ends_record(bytes, place) {
-                        return false;
-                    }
-                }
+        let mut ends = places(bytes, |byte| (byte == b'\n') | (byte == quote));
+        let marks = ends | places(bytes, |byte| byte == delimiter);
+        let before = self.fields;
+        self.note(marks, offset);
+        while ends != 0 {
+            let place = ends.trailing_zeros() as usize;
+            self.fields = before + (marks & (u64::MAX >> (STEP - 1 - place))).count_ones() as usize;
+            if !self.ends_record(bytes, place) {
+                return false;
             }
+            ends &= ends - 1;
         }
-        self.fields = fields;
+        self.fields = before + marks.count_ones() as usize;
         true
+    }
+
+    /// Notes where fields begin behind these places. Several at a time, whether or not there are so many: to ask that for each would
+    /// take longer, as the answer cannot be foreseen.
+    #[inline]
+    fn note(&mut self, mut places: u64, offset: usize) {
+        const AT_ONCE: usize = 8;
+        let mut fields = self.fields;
+        while places != 0 {
+            let Some((marks, _)) = self.marks.get_mut(fields + 1..).and_then(<[u32]>::split_first_chunk_mut::<AT_ONCE>)
+            else {
+                return;
+            };
+            for mark in marks {
+                // Where there are no more, this is what will be written over.
+                *mark = (offset + 1) as u32 + places.trailing_zeros();
+                places &= places.wrapping_sub(1);
+            }
+            fields += AT_ONCE;
+        }
     }
 
     /// Whether what was noted last ends a plain record, and there may be another.
@@ -119,6 +132,18 @@ impl Cut<'_> {
             _ => false,
         }
     }
+}
+
+/// Which of some bytes are meant, the first by the lowest bit.
+#[inline]
+fn places(bytes: &[u8; STEP], is_meant: impl Fn(u8) -> bool) -> u64 {
+    /// Moves the lowest bits of eight bytes together, into the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    // Without a branch, so that it becomes vector instructions.
+    let flags = bytes.map(|byte| u8::from(is_meant(byte)));
+    let (words, _) = flags.as_chunks::<8>();
+    let bits = words.iter().map(|word| u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56);
+    bits.rev().fold(0, |all, bits| all << 8 | bits)
 }
 
 /// The fields of one column of a page.

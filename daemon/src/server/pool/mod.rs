@@ -75,7 +75,7 @@ impl Pool {
         let sleepers = Arc::clone(&slots);
         let (queues, locals) = Queues::new(count, move |index: usize| {
             if let Some(slot) = sleepers.get(index) {
-                slot.bell().ring();
+                slot.wake();
             }
         });
         let shared = Arc::new(Shared {

@@ -14,6 +14,7 @@ use engine::id::{Attempt, TaskId};
 
 use super::{Bell, Errand};
 use crate::server::runs::Run;
+use crate::sys::processor;
 
 /// The public face of a driver.
 #[derive(Debug)]
@@ -30,7 +31,12 @@ pub struct Slot {
     offers: AtomicBool,
     /// Somebody would have those, or some of them are to be forgotten.
     wanted_back: AtomicBool,
+    /// The processor of the thread that woke the driver last.
+    woken_on: AtomicU32,
 }
+
+/// No processor has this number.
+const NO_PROCESSOR: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
 struct State {
@@ -72,6 +78,7 @@ impl Slot {
             behind: AtomicU32::new(0),
             offers: AtomicBool::new(false),
             wanted_back: AtomicBool::new(false),
+            woken_on: AtomicU32::new(NO_PROCESSOR),
         })
     }
 
@@ -103,6 +110,23 @@ impl Slot {
     /// Wakes the driver.
     pub fn bell(&self) -> &Arc<Bell> {
         &self.bell
+    }
+
+    /// Wakes the driver because there are jobs.
+    pub fn wake(&self) {
+        self.woken_on.store(processor::current().unwrap_or(NO_PROCESSOR), Ordering::Relaxed);
+        self.bell.ring();
+    }
+
+    /// Driver: the processor that I am on, if it is the one of the thread that woke me lately; asked again, it is not.
+    pub fn take_shared_with_waker(&self) -> Option<u32> {
+        match self.woken_on.load(Ordering::Relaxed) {
+            NO_PROCESSOR => None,
+            waker => {
+                self.woken_on.store(NO_PROCESSOR, Ordering::Relaxed);
+                processor::current().filter(|here| *here == waker)
+            }
+        }
     }
 
     /// Gives the driver something to do between jobs, and wakes it.

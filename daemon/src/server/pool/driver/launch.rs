@@ -26,6 +26,7 @@ use crate::ipc::ring::record::{self, Head, Inputs, PartBlock};
 use crate::server::pool::pace::{Kind, SHORT_NS};
 use crate::server::residents::{Entered, Share};
 use crate::server::runs::{Keep, Made, Run};
+use crate::sys::processor;
 
 /// A task that went out.
 struct Sent {
@@ -38,6 +39,9 @@ struct Sent {
 
 /// A worker may die so often before it begins with a task; then it is the task's failure.
 const TRIES_MAX: u8 = 2;
+
+/// The kernel lets others wait for a task that is at least so long.
+const TURN_NS: u64 = 500_000;
 
 /// Why a task did not go out.
 pub enum NotSent {
@@ -96,6 +100,7 @@ impl Driver {
             self.ask_hooks(local);
         }
         if self.has_nothing() {
+            self.leave_to_waker(&job);
             if !has_begun {
                 has_begun = self.begin(&job, local);
                 if !has_begun {
@@ -122,6 +127,18 @@ impl Driver {
             return true;
         }
         self.send_or_end(again, local)
+    }
+
+    /// Goes to another processor if a driver is in the middle of something on this one, having woken this one: it would go on only when this
+    /// one's worker, which comes next here, has had its turn, while another processor may be idle.
+    fn leave_to_waker(&self, job: &Job) {
+        let is_long = |kind| self.shared.paces.expected_ns(kind) >= TURN_NS;
+        if let Some(processor) = self.slot().take_shared_with_waker()
+            && job.pace_kind().is_none_or(is_long)
+        {
+            // Where it may not be had, things stay as they are.
+            let _ = processor::leave(processor);
+        }
     }
 
     /// Tells the engine that the worker begins with a task; false if the task is not wanted.

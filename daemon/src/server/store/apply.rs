@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
 
-use super::StoreError;
 use super::answers::{Answer, and_then, answer_with, done_or_kept, flushed};
 use super::desk::Desk;
 use super::write;
 use super::writer::Job;
+use super::{NewRun, StoreError};
 
 /// What jobs are done in.
 pub(super) struct Scope<'t, 'c> {
@@ -61,7 +61,7 @@ impl Desk {
         let pending = Arc::clone(&self.pending);
         match job {
             Job::Register { new } => {
-                let result = scope.within("register a run", |t| write::insert(t, &new)).map(|_| ());
+                let result = scope.within("register a run", |t| register(t, Some(&new)));
                 done_or_kept(result, pending, Job::Register { new })
             }
             Job::Update { summary } => {
@@ -78,8 +78,11 @@ impl Desk {
             }
             Job::Fetch { ledger } => {
                 let (entries, limit) = (ledger.fetch(), self.log_lines_max);
-                let result =
-                    scope.within("keep what happened in a run", |t| write::fetch(t, ledger.id(), &entries, limit));
+                let new = pending.find_new(ledger.id());
+                let result = scope.within("keep what happened in a run", |t| {
+                    register(t, new.as_deref())?;
+                    write::fetch(t, ledger.id(), &entries, limit)
+                });
                 Box::new(move |committed, kept| match committed.and(result) {
                     Ok(()) => {
                         ledger.note_kept(&entries);
@@ -95,7 +98,11 @@ impl Desk {
             }
             Job::Logs { id, lines } => {
                 let limit = self.log_lines_max;
-                let result = scope.within("keep a run's log", |t| write::append_logs(t, &id, &lines, limit));
+                let new = pending.find_new(&id);
+                let result = scope.within("keep a run's log", |t| {
+                    register(t, new.as_deref())?;
+                    write::append_logs(t, &id, &lines, limit)
+                });
                 done_or_kept(result, pending, Job::Logs { id, lines })
             }
             Job::Interrupt { now_us, readable, reply } => {
@@ -108,4 +115,9 @@ impl Desk {
             Job::Flush { reply } => flushed(reply),
         }
     }
+}
+
+/// Adds a run that the database may not have, before anything that belongs to it: it may be written with its report only.
+fn register(connection: &Connection, new: Option<&NewRun>) -> rusqlite::Result<()> {
+    new.map_or(Ok(()), |new| write::insert(connection, new).map(drop))
 }

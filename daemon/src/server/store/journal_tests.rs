@@ -63,10 +63,14 @@ fn the_end_of_a_run_is_told_when_its_report_is_on_disk() {
 fn a_log_is_on_disk_when_the_end_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    register(&store, "r1", 1);
-    store.append_logs("r1", vec![line(1)]);
-    let left = crash_at_the_end(&store, folder.path(), detail("r1", RunState::Succeeded, 1));
-    assert_eq!(open(left.path()).logs("r1", 0).unwrap().unwrap().lines, [line(1)]);
+    // Alone, with its run, or with its run's end: as it comes.
+    for n in 0..50 {
+        let id = format!("r{n}");
+        register(&store, &id, n);
+        store.append_logs(&id, vec![line(1)]);
+        let left = crash_at_the_end(&store, folder.path(), detail(&id, RunState::Succeeded, n));
+        assert_eq!(open(left.path()).logs(&id, 0).unwrap().unwrap().lines, [line(1)]);
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ enum Entry {
 impl Pending {
     /// Notes a run that the database does not have yet; false if there is one of this id.
     pub(super) fn put_new(&self, new: &Arc<NewRun>) -> bool {
-        match self.new().entry(new.summary.id.clone()) {
+        match self.lock_new().entry(new.summary.id.clone()) {
             std::collections::hash_map::Entry::Occupied(_) => return false,
             std::collections::hash_map::Entry::Vacant(place) => place.insert(Arc::clone(new)),
         };
@@ -33,17 +33,17 @@ impl Pending {
 
     /// A run that the database does not have yet.
     pub(super) fn find_new(&self, id: &str) -> Option<Arc<NewRun>> {
-        self.new().get(id).cloned()
+        self.lock_new().get(id).cloned()
     }
 
     /// Ids of the runs that the database may not have yet.
     pub(super) fn new_ids(&self) -> Vec<String> {
-        self.new().keys().cloned().collect()
+        self.lock_new().keys().cloned().collect()
     }
 
     /// The database has it now, or is not to have it.
     pub(super) fn forget_new(&self, new: &Arc<NewRun>) {
-        let mut all = self.new();
+        let mut all = self.lock_new();
         if all.get(&new.summary.id).is_some_and(|known| Arc::ptr_eq(known, new)) {
             all.remove(&new.summary.id);
         }
@@ -79,7 +79,7 @@ impl Pending {
 
     pub(super) fn summaries(&self) -> HashMap<String, RunSummary> {
         let mut summaries: HashMap<String, RunSummary> =
-            self.new().iter().map(|(id, new)| (id.clone(), new.summary.clone())).collect();
+            self.lock_new().iter().map(|(id, new)| (id.clone(), new.summary.clone())).collect();
         summaries.extend(self.lock().iter().map(|(id, entry)| match entry {
             Entry::Summary(summary) => (id.clone(), RunSummary::clone(summary)),
             Entry::Detail(detail) => (id.clone(), detail.summary.clone()),
@@ -114,7 +114,7 @@ impl Pending {
         }
     }
 
-    fn new(&self) -> MutexGuard<'_, HashMap<String, Arc<NewRun>>> {
+    fn lock_new(&self) -> MutexGuard<'_, HashMap<String, Arc<NewRun>>> {
         self.new.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -52,6 +52,10 @@ enum End {
 impl Driver {
     /// Does what has gathered.
     pub(super) fn do_errands(&mut self) {
+        if self.slot().has_errands() {
+            // It may take a while, and a job may lie in a queue that was left for this driver.
+            self.shared.queues.wake_for_work();
+        }
         while let Some(errand) = self.slot().next_errand() {
             self.do_errand(&errand);
         }

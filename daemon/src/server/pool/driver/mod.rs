@@ -229,7 +229,10 @@ impl Driver {
                 // Listed by now, so what is taken back finds it.
                 shared.slots.iter().for_each(Slot::accept);
                 let lost = self.sleep();
-                shared.queues.woken(local);
+                match lost.is_some() || self.slot().has_errands() || shared.is_stopping() {
+                    true => shared.queues.woken(local),
+                    false => shared.queues.woken_for_a_job(local),
+                }
                 // Off the list of sleepers: it may take a while.
                 if let Some(lost) = lost {
                     self.end_idle_worker(lost);

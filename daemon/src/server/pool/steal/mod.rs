@@ -143,6 +143,14 @@ impl<J> Queues<J> {
         }
     }
 
+    /// The same of a driver that was asleep and looks for a job next thing: one of those in sight is its own.
+    pub fn woken_for_a_job(&self, local: &Local<J>) {
+        self.sleepers.remove(local.index);
+        if self.waiting() > 1 {
+            self.sleepers.wake(1);
+        }
+    }
+
     /// Says whether any queue holds a job right now.
     pub fn has_work(&self) -> bool {
         !self.injector.is_empty() || self.stealers.iter().any(|stealer| !stealer.is_empty())

@@ -63,6 +63,26 @@ fn a_driver_that_leaves_the_list_unasked_passes_its_wake_up_on() {
 }
 
 #[test]
+fn a_driver_that_was_woken_for_the_only_job_wakes_nobody_for_it() {
+    let woken = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&woken);
+    let (queues, mut locals) = Queues::new(3, move |index| list.lock().unwrap().push(index));
+    for local in &mut locals {
+        assert!(matches!(queues.rest(local), Rest::Sleep));
+    }
+    queues.inject([1]);
+    queues.woken_for_a_job(&locals[2]);
+    assert_eq!(*woken.lock().unwrap(), [2]);
+    assert_eq!(queues.find(&mut locals[2]), Some(1));
+    assert!(matches!(queues.rest(&mut locals[2]), Rest::Sleep));
+    // One was pushed for it while it woke up for another.
+    queues.inject([2]);
+    queues.push_quietly(&locals[2], [3]);
+    queues.woken_for_a_job(&locals[2]);
+    assert_eq!(*woken.lock().unwrap(), [2, 2, 1]);
+}
+
+#[test]
 fn a_job_that_its_owner_cannot_take_wakes_a_sleeper_and_nothing_does_not() {
     let woken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&woken);
@@ -138,7 +158,7 @@ fn stress_every_job_runs_once_and_nobody_oversleeps() {
                                 assert!(!waited.timed_out(), "driver {index} slept beside work");
                                 rung[index] = false;
                                 drop(rung);
-                                queues.woken(&local);
+                                queues.woken_for_a_job(&local);
                                 continue;
                             }
                         },

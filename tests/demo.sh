@@ -20,7 +20,8 @@ for plugin in formats flights trace; do
     ln -f "$products/lib$plugin.so" "$plugins/" 2>/dev/null || cp "$products/lib$plugin.so" "$plugins/"
 done
 
-headline() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+# Bold where somebody looks.
+headline() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 
 headline "One command, no daemon: ctl run"
 time "$products/ctl" run "$pipeline" --daemon-config "$config" --plugins "$plugins" --params "output_dir=$output"

@@ -1,6 +1,6 @@
 //! The daemon a command talks to: the service that is there, or a private one that ends with the command.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use protocol::{PluginList, path};
 
@@ -17,18 +17,21 @@ pub struct Session {
     /// How to reach it.
     pub client: Client,
     private: Option<PrivateDaemon>,
+    /// Where the private daemon was told to look for plugins.
+    plugin_folders: Vec<PathBuf>,
 }
 
 impl Session {
     /// The service.
     pub fn of_service(socket: Option<&Path>) -> Session {
-        Session { client: Client::new(Addresses::find(socket)), private: None }
+        Session { client: Client::new(Addresses::find(socket)), private: None, plugin_folders: Vec::new() }
     }
 
     /// A private daemon.
     pub fn of_private(options: &PrivateArgs) -> Result<Session, Error> {
         let daemon = PrivateDaemon::start(options)?;
-        Ok(Session { client: Client::new(daemon.addresses()), private: Some(daemon) })
+        let plugin_folders = options.plugins.clone();
+        Ok(Session { client: Client::new(daemon.addresses()), private: Some(daemon), plugin_folders })
     }
 
     /// Whichever the arguments ask for.
@@ -55,9 +58,15 @@ impl Session {
         }
     }
 
-    /// Says which libraries a private daemon has set aside: nobody else would tell.
+    /// Says which libraries a private daemon has set aside, and where it found none: nobody else would tell.
     pub async fn warn_of_refused_plugins(&self, screen: &mut Screen) -> Result<(), Error> {
         let plugins: PluginList = self.client.get(path::PLUGINS).await?;
+        for folder in self.plugin_folders.iter().filter(|folder| !holds_libraries(folder)) {
+            let folder = folder.display();
+            screen.warn(&format!(
+                "there is no library lib*.so in the plugin folder {folder}\n  help: `cargo build --release` puts one of a \"cdylib\" crate into target/release, `cargo build` into target/debug"
+            ));
+        }
         for refused in &plugins.refused {
             screen.warn(&crate::render::listing::refused(refused, screen.err_paint));
         }
@@ -66,4 +75,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Whether a folder has files that plugins may be in.
+fn holds_libraries(folder: &Path) -> bool {
+    let is_library = |name: &str| name.starts_with("lib") && name.ends_with(".so");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| is_library(&name))
 }

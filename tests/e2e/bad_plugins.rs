@@ -192,3 +192,24 @@ fn a_library_may_be_overwritten_while_it_is_in_use() {
         daemon.expect_healthy();
     }
 }
+
+/// What a person sees who forgot to build, or named the wrong folder.
+#[test]
+fn a_plugin_folder_without_a_library_is_told() {
+    let scene = Scene::with(&["faults"]).build();
+    let folder = scene.path("nothing");
+    fs::create_dir(&folder).unwrap();
+    let file = scene.write("pipeline.toml", "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"tides::average\"\n");
+    let outcome = scene.run_file(&file, &["--plugins", folder.to_str().unwrap()]).expect_code(3);
+    outcome.expect_said(&[
+        "there is no library lib*.so in the plugin folder",
+        "nothing",
+        "cargo build",
+        "unknown-plugin",
+    ]);
+    fs::copy(scene.plugin_folder().join("libfaults.so"), folder.join("libfaults.so")).unwrap();
+    let good = scene
+        .write("pipeline.toml", "name = \"p\"\n[[node]]\nname = \"n\"\ncall = \"faults::noop\"\noutputs = [\"d\"]\n");
+    let outcome = scene.run_file(&good, &["--plugins", folder.to_str().unwrap()]).expect_success();
+    assert!(!outcome.stderr.contains("no library"), "{}", outcome.stderr);
+}

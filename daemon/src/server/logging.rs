@@ -19,6 +19,11 @@ use systemd_journal_logger::JournalLog;
 /// Whether records go to the journal as entries with fields.
 static NATIVE: AtomicBool = AtomicBool::new(false);
 
+/// So many of something: `1 node`, `3 nodes`.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Starts logging. A second call, as in tests, changes nothing but the level.
 pub fn start(level: LevelFilter) {
     let journal = goes_to_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());

@@ -135,7 +135,9 @@ impl From<FetchError> for ApiError {
                 |error, hint| error.hint(hint.clone()),
             ),
             FetchError::Failed(failure) => {
-                let error = of(StatusCode::UNPROCESSABLE_ENTITY, "output-failed");
+                // Without the word for its kind, which goes before it in a report.
+                let error =
+                    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "output-failed", failure.message.clone());
                 let error = failure.causes.iter().fold(error, |error, cause| error.cause(cause.clone()));
                 failure.hints.iter().fold(error, |error, hint| error.hint(hint.clone()))
             }

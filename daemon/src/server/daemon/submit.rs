@@ -11,6 +11,7 @@ use std::sync::Arc;
 use protocol::{LogSource, RunSummary, Submission};
 
 use super::{Daemon, SubmitError, planning};
+use crate::server::logging::counted;
 use crate::server::missing::Rest;
 use crate::server::runs::{AddError, Origin, Run, RunSettings, id};
 use crate::server::store::{NewRun, StoreError};
@@ -153,8 +154,9 @@ impl Daemon {
             Ok(()) => {
                 begin();
                 self.services.usher.begun(run);
-                let (id, pipeline, nodes) = (run.id.as_str(), run.plan.name(), run.plan.node_count());
-                log::info!(RUN_ID = id; "run {id} of {pipeline}: {nodes} nodes");
+                let (id, pipeline, nodes) =
+                    (run.id.as_str(), run.plan.name(), counted(run.plan.node_count() as u64, "node"));
+                log::info!(RUN_ID = id; "run {id} of {pipeline}: {nodes}");
                 // Only now: whatever closes it comes after what opens it.
                 run.admit();
                 Ok(accepted)

@@ -13,6 +13,7 @@ use super::{Generation, Library, Refused, Zygote, find, signature, trust};
 use crate::ipc::message::Limits;
 use crate::server::config::Config;
 use crate::server::hooks::Hooks;
+use crate::server::logging::counted;
 use crate::server::pool::{DriverSettings, Pool};
 use crate::server::services::Services;
 
@@ -142,11 +143,11 @@ impl Candidate {
             .map_err(|error| format!("cannot start {workers} driver threads: {error}"))?;
         for plugin in &signature.plugins {
             log::info!(
-                "plugin {} {}: {} nodes, {} dataset types",
+                "plugin {} {}: {}, {}",
                 plugin.name,
                 plugin.version,
-                plugin.nodes.len(),
-                plugin.dataset_types.len()
+                counted(plugin.nodes.len() as u64, "node"),
+                counted(plugin.dataset_types.len() as u64, "dataset type")
             );
         }
         Ok(Arc::new(Generation {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use protocol::{Health, path};
 
 use super::notify;
+use crate::server::logging::counted;
 
 /// How often the status is told when nobody asks for a watchdog.
 const STATUS_PERIOD: Duration = Duration::from_secs(5);
@@ -148,10 +149,6 @@ fn in_words(health: &Health) -> String {
     };
     let stopping = if health.state == "stopping" { "stopping: " } else { "" };
     format!("{stopping}{runs}; {} of {} busy", health.workers_busy, counted(health.workers, "worker"))
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Half of the time that systemd waits, as its manual advises.

@@ -41,7 +41,7 @@
 //!
 //! # Features
 //!
-//! * `arrow` (default): [`Table`], and the arrow crates under [`arrow`].
+//! * `arrow` (default): [`Table`], [`LazyTable`], and the arrow crates under [`arrow`].
 //! * `json` (default): [`Json`] and [`Params`].
 //! * `schema`: parameters whose type derives `JsonSchema` are checked while a pipeline is planned.
 
@@ -79,7 +79,7 @@ pub use serde;
 pub use serde_json;
 
 #[cfg(feature = "arrow")]
-pub use self::table::{Strings, Table};
+pub use self::table::{LazyTable, Strings, Table};
 #[cfg(feature = "json")]
 pub use self::value::{Json, Params};
 pub use self::{

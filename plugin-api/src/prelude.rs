@@ -19,7 +19,7 @@ pub use crate::{
 pub use crate::{Json, Params};
 #[cfg(feature = "arrow")]
 #[doc(no_inline)]
-pub use crate::{Table, arrow::array::RecordBatch};
+pub use crate::{LazyTable, Table, arrow::array::RecordBatch};
 #[doc(no_inline)]
 pub use log::{self, debug, error, info, trace, warn};
 #[doc(no_inline)]

@@ -41,7 +41,7 @@ pub fn measure(table: &mut Table) {
         table.add(name, 1, inside.iter().map(|two| one / two).collect(), "×", "a warm daemon, two workers");
         table.goal(Goal::AtLeast(1.25));
         if options.is_empty() {
-            let (stage, ratio) = slowest_stage(&in_order, &runs);
+            let (stage, nodes, ratio) = slowest_stage(&in_order, &runs);
             table.add("flights: slowest stage over that in one process", 1, vec![ratio], "×", &stage);
             table.goal(Goal::AtMost(1.05));
             // What it loses to the memory and the caches that two processors share, without any daemon.
@@ -49,7 +49,7 @@ pub fn measure(table: &mut Table) {
                 let other = scope.spawn(|| times_in_order(&scene, flights, "beside"));
                 [times_in_order(&scene, flights, "in_order"), other.join().unwrap()].concat()
             });
-            let ratio = stage_us(&both, &stage) / stage_us(&in_order, &stage);
+            let ratio = stage_us(&both, &nodes) / stage_us(&in_order, &nodes);
             table.add("flights: that stage, two such processes at once", 1, vec![ratio], "×", &stage);
         }
     }
@@ -82,29 +82,37 @@ fn times<'t>(repetitions: &'t [BTreeMap<String, f64>], step: &'t str) -> impl It
     repetitions.iter().filter_map(move |times| times.get(step).copied())
 }
 
-/// The node that took longest, saves and all, as a multiple of what it took in one process. Those that are over in a moment
-/// are left out: there the two are told apart by a wake-up.
-fn slowest_stage(in_order: &[BTreeMap<String, f64>], runs: &[RunDetail]) -> (String, f64) {
+/// The stage that took longest as a multiple of what it took in one process, from its nodes' start to the end of their saves: what it
+/// calls, its nodes, and the multiple. The nodes of one call are one stage: which of the three fits is the first to read what was just
+/// made, and which one's save waits while a worker is at another, is chance. Those that are over in a moment are left out: there the
+/// two are told apart by a wake-up.
+fn slowest_stage(in_order: &[BTreeMap<String, f64>], runs: &[RunDetail]) -> (String, Vec<String>, f64) {
     const MOMENT_US: f64 = 5_000.0;
-    let mut stages: Vec<(String, f64)> = Vec::new();
+    let mut calls: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for node in &runs[0].nodes {
-        let mine = runs.iter().flat_map(|run| &run.nodes).filter(|other| other.name == node.name);
-        let mine = median(mine.map(|node| span(node.started_us, node.finished_us).as_secs_f64() * 1e6).collect());
-        let theirs = stage_us(in_order, &node.name);
-        if theirs >= MOMENT_US {
-            stages.push((node.name.clone(), mine / theirs));
-        }
+        calls.entry(node.call.clone()).or_default().push(node.name.clone());
     }
-    stages.into_iter().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap()
+    let mine = |name: &String| {
+        let nodes = runs.iter().flat_map(|run| &run.nodes).filter(|node| node.name == *name);
+        median(nodes.map(|node| span(node.started_us, node.finished_us).as_secs_f64() * 1e6).collect())
+    };
+    let stages = calls.into_iter().filter_map(|(call, nodes)| {
+        let (mine, theirs) = (nodes.iter().map(mine).sum::<f64>(), stage_us(in_order, &nodes));
+        (theirs >= MOMENT_US).then_some((call, nodes, mine / theirs))
+    });
+    stages.max_by(|one, other| one.2.total_cmp(&other.2)).unwrap()
 }
 
-/// What a node takes in one process, with the save of what it makes.
-fn stage_us(in_order: &[BTreeMap<String, f64>], node: &str) -> f64 {
-    let saved = match node {
-        "build_features" => "save model_input".to_owned(),
-        _ => format!("save {}", node.replace("train_", "model_").replace("evaluate", "metrics")),
+/// What nodes take in one process, with the saves of what they make.
+fn stage_us(in_order: &[BTreeMap<String, f64>], nodes: &[String]) -> f64 {
+    let node_us = |node: &String| {
+        let saved = match node.as_str() {
+            "build_features" => "save model_input".to_owned(),
+            _ => format!("save {}", node.replace("train_", "model_").replace("evaluate", "metrics")),
+        };
+        median(times(in_order, node).collect()) + median(times(in_order, &saved).collect())
     };
-    median(times(in_order, node).collect()) + median(times(in_order, &saved).collect())
+    nodes.iter().map(node_us).sum()
 }
 
 fn median(mut samples: Vec<f64>) -> f64 {

@@ -4,7 +4,7 @@ use arrow_array::{
     Array, ArrayRef, Float16Array, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array,
     LargeStringArray, StringArray, StringViewArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array, cast::AsArray,
 };
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 
 use super::Table;
 use crate::{Error, Result};
@@ -96,13 +96,19 @@ impl Table {
 
     #[track_caller]
     fn column_index(&self, name: &str) -> Result<usize> {
-        match self.schema.column_with_name(name) {
-            Some((index, _)) => Ok(index),
-            None => {
-                let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
-                Err(Error::new(format!("the table has no column `{name}`"))
-                    .with_hint(format!("its columns are: {}", columns.join(", "))))
-            }
+        index_of(&self.schema, name)
+    }
+}
+
+/// Where the column `name` stands.
+#[track_caller]
+pub(super) fn index_of(schema: &Schema, name: &str) -> Result<usize> {
+    match schema.column_with_name(name) {
+        Some((index, _)) => Ok(index),
+        None => {
+            let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            Err(Error::new(format!("the table has no column `{name}`"))
+                .with_hint(format!("its columns are: {}", columns.join(", "))))
         }
     }
 }

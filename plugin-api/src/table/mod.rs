@@ -1,14 +1,15 @@
 //! Tables: Arrow record batches over the mapped block.
 
 mod column;
+mod lazy;
 mod read;
 mod write;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 
-pub use self::column::Strings;
 pub(crate) use self::write::TableWriter;
+pub use self::{column::Strings, lazy::LazyTable};
 use crate::{Error, Result};
 
 /// A table: a schema and record batches. As an input its columns lie in the block itself, without a copy, and keep

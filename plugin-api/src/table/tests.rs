@@ -10,11 +10,12 @@ use std::{
 
 use arrow_array::{
     Array, ArrayRef, BooleanArray, DictionaryArray, Float32Array, Float64Array, Int8Array, Int64Array,
-    LargeStringArray, RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray, types::Int32Type,
+    LargeStringArray, RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray,
+    types::{Int8Type, Int32Type},
 };
 use arrow_schema::{DataType, Field, Schema};
 
-use super::Table;
+use super::{LazyTable, Table};
 use crate::{
     Chunks,
     abi::{Call, CallHost, Failure, InputBlock, OutputBuffer, SharedBytes},
@@ -263,4 +264,101 @@ fn concatenating_nothing_gives_no_rows() {
     assert_eq!(table.concat().unwrap().num_rows(), 0);
     assert_eq!(table.column("x").unwrap().len(), 0);
     assert!(table.numbers("x").unwrap().is_empty());
+}
+
+/// The block of `block` with its bytes changed.
+fn changed(block: &InputBlock, change: impl FnOnce(&mut Vec<u8>)) -> InputBlock {
+    let mut bytes = block.bytes.to_vec();
+    change(&mut bytes);
+    InputBlock::new(bytes.into(), "arrow", "")
+}
+
+#[test]
+fn columns_that_are_selected_lie_in_the_block_in_the_order_asked_for() {
+    let block = block(flights()).unwrap();
+    let mapped = range(&block.bytes);
+    let lazy = LazyTable::from_block(block).unwrap();
+    assert_eq!(lazy.schema(), flights().schema());
+    let selected = lazy.select(["hour", "delay"]).unwrap();
+    assert_eq!(selected, Table::from(flights().batches()[0].project(&[2, 0]).unwrap()));
+    for column in selected.batches()[0].columns() {
+        assert!(mapped.contains(&(column.to_data().buffers()[0].as_ptr() as usize)));
+    }
+    assert_eq!(lazy.read().unwrap(), flights());
+    assert_eq!(lazy.select::<&str>([]).unwrap().num_rows(), 3);
+    let error = lazy.select(["hour", "origins"]).unwrap_err();
+    assert_eq!(error.to_string(), "the table has no column `origins`");
+    assert_eq!(error.hint(), Some("its columns are: delay, origin, hour"));
+    assert!(error.place().unwrap().contains("table/tests.rs"));
+}
+
+#[test]
+fn a_column_is_checked_before_it_is_given_and_no_other_is() {
+    let keys = arrow_array::Int8Array::from(vec![1; 77]);
+    let codes = DictionaryArray::<Int8Type>::new(keys, Arc::new(StringArray::from(vec!["EWR", "JFK"])));
+    let table = Table::from_columns([
+        ("code", Arc::new(codes) as ArrayRef),
+        ("name", Arc::new(StringArray::from(vec!["caf\u{e9}"; 77])) as ArrayRef),
+        ("hour", Arc::new(Int64Array::from_iter_values(0..77)) as ArrayRef),
+    ])
+    .unwrap();
+    let hours = Table::from(table.batches()[0].project(&[2]).unwrap());
+    let block = block(table).unwrap();
+    let bad_keys = changed(&block, |bytes| {
+        let place = bytes.windows(77).position(|window| window == [1; 77]).unwrap();
+        bytes[place + 76] = 2;
+    });
+    let bad_text = changed(&block, |bytes| {
+        let place = bytes.windows(5).rposition(|window| window == "caf\u{e9}".as_bytes()).unwrap();
+        bytes[place + 3] = 0xff;
+    });
+    for (block, bad, good) in [(bad_keys, "code", "name"), (bad_text, "name", "code")] {
+        assert!(Table::from_block(block.clone()).is_err());
+        let lazy = LazyTable::from_block(block).unwrap();
+        assert_eq!(lazy.select(["hour"]).unwrap(), hours);
+        assert_eq!(lazy.select([good]).unwrap().num_rows(), 77);
+        let failure = Failure::from(lazy.select(["hour", bad]).unwrap_err());
+        assert_eq!(failure.message, "the block is no well-formed Arrow stream");
+        assert!(lazy.select([bad]).is_err() && lazy.read().is_err());
+    }
+}
+
+#[test]
+fn of_a_block_that_was_cut_off_nothing_is_read() {
+    let batch = flights().into_batches().remove(0);
+    let block = block(vec![batch.clone(), batch]).unwrap();
+    let whole = Table::from_block(block.clone()).unwrap();
+    let mut fewer = Vec::new();
+    for length in 0..block.bytes.len() {
+        let cut = changed(&block, |bytes| bytes.truncate(length));
+        match LazyTable::from_block(cut).and_then(|lazy| lazy.select(["hour"])) {
+            Ok(table) => fewer.push(table.batches().len()),
+            Err(error) => assert!(error.to_string().starts_with("the block "), "{error}"),
+        }
+    }
+    // Between two messages a stream may end as well, without the mark that ends it.
+    assert_eq!((fewer, whole.batches().len()), (vec![0, 1, 2], 2));
+    let longer = changed(&block, |bytes| bytes.push(0));
+    assert!(Table::from_block(longer).is_err());
+}
+
+#[test]
+fn a_batch_has_the_dictionary_that_came_before_it() {
+    let batch = |names: [&str; 2]| {
+        let codes: DictionaryArray<Int32Type> = names.into_iter().collect();
+        RecordBatch::try_from_iter([
+            ("hour", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef),
+            ("code", Arc::new(codes)),
+        ])
+        .unwrap()
+    };
+    let batches = vec![batch(["EWR", "JFK"]), batch(["LGA", "EWR"]), batch(["LGA", "EWR"])];
+    let table = Table::new(batches[0].schema(), batches).unwrap();
+    let lazy = LazyTable::from_block(block(table.clone()).unwrap()).unwrap();
+    let codes = lazy.select(["code"]).unwrap();
+    assert_eq!(
+        codes.strings("code").unwrap().iter().flatten().collect::<Vec<_>>(),
+        ["EWR", "JFK", "LGA", "EWR", "LGA", "EWR"]
+    );
+    assert_eq!(lazy.read().unwrap(), table);
 }

@@ -18,8 +18,8 @@ struct Carrier<'a> {
 
 /// Counts each carrier's flights and averages their delays; the latest to arrive comes first.
 #[node(outputs = ["carrier_delays"])]
-pub fn carrier_delays(flights: Table, airlines: Table) -> Result<Table> {
-    let flights = flights.concat()?;
+pub fn carrier_delays(flights: LazyTable, airlines: Table) -> Result<Table> {
+    let flights = flights.select(["carrier", "dep_delay", "arr_delay"])?.concat()?;
     let codes = Codes::of(&flights, "carrier")?;
     let (departures, arrivals) = (present_numbers(&flights, "dep_delay")?, present_numbers(&flights, "arr_delay")?);
     // Sums of whole minutes are exact in a float, in whatever order.

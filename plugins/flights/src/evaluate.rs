@@ -1,6 +1,6 @@
 //! How well the models predict flights they have not seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_buffer::BooleanBuffer;
 use plugin_api::prelude::*;
@@ -29,12 +29,15 @@ pub fn evaluate(
     ewr: Json<Model>,
     jfk: Json<Model>,
     lga: Json<Model>,
-    test: Table,
+    test: LazyTable,
 ) -> Result<Json<BTreeMap<String, Metrics>>> {
-    let test = test.concat()?;
+    let models = [("EWR", &*ewr), ("JFK", &*jfk), ("LGA", &*lga)];
+    let features = models.iter().flat_map(|(_, model)| &model.coefficients).map(|(feature, _)| feature.as_str());
+    let columns: BTreeSet<&str> = features.chain([TARGET, "origin"]).collect();
+    let test = test.select(columns)?.concat()?;
     let origins = Codes::of(&test, "origin")?;
     let mut metrics = BTreeMap::new();
-    for (origin, model) in [("EWR", &*ewr), ("JFK", &*jfk), ("LGA", &*lga)] {
+    for (origin, model) in models {
         let code = origins.code(origin).map(|code| code as usize);
         let is_here = |row: usize| code.is_some() && origins.get(row) == code;
         let mut names: Vec<&str> = model.coefficients.iter().map(|(feature, _)| feature.as_str()).collect();

@@ -9,6 +9,9 @@ use crate::least_squares::{Dependent, LeastSquares};
 use crate::model::{Model, TARGET};
 use crate::rows::keep;
 
+/// Where a flight left from.
+const ORIGIN: &str = "origin";
+
 /// What to learn from.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,7 +22,7 @@ pub struct ModelOptions {
 
 /// Fits the arrival delay of one origin airport by ordinary least squares.
 #[node(outputs = ["model"])]
-pub fn train(table: Table, options: Params<ModelOptions>, origin: Params<String>) -> Result<Json<Model>> {
+pub fn train(table: LazyTable, options: Params<ModelOptions>, origin: Params<String>) -> Result<Json<Model>> {
     let features = &options.features;
     ensure!(
         !features.iter().any(|feature| feature == TARGET),
@@ -28,7 +31,8 @@ pub fn train(table: Table, options: Params<ModelOptions>, origin: Params<String>
     let mut problem = LeastSquares::new(features.len() + 1);
     let mut count = 0;
     // A part at a time: what is copied out of the table stays in the cache, and is never a table of its own.
-    for part in parts(&table.concat()?, &origin, features)? {
+    let needed = features.iter().map(String::as_str).filter(|feature| *feature != ORIGIN).chain([TARGET, ORIGIN]);
+    for part in parts(&table.select(needed)?.concat()?, &origin, features)? {
         let part = part?;
         let numbers = |name| present_numbers(&part, name);
         let columns = features.iter().map(|feature| numbers(feature)).collect::<Result<Vec<_>>>()?;
@@ -70,7 +74,7 @@ fn parts(
 ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
     let mut names: Vec<&str> = features.iter().map(String::as_str).collect();
     names.push(TARGET);
-    let origins = Codes::of(batch, "origin")?;
+    let origins = Codes::of(batch, ORIGIN)?;
     let code = origins.code(origin).map(|code| code as usize);
     let wanted = project(batch, &names)?;
     Ok((0..batch.num_rows()).step_by(PART_ROWS).map(move |start| {

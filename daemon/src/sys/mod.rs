@@ -12,6 +12,7 @@ pub mod map;
 pub mod memfd;
 pub mod packet;
 pub mod pidfd;
+pub mod prefetch;
 pub mod process;
 pub mod processor;
 pub mod spawn;

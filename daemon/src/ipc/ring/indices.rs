@@ -59,7 +59,7 @@ pub struct Control<W> {
     wake_at: Line<W>,
     /// For how many nanoseconds the worker may look for a task before it sleeps. The driver's.
     patience_ns: Line<W>,
-    /// The processor that the worker was on when it last answered. The worker's; a hint.
+    /// The processor that the worker was on when it last answered or woke up; none while it sleeps. The worker's; a hint.
     worker_processor: Line<W>,
     /// The processor that the driver is on, where it looks for answers. The driver's; a hint.
     driver_processor: Line<W>,

@@ -27,11 +27,21 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use self::indices::{Control, DriverEnd, Impossible, SLOTS, WorkerEnd};
 use self::record::{RECORD_BYTES, Record};
 use super::shared::{Atomics, SharedMemory};
-use crate::sys::{futex, processor, wait};
+use crate::sys::{futex, prefetch, processor, wait};
 
 const WORD_BYTES: usize = size_of::<u64>();
 /// So often is looked for a task between two looks at the clock, which costs as much.
 const LOOKS: usize = 16;
+
+/// Cache lines of a slot that a short task fills, and a short answer.
+const TASK_LINES: usize = 2;
+/// See [`TASK_LINES`].
+const ANSWER_LINES: usize = 1;
+/// So many answers are on their way to the driver while it reads one.
+const ANSWERS_AHEAD: u32 = 3;
+
+/// What stands for the processor of a worker that sleeps.
+const NOWHERE: u32 = u32::MAX;
 
 /// One record: its length, then its bytes.
 #[repr(C, align(64))]
@@ -130,6 +140,7 @@ impl DriverRings {
     pub fn push(&mut self, record: &Record, oldest: Option<u32>) -> Option<u32> {
         let index = self.end.room(oldest)?;
         slot(&self.memory.tasks, index).write(record);
+        prefetch::to_write(slot(&self.memory.tasks, index.wrapping_add(1)), TASK_LINES);
         self.end.push();
         Some(index)
     }
@@ -165,7 +176,7 @@ impl DriverRings {
         }
     }
 
-    /// Whether the worker was on this processor when it last answered, by what it says.
+    /// Whether the worker is awake and was on this processor when it last answered, or woke up; by what it says.
     pub fn is_worker_on(&self, processor: u32) -> bool {
         self.memory.control.worker_processor() == processor
     }
@@ -183,8 +194,12 @@ impl DriverRings {
 
     /// Takes the next answer, if there is one.
     pub fn take_answer(&mut self, record: &mut Record) -> Result<bool, Impossible> {
-        if self.answers()? == 0 {
+        let count = self.answers()?;
+        if count == 0 {
             return Ok(false);
+        }
+        for next in 1..count.min(ANSWERS_AHEAD) {
+            prefetch::to_read(slot(&self.memory.answers, self.end.next_answer().wrapping_add(next)), ANSWER_LINES);
         }
         slot(&self.memory.answers, self.end.next_answer()).read(record);
         self.end.answer_taken();
@@ -233,6 +248,11 @@ impl WorkerRings {
     pub fn take(&self, record: &mut Record) -> bool {
         let Some(index) = self.end.take(&self.memory.control) else { return false };
         slot(&self.memory.tasks, index).read(record);
+        // While this task runs. One that is not there yet is left to the driver, which may be writing it.
+        if self.memory.control.has_task() {
+            prefetch::to_read(slot(&self.memory.tasks, index.wrapping_add(1)), TASK_LINES);
+        }
+        prefetch::to_write(slot(&self.memory.answers, self.end.next_answer()), ANSWER_LINES);
         true
     }
 
@@ -240,9 +260,7 @@ impl WorkerRings {
     pub fn answer(&mut self, record: &Record) {
         let shared = &*self.memory;
         slot(&shared.answers, self.end.next_answer()).write(record);
-        if let Some(processor) = processor::current() {
-            shared.control.set_worker_processor(processor);
-        }
+        self.tell_processor();
         if self.end.answer(&shared.control) {
             // Full means rung already.
             let _ = nix::unistd::write(&self.bell, &1_u64.to_ne_bytes());
@@ -270,8 +288,15 @@ impl WorkerRings {
     pub fn sleep(&self, patience: Option<Duration>) {
         let control = &self.memory.control;
         if let Some(bed) = self.end.lie_down(control) {
+            control.set_worker_processor(NOWHERE);
             futex::wait(bed, 1, patience);
             self.end.get_up(control);
+            self.tell_processor();
         }
+    }
+
+    /// Lets the driver know which processor this is, so that it can keep off it.
+    fn tell_processor(&self) {
+        self.memory.control.set_worker_processor(processor::current().unwrap_or(NOWHERE));
     }
 }

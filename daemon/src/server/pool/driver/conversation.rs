@@ -28,14 +28,12 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 const GATHER_INTERVAL: Duration = Duration::from_millis(1);
 /// The same where another driver sleeps, which what follows from them may be for.
 const GATHER_BRIEFLY_NS: u64 = 200_000;
-/// Half of so much work lasts longer than it takes to wake a thread.
-const DEEP_NS: u64 = 150_000;
 /// How long a driver looks for an answer before it sleeps, where a processor is free for that.
 pub const SPIN: Duration = Duration::from_micros(50);
 /// For the end of a task that takes less than this it may look.
 pub const QUICK_NS: u64 = 100_000;
 /// How often a driver leaves a processor that it shares with its worker.
-const STEP_ASIDE_INTERVAL: Duration = Duration::from_millis(2);
+const STEP_ASIDE_INTERVAL: Duration = Duration::from_micros(300);
 /// How long a worker's last words are listened to once its process has ended: a process that it left behind may hold its
 /// channel, and go on talking.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
@@ -74,12 +72,11 @@ impl Driver {
         // For many short tasks half of them, but only once: it may be that they are not so short. Where those left are enough for the
         // worker while this thread wakes up, it need not be awake before.
         let gathers = !self.has_gathered && self.flights.len() > 2;
-        let is_deep = gathers && self.flights.expected_ns() > DEEP_NS;
         let may_spin = self.may_spin();
         if may_spin {
             self.step_aside();
         }
-        if !is_deep && may_spin && self.spin() {
+        if may_spin && self.spin() {
             return Ok(());
         }
         // What came to a queue while this driver was awake may have been left for it.

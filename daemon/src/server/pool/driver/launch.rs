@@ -43,6 +43,9 @@ const TRIES_MAX: u8 = 2;
 /// The kernel lets others wait for a task that is at least so long.
 const TURN_NS: u64 = 500_000;
 
+/// So many tasks are shown to a worker that has nothing else before more are sent.
+const FIRST: usize = 8;
+
 /// Why a task did not go out.
 pub enum NotSent {
     /// It failed.
@@ -74,6 +77,10 @@ impl Driver {
             };
             if !goes_on {
                 break;
+            }
+            // The worker wakes up while the rest is sent.
+            if self.unpublished == FIRST && self.flights.len() == FIRST {
+                self.publish(local);
             }
         }
         self.ask_hooks(local);

@@ -228,14 +228,17 @@ impl Driver {
             super::steal::Rest::Sleep => {
                 // Listed by now, so what is taken back finds it.
                 shared.slots.iter().for_each(Slot::accept);
-                let lost = self.sleep();
-                match lost.is_some() || self.slot().has_errands() || shared.is_stopping() {
-                    true => shared.queues.woken(local),
-                    false => shared.queues.woken_for_a_job(local),
-                }
-                // Off the list of sleepers: it may take a while.
-                if let Some(lost) = lost {
-                    self.end_idle_worker(lost);
+                match self.sleep() {
+                    Some(lost) => {
+                        shared.queues.leave(local);
+                        // Off the list of sleepers: it may take a while.
+                        self.end_idle_worker(lost);
+                    }
+                    None => {
+                        if let Some(job) = shared.queues.woken(local) {
+                            self.launch(job, local);
+                        }
+                    }
                 }
             }
         }

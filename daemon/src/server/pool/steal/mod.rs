@@ -41,7 +41,7 @@ pub struct Local<J> {
 pub enum Rest<J> {
     /// Something was there after all.
     Job(J),
-    /// Nothing to do: the caller waits until it is woken, and then calls [`Queues::woken`].
+    /// Nothing to do: the caller waits until it is woken, and then calls [`Queues::woken`], or [`Queues::leave`].
     Sleep,
 }
 
@@ -127,26 +127,26 @@ impl<J> Queues<J> {
         self.sleepers.add(local.index);
         match self.find(local) {
             Some(job) => {
-                self.woken(local);
+                self.leave(local);
                 Rest::Job(job)
             }
             None => Rest::Sleep,
         }
     }
 
-    /// Declares that a driver is awake. It may have used up a wake-up meant for a job that it is not going to take
-    /// (it found another), so a further sleeper is woken if there is work in sight.
-    pub fn woken(&self, local: &Local<J>) {
-        self.sleepers.remove(local.index);
-        if self.has_work() {
-            self.sleepers.wake(1);
-        }
+    /// Declares that a driver is awake, and gives the job that it was woken for, if it is still there. Only what is left then is a
+    /// reason to wake a further sleeper: to wake one for nothing takes as long as many a job.
+    pub fn woken(&self, local: &mut Local<J>) -> Option<J> {
+        let job = self.find(local);
+        self.leave(local);
+        job
     }
 
-    /// The same of a driver that was asleep and looks for a job next thing: one of those in sight is its own.
-    pub fn woken_for_a_job(&self, local: &Local<J>) {
+    /// Declares that a driver is awake and takes nothing now. It may have used up a wake-up meant for a job that it is not going to
+    /// take (it found another, or is not ready), so a further sleeper is woken if there is work in sight.
+    pub fn leave(&self, local: &Local<J>) {
         self.sleepers.remove(local.index);
-        if self.waiting() > 1 {
+        if self.has_work() {
             self.sleepers.wake(1);
         }
     }

@@ -53,17 +53,16 @@ fn a_driver_that_leaves_the_list_unasked_passes_its_wake_up_on() {
     }
     // The worker of driver 2 dies just when a job comes and driver 2 is called for it.
     queues.inject([1]);
-    queues.woken(&locals[2]);
+    queues.leave(&locals[2]);
     assert_eq!(*woken.lock().unwrap(), [2, 1]);
     // Off the list, it is called no more while it starts a worker.
-    assert_eq!(queues.find(&mut locals[1]), Some(1));
-    queues.woken(&locals[1]);
+    assert_eq!(queues.woken(&mut locals[1]), Some(1));
     queues.inject([2, 3]);
     assert_eq!(*woken.lock().unwrap(), [2, 1, 0]);
 }
 
 #[test]
-fn a_driver_that_was_woken_for_the_only_job_wakes_nobody_for_it() {
+fn a_driver_that_takes_the_job_it_was_woken_for_wakes_nobody_for_that() {
     let woken = Arc::new(Mutex::new(Vec::new()));
     let list = Arc::clone(&woken);
     let (queues, mut locals) = Queues::new(3, move |index| list.lock().unwrap().push(index));
@@ -71,15 +70,14 @@ fn a_driver_that_was_woken_for_the_only_job_wakes_nobody_for_it() {
         assert!(matches!(queues.rest(local), Rest::Sleep));
     }
     queues.inject([1]);
-    queues.woken_for_a_job(&locals[2]);
+    assert_eq!(queues.woken(&mut locals[2]), Some(1));
     assert_eq!(*woken.lock().unwrap(), [2]);
-    assert_eq!(queues.find(&mut locals[2]), Some(1));
-    assert!(matches!(queues.rest(&mut locals[2]), Rest::Sleep));
-    // One was pushed for it while it woke up for another.
-    queues.inject([2]);
-    queues.push_quietly(&locals[2], [3]);
-    queues.woken_for_a_job(&locals[2]);
-    assert_eq!(*woken.lock().unwrap(), [2, 2, 1]);
+    // One that was called for its bell alone takes what it sees, and calls another one for what it leaves.
+    queues.push_quietly(&locals[2], [2, 3]);
+    assert_eq!(queues.woken(&mut locals[1]), Some(2));
+    assert_eq!(*woken.lock().unwrap(), [2, 0]);
+    assert_eq!(queues.woken(&mut locals[0]), Some(3));
+    assert_eq!(queues.woken(&mut locals[0]), None);
 }
 
 #[test]
@@ -108,7 +106,7 @@ fn who_is_being_woken_finds_as_many_jobs_as_the_others_have_taken() {
         taken += usize::from(queues.find(&mut locals[0]).is_some());
     }
     assert_eq!((taken, queues.waiting()), (3, 2));
-    queues.woken(&locals[1]);
+    queues.leave(&locals[1]);
     assert!(queues.leaves_enough(taken), "it has come");
     // One that comes unasked was not waited for.
     assert!(matches!(queues.rest(&mut locals[1]), Rest::Job(4)));
@@ -158,8 +156,10 @@ fn stress_every_job_runs_once_and_nobody_oversleeps() {
                                 assert!(!waited.timed_out(), "driver {index} slept beside work");
                                 rung[index] = false;
                                 drop(rung);
-                                queues.woken_for_a_job(&local);
-                                continue;
+                                match queues.woken(&mut local) {
+                                    Some(job) => job,
+                                    None => continue,
+                                }
                             }
                         },
                     };

@@ -87,12 +87,18 @@ impl Journal {
     /// database, and on disk, all of it is free.
     pub(super) fn open(path: &Path, secret: Vec<u8>, applied: u64) -> io::Result<(Journal, Vec<(u64, Found)>)> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let mut held = Vec::new();
-        io::Read::read_to_end(&mut io::Read::take(&file, (PAGES * PAGE_BYTES) as u64), &mut held)?;
         let mut found = Vec::new();
+        // Bit by bit: a large piece of memory would stay with the process.
+        let mut bytes = vec![0; RECORD_PAGES_MAX * PAGE_BYTES];
         let (mut last, mut page) = (applied, 0);
-        while let Some(record) = held.get(page * PAGE_BYTES..).filter(|rest| rest.len() >= PAGE_BYTES) {
-            let Some((number, text)) = read(record, &secret) else {
+        while page < PAGES {
+            // Zeros behind the end.
+            bytes.fill(0);
+            let held = read_at(&file, &mut bytes[..PAGE_BYTES], page)?;
+            if held > 0 && count(&bytes).is_some_and(|count| count > 1) {
+                read_at(&file, &mut bytes, page)?;
+            }
+            let Some((number, text)) = read(&bytes, &secret) else {
                 page += 1;
                 continue;
             };
@@ -114,10 +120,14 @@ impl Journal {
     /// Makes it ready to be written, as all of it is free. The file is made as large as it may become: a write that need not note a new size takes
     /// the disk half the time. One that goes around the kernel's cache, where the file system knows that, takes a fifth less.
     pub(super) fn prepare(&mut self, path: &Path) -> io::Result<()> {
-        let length = self.file.metadata()?.len();
-        let missing = ((PAGES * PAGE_BYTES) as u64).saturating_sub(length);
-        if missing > 0 {
-            self.file.write_all_at(&vec![0; usize::try_from(missing).unwrap_or(0)], length)?;
+        let (mut length, full) = (self.file.metadata()?.len(), (PAGES * PAGE_BYTES) as u64);
+        if length < full {
+            let zeros = [0; 16 << 10];
+            while length < full {
+                let count = usize::try_from(full - length).map_or(zeros.len(), |left| left.min(zeros.len()));
+                self.file.write_all_at(&zeros[..count], length)?;
+                length += count as u64;
+            }
             self.file.sync_all()?;
             // Its name, too.
             path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())?;
@@ -215,6 +225,26 @@ fn pages(length: usize) -> usize {
 
 fn checksum(secret: &[u8], rest: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(secret).chain_update(rest).finalize().into()
+}
+
+/// Fills this from a page on, as far as there is something; says how far that is.
+fn read_at(file: &File, bytes: &mut [u8], page: usize) -> io::Result<usize> {
+    let mut held = 0;
+    while held < bytes.len() {
+        match file.read_at(&mut bytes[held..], (page * PAGE_BYTES + held) as u64) {
+            Ok(0) => break,
+            Ok(count) => held += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(held)
+}
+
+/// How many pages the record that begins here would have, if it can be one.
+fn count(bytes: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(bytes.get(40..HEAD_BYTES)?.try_into().ok()?);
+    Some(pages(usize::try_from(length).ok()?)).filter(|count| *count <= RECORD_PAGES_MAX)
 }
 
 /// The record that begins here, if there is one.

@@ -207,7 +207,7 @@ impl Store {
         self.writer.verdict()?;
         self.refuse_new(&run.summary.id)?;
         let id = &run.summary.id;
-        if self.readers.with(|connection| read::is_taken(connection, id)).map_err(refused)? {
+        if self.writer.is_taken(id).map_err(refused)? {
             return Err(refused(StoreError::IdTaken(id.clone())));
         }
         let run = Arc::new(run);

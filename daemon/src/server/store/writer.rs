@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::ledger::{Entries, Ledger};
 use super::queue::{Patience, Queue};
 use super::sync::Sync;
-use super::{InsertError, NewRun, Retention, StoreError, write};
+use super::{InsertError, NewRun, Retention, StoreError, read, write};
 
 /// How many jobs may wait; who comes then waits too.
 const JOBS_MAX: usize = 4096;
@@ -102,6 +102,12 @@ impl Writer {
         }
         begin();
         transaction.commit().map_err(|error| InsertError { error: failed(error), has_begun: true })
+    }
+
+    /// Whether the database has a run of this id. Asked of the connection that writes: others cost memory.
+    pub(super) fn is_taken(&self, id: &str) -> Result<bool, StoreError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        read::is_taken(&connection, id).map_err(|error| StoreError::sqlite("register a run", &error))
     }
 
     /// An error if no run can be promised to be kept.

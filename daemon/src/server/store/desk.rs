@@ -28,7 +28,7 @@ const BATCH_MAX: usize = 512;
 const SLICE_MAX: usize = 48;
 
 /// So many jobs are enough to begin with before their time.
-const GATHERED_MAX: usize = 384;
+const GATHERED_MAX: usize = 96;
 
 /// How long after a failed try what was kept is tried again; at once if somebody waits for it ([`Job::Flush`]).
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);

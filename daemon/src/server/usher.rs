@@ -20,7 +20,7 @@ use crate::server::hooks::HookEventName;
 use crate::server::json::{JsonObject, array, list};
 use crate::server::pool::failure_json;
 use crate::server::runs::{Origin, Registry, Run};
-use crate::server::store::{Retention, Store, StoreError};
+use crate::server::store::{Retention, Store};
 
 /// After so many closed runs old ones are forgotten.
 const PRUNE_INTERVAL: u32 = 20;
@@ -52,6 +52,7 @@ struct Works {
 enum UsherJob {
     Open(Arc<Run>),
     Close(Arc<Run>),
+    Prune(i64),
     Stop,
 }
 
@@ -99,7 +100,10 @@ impl Usher {
         if !is_short || hears || run.save_version().is_some() || !self.works.store.has_room() {
             self.send(UsherJob::Close(Arc::clone(run)));
         } else if !self.works.is_stopped.load(Ordering::SeqCst) {
-            self.works.close(run);
+            let now_us = run.unix_us_now();
+            if self.works.close(run) {
+                self.send(UsherJob::Prune(now_us));
+            }
         }
     }
 
@@ -123,7 +127,13 @@ impl UsherDesk {
             while let Ok(job) = jobs.recv() {
                 match job {
                     UsherJob::Open(run) => open(&run, &works.store),
-                    UsherJob::Close(run) => works.close(&run),
+                    UsherJob::Close(run) => {
+                        let now_us = run.unix_us_now();
+                        if works.close(&run) {
+                            prune(&works.store, works.retention, now_us);
+                        }
+                    }
+                    UsherJob::Prune(now_us) => prune(&works.store, works.retention, now_us),
                     UsherJob::Stop => return,
                 }
             }
@@ -132,15 +142,12 @@ impl UsherDesk {
 }
 
 impl Works {
-    /// Closes a run, and now and then has old ones forgotten.
-    fn close(&self, run: &Arc<Run>) {
+    /// Closes a run; says whether old ones are to be forgotten.
+    fn close(&self, run: &Arc<Run>) -> bool {
         // It is there for as long as there are runs under way.
-        let Some(registry) = self.registry.upgrade() else { return };
-        let now_us = run.unix_us_now();
+        let Some(registry) = self.registry.upgrade() else { return false };
         close(run, &self.store, registry);
-        if (self.closed.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(PRUNE_INTERVAL) {
-            self.store.prune_soon(self.retention, now_us, tell_forgotten);
-        }
+        (self.closed.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(PRUNE_INTERVAL)
     }
 }
 
@@ -156,11 +163,7 @@ fn hears_of_end(run: &Run) -> bool {
 
 /// Forgets ended runs beyond the retention.
 pub fn prune(store: &Store, retention: Retention, now_us: i64) {
-    tell_forgotten(store.prune(retention, now_us));
-}
-
-fn tell_forgotten(outcome: Result<usize, StoreError>) {
-    match outcome {
+    match store.prune(retention, now_us) {
         Ok(0) => {}
         Ok(count) => log::info!("{count} old runs were forgotten ([runs] keep_count, keep_days)"),
         Err(error) => log::warn!("old runs could not be forgotten: {error}"),

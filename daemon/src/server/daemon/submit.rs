@@ -1,9 +1,8 @@
 //! From a submission to a run under way.
 //!
 //! A run begins as soon as it is written, a short one as soon as its id is known to be its own, and is synced meanwhile. What is acknowledged is on disk before
-//! that is told: a submission, or, to a client that waits for the end and is told of nothing before, the report; so a short run of such a client
-//! is written with its report. A run that could not be written is stopped, and its submission refused; who was not told of it cannot rely
-//! on its not having begun.
+//! that is told: a submission, or, to a client that waits for the end and is told of nothing before, the report. A run that could
+//! not be written is stopped, and its submission refused; who was not told of it cannot rely on its not having begun.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use std::sync::Arc;
 use protocol::{LogSource, RunSummary, Submission};
 
 use super::{Daemon, SubmitError, planning};
-use crate::server::logging::counted;
 use crate::server::missing::Rest;
 use crate::server::runs::{AddError, Origin, Run, RunSettings, id};
 use crate::server::store::{NewRun, StoreError};
@@ -39,7 +37,7 @@ impl Daemon {
     /// for the planning.
     pub fn submit_for_report(&self, submission: Submission) -> Result<AwaitedReport, SubmitError> {
         let mut report = None;
-        let (run, _) = self.start_run(submission, None, true, |run| report = Some(run.feed.report()))?;
+        let (run, _) = self.start_run(submission, None, |run| report = Some(run.feed.report()))?;
         let report = report.ok_or_else(|| SubmitError::Unavailable("the run was not begun".to_owned()))?;
         Ok(AwaitedReport { id: run.id.clone(), report })
     }
@@ -50,18 +48,16 @@ impl Daemon {
         submission: Submission,
         resumed_from: Option<&str>,
     ) -> Result<RunSummary, SubmitError> {
-        let (run, accepted) = self.start_run(submission, resumed_from, false, |_| ())?;
+        let (run, accepted) = self.start_run(submission, resumed_from, |_| ())?;
         self.store.sync().map_err(|error| stop_unkept(&run, &error))?;
         Ok(accepted)
     }
 
-    /// Has a run begin, and says how it was accepted. `made` is called before that; once for each id that is tried. Somebody may be told of the
-    /// run before it has ended, unless `only_report`.
+    /// Has a run begin, and says how it was accepted. `made` is called before that; once for each id that is tried.
     fn start_run(
         &self,
         mut submission: Submission,
         resumed_from: Option<&str>,
-        only_report: bool,
         mut made: impl FnMut(&Arc<Run>),
     ) -> Result<(Arc<Run>, RunSummary), SubmitError> {
         if self.registry.is_closed() {
@@ -112,7 +108,7 @@ impl Daemon {
                 }
                 self.services.usher.begin(&run);
             };
-            match self.register(&run, &submission, only_report, begin) {
+            match self.register(&run, &submission, begin) {
                 Ok(accepted) => return Ok((run, accepted)),
                 // Two runs within a millisecond: the later one gets a suffix. A chosen id is not changed.
                 Err(SubmitError::IdTaken(_)) if submission.run_id.is_none() && n < 1000 => {}
@@ -127,7 +123,6 @@ impl Daemon {
         &self,
         run: &Arc<Run>,
         submission: &Submission,
-        only_report: bool,
         begin: impl FnOnce(),
     ) -> Result<RunSummary, SubmitError> {
         match self.registry.add(run) {
@@ -145,21 +140,15 @@ impl Daemon {
                 begin();
             }
         };
-        let accepted = new.summary.clone();
-        let registered = match only_report && is_short {
-            true => self.store.register_run(new, meanwhile),
-            false => self.store.insert_run(&new, meanwhile),
-        };
-        match registered {
+        match self.store.insert_run(&new, meanwhile) {
             Ok(()) => {
                 begin();
                 self.services.usher.begun(run);
-                let (id, pipeline, nodes) =
-                    (run.id.as_str(), run.plan.name(), counted(run.plan.node_count() as u64, "node"));
-                log::info!(RUN_ID = id; "run {id} of {pipeline}: {nodes}");
+                let (id, pipeline, nodes) = (run.id.as_str(), run.plan.name(), run.plan.node_count());
+                log::info!(RUN_ID = id; "run {id} of {pipeline}: {nodes} nodes");
                 // Only now: whatever closes it comes after what opens it.
                 run.admit();
-                Ok(accepted)
+                Ok(new.summary)
             }
             Err(refused) if refused.has_begun => {
                 run.admit();

@@ -1,12 +1,12 @@
 //! Runs, their node states, reports and logs, in SQLite.
 //!
-//! A new run is written by whoever brings it ([`Store::insert_run`]), and begins meanwhile; one of which nobody is told before it has ended is written with its
-//! report ([`Store::register_run`]). All else is written by one thread ([`desk`]), what has gathered in one transaction. A commit outlives the process. What is told
-//! outlives a power cut: a submission is acknowledged after [`Store::sync`], in one sync with others that come at once ([`sync`]), and the end of a run is told when
-//! its report is in the [`journal`], if it is a short one, or else after the sync of its commit, which covers all that was committed before.
+//! A new run is written by whoever brings it ([`Store::insert_run`]), and begins meanwhile; all else by one thread ([`writer`]), what has
+//! gathered in one transaction. A commit outlives the process. What is told outlives a power cut: a submission is acknowledged after
+//! [`Store::sync`], in one sync with others that come at once ([`sync`]), and the end of a run is told after the sync of its report,
+//! which covers all that was committed before.
 //!
-//! [`Store::update_state`] and [`Store::finish_run`] return at once, and reading sees what they said from that moment on: what the database does not have yet
-//! is read from memory ([`pending`]), and what could not be written is tried again ([`kept`]).
+//! [`Store::update_state`] and [`Store::finish_run`] return at once, and reading sees what they said from that moment on: what is not on
+//! disk yet is read from memory ([`pending`]), and what could not be written is tried again ([`kept`]).
 //!
 //! A row that cannot be read is logged and left out: it stands in nobody's way, neither in a list nor at start-up. A file
 //! that is no database, or a damaged one, is set aside under another name and a new one begun; a file of a later version
@@ -16,18 +16,11 @@
 //! itself, which leaves no lock file and dies with the process).
 #![forbid(unsafe_code)]
 
-mod answers;
-mod apply;
-mod desk;
-mod journal;
-#[cfg(test)]
-mod journal_tests;
 mod kept;
 mod ledger;
 mod pending;
 mod queue;
 mod read;
-mod replay;
 mod schema;
 mod sync;
 #[cfg(test)]
@@ -36,11 +29,10 @@ mod write;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use protocol::{LogLine, LogList, RunDetail, RunFilter, RunState, RunSummary, Submission};
 
-use desk::Desk;
 pub use ledger::{Describe, Ledger};
 use pending::Pending;
 use read::Readers;
@@ -63,7 +55,7 @@ pub enum Location {
 }
 
 /// A run as it is accepted.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone)]
 pub struct NewRun {
     /// What lists show of it; state `queued`.
     pub summary: RunSummary,
@@ -153,27 +145,28 @@ impl Store {
         let pending = Arc::new(Pending::default());
         match location {
             Location::Memory => {
-                let connection = Arc::new(Mutex::new(schema::open_in_memory()?));
-                let readers = Readers::shared(Arc::clone(&connection));
-                let sync = Arc::new(Sync::default());
-                let desk =
-                    Desk::new(Arc::clone(&connection), Arc::clone(&sync), None, Arc::clone(&pending), log_lines_max);
-                let writer = Writer::start(connection, sync, desk)?;
-                Ok(Store { writer, readers, pending, file: None, _lock: None })
+                let connection = Arc::new(std::sync::Mutex::new(schema::open_in_memory()?));
+                Ok(Store {
+                    writer: Writer::start(
+                        Arc::clone(&connection),
+                        Sync::default(),
+                        Arc::clone(&pending),
+                        log_lines_max,
+                    )?,
+                    readers: Readers::shared(connection),
+                    pending,
+                    file: None,
+                    _lock: None,
+                })
             }
             Location::Directory(directory) => {
                 let lock = schema::lock_directory(directory)?;
                 let file = directory.join(FILE_NAME);
-                let mut connection = schema::open_file(&file)?;
+                let connection = Arc::new(std::sync::Mutex::new(schema::open_file(&file)?));
                 let sync = Sync::of_file(&file)
                     .map_err(|error| StoreError::io(format!("open the log of {}", file.display()), &error))?;
-                let journal = replay::open_journal(directory, &mut connection, &sync)?;
-                let (connection, sync) = (Arc::new(Mutex::new(connection)), Arc::new(sync));
-                let desk =
-                    Desk::new(Arc::clone(&connection), Arc::clone(&sync), journal, Arc::clone(&pending), log_lines_max);
-                let writer = Writer::start(connection, sync, desk)?;
                 Ok(Store {
-                    writer,
+                    writer: Writer::start(connection, sync, Arc::clone(&pending), log_lines_max)?,
                     readers: Readers::of_file(file.clone()),
                     pending,
                     file: Some(file),
@@ -196,33 +189,7 @@ impl Store {
     /// Registers a run, and has it `begin` as soon as its id is known to be its own: it runs while it is written. When this returns, the
     /// run outlives this process; a power cut only after [`Store::sync`]. `begin` must not wait for the store.
     pub fn insert_run(&self, run: &NewRun, begin: impl FnOnce()) -> Result<(), InsertError> {
-        self.refuse_new(&run.summary.id)?;
         self.writer.insert(run, begin)
-    }
-
-    /// Registers a run of which nobody is told before its report is on disk, and has it `begin`. It is written with its report, or
-    /// soon if it takes longer. Returns at once.
-    pub fn register_run(&self, run: NewRun, begin: impl FnOnce()) -> Result<(), InsertError> {
-        let refused = |error| InsertError { error, has_begun: false };
-        self.writer.verdict()?;
-        self.refuse_new(&run.summary.id)?;
-        let id = &run.summary.id;
-        if self.writer.is_taken(id).map_err(refused)? {
-            return Err(refused(StoreError::IdTaken(id.clone())));
-        }
-        let run = Arc::new(run);
-        self.pending.put_new(&run);
-        begin();
-        self.writer.tell(Job::Register { new: run });
-        Ok(())
-    }
-
-    /// Refuses the id of a run that the database does not have yet.
-    fn refuse_new(&self, id: &str) -> Result<(), InsertError> {
-        match self.pending.find_new(id) {
-            Some(_) => Err(InsertError { error: StoreError::IdTaken(id.to_owned()), has_begun: false }),
-            None => Ok(()),
-        }
     }
 
     /// Returns when every run registered before is on disk.
@@ -250,9 +217,8 @@ impl Store {
     /// is tried again later, and `then` is called after the first try: nobody waits for a disk that is full.
     pub fn finish_run(&self, detail: RunDetail, then: impl FnOnce(Arc<RunDetail>) + Send + 'static) {
         let detail = Arc::new(detail);
-        let new = self.pending.find_new(&detail.summary.id);
         self.pending.put_detail(Arc::clone(&detail));
-        self.writer.tell(Job::Finish { detail, new, record: None, then: Some(Box::new(then)) });
+        self.writer.tell(Job::Finish { detail, then: Some(Box::new(then)) });
     }
 
     /// Adds lines to a run's log. Returns at once; only the newest lines are kept, up to the store's limit.
@@ -264,10 +230,8 @@ impl Store {
 
     /// Runs, newest first.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        // First: what the database has by then is found there.
-        let new = self.pending.new_ids();
         let overlay = self.pending.summaries();
-        self.readers.with(|connection| read::runs(connection, filter, &overlay, &new))
+        self.readers.with(|connection| read::runs(connection, filter, &overlay))
     }
 
     /// Everything known about a run.
@@ -289,9 +253,6 @@ impl Store {
 
     /// What was submitted as this run.
     pub fn submission(&self, id: &str) -> Result<Option<Submission>, StoreError> {
-        if let Some(new) = self.pending.find_new(id) {
-            return Ok(Some(new.submission.clone()));
-        }
         self.readers.with(|connection| read::submission(connection, id))
     }
 
@@ -341,21 +302,7 @@ impl Store {
 
     /// Forgets ended runs beyond the retention; returns how many.
     pub fn prune(&self, retention: Retention, now_us: i64) -> Result<usize, StoreError> {
-        self.writer.ask(|reply| {
-            // Who asked may have given up waiting.
-            let then = Box::new(move |outcome| drop(reply.send(outcome)));
-            Job::Prune { retention, now_us, is_awaited: true, then }
-        })
-    }
-
-    /// The same soon: returns at once, and calls `then` with the outcome.
-    pub fn prune_soon(
-        &self,
-        retention: Retention,
-        now_us: i64,
-        then: impl FnOnce(Result<usize, StoreError>) + Send + 'static,
-    ) {
-        self.writer.tell(Job::Prune { retention, now_us, is_awaited: false, then: Box::new(then) });
+        self.writer.ask(|reply| Job::Prune { retention, now_us, reply })
     }
 
     /// Waits until everything said so far is on disk; what failed before is tried again, and an error if it fails again.

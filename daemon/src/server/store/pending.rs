@@ -5,14 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::{RunDetail, RunSummary};
 
-use super::NewRun;
-
 /// Newest known state of runs whose record is on its way to the disk.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     runs: Mutex<HashMap<String, Entry>>,
-    /// Runs that the database does not have yet.
-    new: Mutex<HashMap<String, Arc<NewRun>>>,
 }
 
 #[derive(Debug)]
@@ -22,33 +18,6 @@ enum Entry {
 }
 
 impl Pending {
-    /// Notes a run that the database does not have yet; false if there is one of this id.
-    pub(super) fn put_new(&self, new: &Arc<NewRun>) -> bool {
-        match self.lock_new().entry(new.summary.id.clone()) {
-            std::collections::hash_map::Entry::Occupied(_) => return false,
-            std::collections::hash_map::Entry::Vacant(place) => place.insert(Arc::clone(new)),
-        };
-        true
-    }
-
-    /// A run that the database does not have yet.
-    pub(super) fn find_new(&self, id: &str) -> Option<Arc<NewRun>> {
-        self.lock_new().get(id).cloned()
-    }
-
-    /// Ids of the runs that the database may not have yet.
-    pub(super) fn new_ids(&self) -> Vec<String> {
-        self.lock_new().keys().cloned().collect()
-    }
-
-    /// The database has it now, or is not to have it.
-    pub(super) fn forget_new(&self, new: &Arc<NewRun>) {
-        let mut all = self.lock_new();
-        if all.get(&new.summary.id).is_some_and(|known| Arc::ptr_eq(known, new)) {
-            all.remove(&new.summary.id);
-        }
-    }
-
     pub(super) fn put_summary(&self, summary: RunSummary) {
         let id = summary.id.clone();
         self.lock().insert(id, Entry::Summary(Box::new(summary)));
@@ -78,13 +47,13 @@ impl Pending {
     }
 
     pub(super) fn summaries(&self) -> HashMap<String, RunSummary> {
-        let mut summaries: HashMap<String, RunSummary> =
-            self.lock_new().iter().map(|(id, new)| (id.clone(), new.summary.clone())).collect();
-        summaries.extend(self.lock().iter().map(|(id, entry)| match entry {
-            Entry::Summary(summary) => (id.clone(), RunSummary::clone(summary)),
-            Entry::Detail(detail) => (id.clone(), detail.summary.clone()),
-        }));
-        summaries
+        let runs = self.lock();
+        runs.iter()
+            .map(|(id, entry)| match entry {
+                Entry::Summary(summary) => (id.clone(), RunSummary::clone(summary)),
+                Entry::Detail(detail) => (id.clone(), detail.summary.clone()),
+            })
+            .collect()
     }
 
     /// Whether this is still the newest that was said about the run.
@@ -112,10 +81,6 @@ impl Pending {
         if matches!(runs.get(id), Some(Entry::Detail(detail)) if Arc::ptr_eq(detail, written)) {
             runs.remove(id);
         }
-    }
-
-    fn lock_new(&self) -> MutexGuard<'_, HashMap<String, Arc<NewRun>>> {
-        self.new.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {

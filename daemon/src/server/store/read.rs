@@ -68,15 +68,13 @@ impl Readers {
     }
 }
 
-/// Runs, newest first, as they stand on disk with what is pending laid over; `new` are those that may not be there yet.
+/// Runs, newest first, as they stand on disk with what is pending laid over.
 pub(super) fn runs(
     connection: &Connection,
     filter: &RunFilter,
     overlay: &HashMap<String, RunSummary>,
-    new: &[String],
 ) -> rusqlite::Result<Vec<RunSummary>> {
     let limit = filter.limit_or_default() as usize;
-    let is_wanted = |summary: &RunSummary| filter.state.is_none_or(|state| state == summary.state);
     let mut found = Vec::new();
     // The filter by state is on what is true now, so rows that are about to change are read whatever their column says.
     let pending: Vec<&str> = overlay.keys().map(String::as_str).collect();
@@ -92,19 +90,11 @@ pub(super) fn runs(
         if let Some(newer) = overlay.get(&summary.id) {
             summary.clone_from(newer);
         }
-        if is_wanted(&summary) {
+        if filter.state.is_none_or(|state| state == summary.state) {
             found.push(summary);
         }
     }
-    let mut others: Vec<RunSummary> = new
-        .iter()
-        .filter(|id| !found.iter().any(|summary| summary.id == **id))
-        .filter_map(|id| overlay.get(id).filter(|summary| is_wanted(summary)).cloned())
-        .collect();
-    others.sort_by_key(|summary| std::cmp::Reverse(summary.submitted_us));
-    others.append(&mut found);
-    others.truncate(limit);
-    Ok(others)
+    Ok(found)
 }
 
 /// The summary in a row of `id, summary`.
@@ -162,18 +152,6 @@ fn parts<T: DeserializeOwned>(
         }
     }
     Ok(parts)
-}
-
-/// What is known of the journal: the last record that is applied, and its secret.
-pub(super) fn journal(connection: &Connection) -> rusqlite::Result<(u64, Vec<u8>)> {
-    connection.query_row("SELECT applied, secret FROM journal", [], |row| {
-        Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
-    })
-}
-
-/// Whether there is a run of this id.
-pub(super) fn is_taken(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
-    connection.prepare_cached("SELECT 1 FROM runs WHERE id = ?1")?.exists([id])
 }
 
 /// The number of the run with this id.

@@ -12,7 +12,7 @@ use super::StoreError;
 use super::sync::LOG_PAGES;
 
 /// One step per layout version: step `n` turns version `n` into `n + 1`. Steps are never changed once released, only added.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE runs (
         number       INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of acceptance
@@ -54,11 +54,6 @@ const MIGRATIONS: [&str; 4] = [
     -- JSON of protocol::RunDetail where it is short; otherwise its lists are in the tables of its parts, whose rows may hold a JSON list of
     -- several, and the position of the first.
     ALTER TABLE runs ADD COLUMN report TEXT;
-",
-    "
-    -- Of the journal beside this file: the last record that is not needed any more, and what its checksums begin with. One row.
-    CREATE TABLE journal (applied INTEGER NOT NULL, secret BLOB NOT NULL) STRICT;
-    INSERT INTO journal VALUES (0, randomblob(16));
 ",
 ];
 

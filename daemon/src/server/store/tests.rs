@@ -15,7 +15,7 @@ use crate::server::logs::RunLog;
 
 const LOG_LINES_MAX: u64 = 5;
 
-pub(super) fn summary(id: &str, state: RunState, submitted_us: i64) -> RunSummary {
+fn summary(id: &str, state: RunState, submitted_us: i64) -> RunSummary {
     RunSummary {
         id: id.to_owned(),
         pipeline: "flights".to_owned(),
@@ -31,16 +31,16 @@ pub(super) fn summary(id: &str, state: RunState, submitted_us: i64) -> RunSummar
     }
 }
 
-pub(super) fn submission() -> Submission {
+fn submission() -> Submission {
     Submission { pipeline: SourceText::new("p.toml", "name = \"flights\""), ..Submission::default() }
 }
 
-pub(super) fn insert(store: &Store, id: &str, submitted_us: i64) {
+fn insert(store: &Store, id: &str, submitted_us: i64) {
     let summary = summary(id, RunState::Queued, submitted_us);
     store.insert_run(&NewRun { summary, submission: submission() }, || ()).unwrap();
 }
 
-pub(super) fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
+fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
     let node = NodeDetail {
         name: "clean".to_owned(),
         call: "flights::clean".to_owned(),
@@ -81,13 +81,13 @@ pub(super) fn detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail 
 }
 
 /// One with too many nodes for a single value, and for a single row.
-pub(super) fn long_detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
+fn long_detail(id: &str, state: RunState, submitted_us: i64) -> RunDetail {
     let short = detail(id, state, submitted_us);
     let nodes = (0..600).map(|n| NodeDetail { name: format!("node{n}"), ..short.nodes[0].clone() }).collect();
     RunDetail { nodes, ..short }
 }
 
-pub(super) fn line(number: u64) -> LogLine {
+fn line(number: u64) -> LogLine {
     LogLine {
         number,
         time_us: 0,
@@ -101,24 +101,24 @@ pub(super) fn line(number: u64) -> LogLine {
     }
 }
 
-pub(super) fn open(directory: &Path) -> Store {
+fn open(directory: &Path) -> Store {
     Store::open(&Location::Directory(directory.to_owned()), LOG_LINES_MAX).unwrap()
 }
 
-pub(super) fn memory() -> Store {
+fn memory() -> Store {
     Store::open(&Location::Memory, LOG_LINES_MAX).unwrap()
 }
 
-pub(super) fn ids(store: &Store, state: Option<RunState>, limit: Option<u32>) -> Vec<String> {
+fn ids(store: &Store, state: Option<RunState>, limit: Option<u32>) -> Vec<String> {
     store.runs(&RunFilter { state, limit }).unwrap().into_iter().map(|run| run.id).collect()
 }
 
 /// Another connection, to look and to spoil.
-pub(super) fn raw(directory: &Path) -> rusqlite::Connection {
+fn raw(directory: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(directory.join(FILE_NAME)).unwrap()
 }
 
-pub(super) fn resume_by_hand(run: &RunSummary, _: &[RunSummary]) -> String {
+fn resume_by_hand(run: &RunSummary, _: &[RunSummary]) -> String {
     format!("`ctl resume {}` runs the rest", run.id)
 }
 
@@ -205,9 +205,7 @@ fn a_report_of_many_parts_and_one_of_an_earlier_layout_are_read() {
     }
     assert_eq!(open(folder.path()).run("r1").unwrap().unwrap(), expected);
     // Before, all were kept in parts.
-    raw(folder.path())
-        .execute_batch("ALTER TABLE runs DROP COLUMN report; DROP TABLE journal; PRAGMA user_version = 2")
-        .unwrap();
+    raw(folder.path()).execute_batch("ALTER TABLE runs DROP COLUMN report; PRAGMA user_version = 2").unwrap();
     let store = open(folder.path());
     assert_eq!(store.run("r1").unwrap().unwrap(), expected);
     insert(&store, "r2", 20);
@@ -550,6 +548,20 @@ fn parity_r11_what_happened_in_a_run_under_way_outlives_the_daemon() {
     assert_eq!((run.nodes.len(), run.nodes[0].state), (1, NodeState::Succeeded));
     assert!(run.summary.cause.unwrap().hints[0].contains("ctl resume r1"));
     assert_eq!(store.logs("r1", 0).unwrap().unwrap().lines.len(), 1);
+}
+
+#[test]
+fn the_end_of_a_run_is_told_when_its_report_is_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    insert(&store, "r1", 1);
+    let (told, heard) = std::sync::mpsc::channel();
+    let path = folder.path().to_owned();
+    store.finish_run(detail("r1", RunState::Succeeded, 1), move |_| {
+        let state: String = raw(&path).query_row("SELECT state FROM runs", [], |row| row.get(0)).unwrap();
+        told.send(state).unwrap();
+    });
+    assert_eq!(heard.recv().unwrap(), "succeeded");
 }
 
 #[test]

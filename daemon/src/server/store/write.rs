@@ -37,13 +37,6 @@ pub(super) fn insert(connection: &Connection, run: &NewRun) -> rusqlite::Result<
     Ok(inserted == 1)
 }
 
-/// Notes that what the journal's records up to this one hold is here.
-pub(super) fn set_applied(connection: &Connection, record: u64) -> rusqlite::Result<()> {
-    let record = i64::try_from(record).unwrap_or(i64::MAX);
-    connection.prepare_cached("UPDATE journal SET applied = ?1")?.execute([record])?;
-    Ok(())
-}
-
 pub(super) fn update(connection: &Connection, summary: &RunSummary) -> rusqlite::Result<()> {
     update_as(connection, summary, &json(summary)?)
 }
@@ -55,17 +48,9 @@ fn update_as(connection: &Connection, summary: &RunSummary, body: &str) -> rusql
     Ok(())
 }
 
-/// Whether a report is kept as one value.
-pub(super) fn is_short(detail: &RunDetail) -> bool {
-    detail.plugins.len() + detail.nodes.len() + detail.datasets.len() + detail.failures.len() <= PARTS_TOGETHER_MAX
-}
-
-/// Keeps a report, and adds its run if there is none.
-pub(super) fn finish(connection: &Connection, new: Option<&NewRun>, detail: &RunDetail) -> rusqlite::Result<()> {
-    if let Some(new) = new {
-        insert(connection, new)?;
-    }
-    if is_short(detail) {
+pub(super) fn finish(connection: &Connection, detail: &RunDetail) -> rusqlite::Result<()> {
+    let parts = detail.plugins.len() + detail.nodes.len() + detail.datasets.len() + detail.failures.len();
+    if parts <= PARTS_TOGETHER_MAX {
         let summary = &detail.summary;
         connection
             .prepare_cached("UPDATE runs SET state = ?2, finished_us = ?3, summary = ?4, report = ?5 WHERE id = ?1")?

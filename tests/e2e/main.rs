@@ -21,6 +21,7 @@ mod interrupted;
 mod managed;
 mod memory;
 mod parity;
+mod picky;
 mod pipelines;
 mod policies;
 mod random_load;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::{Queues, Rest};
+use super::{Local, Queues, Rest};
 
 #[test]
 fn own_before_injector_before_neighbours() {
@@ -43,14 +43,22 @@ fn only_as_many_are_woken_as_there_are_jobs() {
     assert_eq!(woken.load(Ordering::SeqCst), 3, "nobody else sleeps");
 }
 
-#[test]
-fn a_driver_that_leaves_the_list_unasked_passes_its_wake_up_on() {
-    let woken = Arc::new(Mutex::new(Vec::new()));
+type Woken = Arc<Mutex<Vec<usize>>>;
+
+/// Three drivers that sleep, and a list of those who are woken.
+fn three_asleep() -> (Queues<i32>, Vec<Local<i32>>, Woken) {
+    let woken = Woken::default();
     let list = Arc::clone(&woken);
     let (queues, mut locals) = Queues::new(3, move |index| list.lock().unwrap().push(index));
     for local in &mut locals {
         assert!(matches!(queues.rest(local), Rest::Sleep));
     }
+    (queues, locals, woken)
+}
+
+#[test]
+fn a_driver_that_leaves_the_list_unasked_passes_its_wake_up_on() {
+    let (queues, mut locals, woken) = three_asleep();
     // The worker of driver 2 dies just when a job comes and driver 2 is called for it.
     queues.inject([1]);
     queues.leave(&locals[2]);
@@ -63,12 +71,7 @@ fn a_driver_that_leaves_the_list_unasked_passes_its_wake_up_on() {
 
 #[test]
 fn a_driver_that_takes_the_job_it_was_woken_for_wakes_nobody_for_that() {
-    let woken = Arc::new(Mutex::new(Vec::new()));
-    let list = Arc::clone(&woken);
-    let (queues, mut locals) = Queues::new(3, move |index| list.lock().unwrap().push(index));
-    for local in &mut locals {
-        assert!(matches!(queues.rest(local), Rest::Sleep));
-    }
+    let (queues, mut locals, woken) = three_asleep();
     queues.inject([1]);
     assert_eq!(queues.woken(&mut locals[2]), Some(1));
     assert_eq!(*woken.lock().unwrap(), [2]);

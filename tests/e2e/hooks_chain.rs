@@ -72,13 +72,7 @@ fn a_chain_is_heard_of_node_by_node() {
         ("fork", "after_node_run", "hang"),
         ("fork", "before_node_run", "hang"),
     ] {
-        let scene = scene(start_method, "ignore");
-        // Others have the time that a busy machine may take.
-        let scene = match does {
-            "hang" => scene.set("hooks.settings.\"hook_faults::Picky\".deadline_ms", 1_000),
-            _ => scene,
-        };
-        let scene = scene.build();
+        let scene = picky::patient(scene(start_method, "ignore"), does).build();
         let daemon = start(&scene, event, does);
         daemon.submit(&chain()).expect_success();
         let heard = heard(&scene);

@@ -147,13 +147,7 @@ fn a_host_that_is_lost_among_many_loses_one_event() {
         ("spawn", "before_node_run", "hang"),
         ("fork", "after_node_run", "hang"),
     ] {
-        let scene = scene(start_method, "ignore");
-        // Others have the time that a busy machine may take.
-        let scene = match does {
-            "hang" => scene.set("hooks.settings.\"hook_faults::Picky\".deadline_ms", 1_000),
-            _ => scene,
-        };
-        let scene = scene.build();
+        let scene = picky::patient(scene(start_method, "ignore"), does).build();
         let daemon = start(&scene, event, does);
         daemon.submit(&nodes()).expect_success();
         let heard = heard(&scene);

@@ -11,6 +11,14 @@ pub fn scene(plugins: &[&str], start_method: &str, on_error: &str) -> SceneBuild
         .set("hooks.settings.\"hook_faults::Picky\".on_error", format!("{on_error:?}"))
 }
 
+/// The picky hook has a second for its answer if it does not come; otherwise the time that a busy machine may take.
+pub fn patient(scene: SceneBuilder, does: &str) -> SceneBuilder {
+    match does {
+        "hang" => scene.set("hooks.settings.\"hook_faults::Picky\".deadline_ms", 1_000),
+        _ => scene,
+    }
+}
+
 /// Starts a daemon whose picky hook does this at this event of this node.
 #[track_caller]
 pub fn start<'a>(scene: &'a Scene, event: &str, node: &str, does: &str) -> Daemon<'a> {

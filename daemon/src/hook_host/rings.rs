@@ -14,7 +14,7 @@ use crate::ipc::channel::{ChannelError, Received};
 use crate::ipc::ring::event::Event;
 use crate::ipc::ring::record::{Head, Input, Inputs, Malformed, Record, SmallBlock, Task};
 use crate::ipc::ring::{WorkerDescriptors, WorkerRings};
-use crate::sys::processor;
+use crate::sys::processor::{self, Aside};
 use crate::worker::abi::Claims;
 
 /// How often this thread leaves a processor that it shares with a driver.
@@ -38,7 +38,7 @@ pub(super) fn serve(listeners: Listeners<'_>, rings: WorkerRings) -> Result<(), 
         has_stopped: false,
         ended: Instant::now(),
         answer: Record::default(),
-        stepped_aside: None,
+        aside: Aside::each(STEP_ASIDE_INTERVAL),
     };
     match served.run() {
         Err(ChannelError::Closed) => Ok(()),
@@ -59,8 +59,8 @@ struct Served<'a> {
     ended: Instant,
     /// The answer being written.
     answer: Record,
-    /// When this thread last went to another processor than the driver's.
-    stepped_aside: Option<Instant>,
+    /// Goes to another processor than the driver's.
+    aside: Aside,
 }
 
 impl Served<'_> {
@@ -120,13 +120,8 @@ impl Served<'_> {
     /// Goes to another processor if this one is that of the driver which waits for answers: it has work of its own between two
     /// events. The worker, which shares one with this thread then, has none while hooks are at theirs.
     fn step_aside(&mut self) {
-        let Some(processor) = processor::current().filter(|processor| self.rings.is_in_the_way_on(*processor)) else {
-            return;
-        };
-        if self.stepped_aside.is_none_or(|before| before.elapsed() >= STEP_ASIDE_INTERVAL) {
-            self.stepped_aside = Some(Instant::now());
-            // Where it may not be had, things stay as they are.
-            let _ = processor::leave(processor);
+        if let Some(processor) = processor::current().filter(|processor| self.rings.is_in_the_way_on(*processor)) {
+            self.aside.leave(processor);
         }
     }
 

@@ -1,12 +1,40 @@
 //! Which processor a thread runs on, and how it gets to another one.
 #![forbid(unsafe_code)]
 
+use std::time::{Duration, Instant};
+
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 
 /// The processor that this thread runs on; it may be another one by the time the caller looks at it.
 pub fn current() -> Option<u32> {
     u32::try_from(sched_getcpu().ok()?).ok()
+}
+
+/// What stands for the processor of a thread that sleeps, or is not known.
+pub const NOWHERE: u32 = u32::MAX;
+
+/// How often a thread goes to another processor: each time costs some ten microseconds, and the kernel may bring it back.
+#[derive(Debug)]
+pub struct Aside {
+    interval: Duration,
+    last: Option<Instant>,
+}
+
+impl Aside {
+    /// No more than once in such an interval.
+    pub fn each(interval: Duration) -> Aside {
+        Aside { interval, last: None }
+    }
+
+    /// Leaves a processor, unless the last time was a moment ago.
+    pub fn leave(&mut self, processor: u32) {
+        if self.last.is_none_or(|last| last.elapsed() >= self.interval) {
+            self.last = Some(Instant::now());
+            // Where another one may not be had, things stay as they are.
+            let _ = leave(processor);
+        }
+    }
 }
 
 /// Moves this thread to another of the processors that it may run on, if there is one, and leaves it free to come back: where it

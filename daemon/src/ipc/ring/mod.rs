@@ -40,9 +40,6 @@ const ANSWER_LINES: usize = 1;
 /// So many answers are on their way to the driver while it reads one.
 const ANSWERS_AHEAD: u32 = 3;
 
-/// What stands for the processor of a worker that sleeps.
-const NOWHERE: u32 = u32::MAX;
-
 /// One record: its length, then its bytes.
 #[repr(C, align(64))]
 struct Slot {
@@ -288,7 +285,7 @@ impl WorkerRings {
     pub fn sleep(&self, patience: Option<Duration>) {
         let control = &self.memory.control;
         if let Some(bed) = self.end.lie_down(control) {
-            control.set_worker_processor(NOWHERE);
+            control.set_worker_processor(processor::NOWHERE);
             futex::wait(bed, 1, patience);
             self.end.get_up(control);
             self.tell_processor();
@@ -297,6 +294,6 @@ impl WorkerRings {
 
     /// Lets the driver know which processor this is, so that it can keep off it.
     fn tell_processor(&self) {
-        self.memory.control.set_worker_processor(processor::current().unwrap_or(NOWHERE));
+        self.memory.control.set_worker_processor(processor::current().unwrap_or(processor::NOWHERE));
     }
 }

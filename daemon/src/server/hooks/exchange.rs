@@ -152,13 +152,16 @@ impl Exchange<'_, '_> {
             let mut wanting = (0..).zip(&self.hooks.calls).skip(hook).filter(|(_, hook)| wants(hook));
             match wanting.next() {
                 Some((hook, _)) => {
-                    let is_followed = self.tellings.get(telling + 1).is_some_and(|next| next.follows);
-                    let has_more = wanting.next().is_some() || is_followed;
+                    let has_more = wanting.next().is_some() || self.is_followed(telling);
                     return Some(Call { telling, hook, configures: false, has_more, token: 0 });
                 }
                 None => self.next = (telling + 1, 0),
             }
         }
+    }
+
+    fn is_followed(&self, telling: usize) -> bool {
+        self.tellings.get(telling + 1).is_some_and(|next| next.follows)
     }
 
     fn is_refused_before(&self, telling: usize) -> bool {
@@ -215,8 +218,7 @@ impl Exchange<'_, '_> {
                     self.pass(call);
                     self.calls.push_back(Call { token, ..call });
                     // The host may be at this one while the one that follows is written.
-                    let is_followed = self.tellings.get(call.telling + 1).is_some_and(|next| next.follows);
-                    if is_followed || self.calls.len().is_multiple_of(SHOWN_TOGETHER) {
+                    if self.is_followed(call.telling) || self.calls.len().is_multiple_of(SHOWN_TOGETHER) {
                         host.publish();
                     }
                 }

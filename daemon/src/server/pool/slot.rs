@@ -35,9 +35,6 @@ pub struct Slot {
     woken_on: AtomicU32,
 }
 
-/// No processor has this number.
-const NO_PROCESSOR: u32 = u32::MAX;
-
 #[derive(Debug, Default)]
 struct State {
     current: Option<Current>,
@@ -78,7 +75,7 @@ impl Slot {
             behind: AtomicU32::new(0),
             offers: AtomicBool::new(false),
             wanted_back: AtomicBool::new(false),
-            woken_on: AtomicU32::new(NO_PROCESSOR),
+            woken_on: AtomicU32::new(processor::NOWHERE),
         })
     }
 
@@ -114,16 +111,16 @@ impl Slot {
 
     /// Wakes the driver because there are jobs.
     pub fn wake(&self) {
-        self.woken_on.store(processor::current().unwrap_or(NO_PROCESSOR), Ordering::Relaxed);
+        self.woken_on.store(processor::current().unwrap_or(processor::NOWHERE), Ordering::Relaxed);
         self.bell.ring();
     }
 
     /// Driver: the processor that I am on, if it is the one of the thread that woke me lately; asked again, it is not.
     pub fn take_shared_with_waker(&self) -> Option<u32> {
         match self.woken_on.load(Ordering::Relaxed) {
-            NO_PROCESSOR => None,
+            processor::NOWHERE => None,
             waker => {
-                self.woken_on.store(NO_PROCESSOR, Ordering::Relaxed);
+                self.woken_on.store(processor::NOWHERE, Ordering::Relaxed);
                 processor::current().filter(|here| *here == waker)
             }
         }

@@ -33,7 +33,7 @@ pub const SPIN: Duration = Duration::from_micros(50);
 /// For the end of a task that takes less than this it may look.
 pub const QUICK_NS: u64 = 100_000;
 /// How often a driver leaves a processor that it shares with its worker.
-const STEP_ASIDE_INTERVAL: Duration = Duration::from_micros(300);
+pub const STEP_ASIDE_INTERVAL: Duration = Duration::from_micros(300);
 /// How long a worker's last words are listened to once its process has ended: a process that it left behind may hold its
 /// channel, and go on talking.
 const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
@@ -171,10 +171,8 @@ impl Driver {
     fn step_aside(&mut self) {
         let Some(processor) = processor::current() else { return };
         let shares = self.worker.as_ref().is_some_and(|worker| worker.rings.is_worker_on(processor));
-        if shares && self.stepped_aside.is_none_or(|before| before.elapsed() >= STEP_ASIDE_INTERVAL) {
-            self.stepped_aside = Some(Instant::now());
-            // Where it may not be had, things stay as they are.
-            let _ = processor::leave(processor);
+        if shares {
+            self.step_aside.leave(processor);
         }
     }
 

@@ -41,6 +41,7 @@ use crate::ipc::client::WorkerEvent;
 use crate::ipc::message::{Limits, SegmentPlace};
 use crate::ipc::ring::record::Record;
 use crate::server::generations::{ProcessEnd, Zygote, ending_in_words};
+use crate::sys::processor::Aside;
 use crate::sys::wait;
 
 pub use describe::failure_json;
@@ -120,8 +121,8 @@ pub struct Driver {
     has_new_offer: bool,
     /// The task under way takes longer than was expected of all.
     is_late: bool,
-    /// When it last went to another processor than its worker's.
-    stepped_aside: Option<Instant>,
+    /// Goes to another processor than its worker's.
+    step_aside: Aside,
     /// Counted among the busy drivers.
     is_busy: bool,
     /// How long tasks take that are like the one that ended last.
@@ -167,7 +168,7 @@ impl Driver {
             offers: false,
             has_new_offer: false,
             is_late: false,
-            stepped_aside: None,
+            step_aside: Aside::each(conversation::STEP_ASIDE_INTERVAL),
             is_busy: false,
             last_ns: u64::MAX,
             has_gathered: false,

@@ -8,43 +8,13 @@ use std::sync::Arc;
 
 use super::held::{Accounts, Block, Bytes};
 use super::layout::{Format, HEADER_BYTES, INLINE_BELOW, Layout, LayoutProblem, METADATA_MAX};
-use super::pool::PartClaim;
 use super::segment::Segments;
+use crate::ipc::message::BlockClaim;
+pub use crate::ipc::message::ClaimedBytes;
 use crate::sys::memfd;
 
-/// An output as a worker says it is; nothing of it is checked.
-#[derive(Debug)]
-pub struct ClaimedBlock {
-    /// The output port it is said to belong to. May be out of range.
-    pub port: u32,
-    /// The format it is said to have.
-    pub format: String,
-    /// Its metadata if inline.
-    pub metadata: String,
-    /// Its bytes.
-    pub bytes: ClaimedBytes,
-}
-
-/// Where a claimed block's bytes are said to be.
-#[derive(Debug)]
-pub enum ClaimedBytes {
-    /// Here.
-    Inline(Vec<u8>),
-    /// In this file, which is said to be a sealed memfd of this size.
-    Memfd {
-        /// The file.
-        file: OwnedFd,
-        /// Its size.
-        size: u64,
-    },
-    /// In a part of one of the worker's segments.
-    Part {
-        /// Which.
-        part: PartClaim,
-        /// How much of it the block takes.
-        size: u64,
-    },
-}
+/// An output as a worker says it is, with the files that came beside it; nothing of it is checked.
+pub type ClaimedBlock = BlockClaim<OwnedFd>;
 
 /// Why a claim was refused.
 #[derive(Debug, thiserror::Error)]

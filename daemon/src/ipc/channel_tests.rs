@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::super::client::{WorkerChannel, WorkerEvent};
 use super::super::message::{
-    BlockClaim, BlockPlace, BlockReference, ClaimPlace, FromWorker, FromZygote, InputValue, Lasting, LogRecord,
+    BlockClaim, BlockPlace, BlockReference, ClaimedBytes, FromWorker, FromZygote, InputValue, Lasting, LogRecord,
     Operation, PLUGIN_BODY_MAX, Task, TaskFailure, ToWorker,
 };
 use super::*;
@@ -141,7 +141,7 @@ fn a_claim_names_a_descriptor_that_is_there_and_only_once() {
         port: 0,
         format: "text".to_owned(),
         metadata: String::new(),
-        place: ClaimPlace::Memfd { descriptor, size: 0 },
+        bytes: ClaimedBytes::Memfd { file: descriptor, size: 0 },
     };
     for (claims, fine) in [
         (vec![claim(0)], true),

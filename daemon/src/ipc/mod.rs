@@ -2,7 +2,6 @@
 //!
 //! Start with [`message`]; the server uses [`client`], the other processes use [`channel`] directly.
 
-mod block_message;
 pub mod channel;
 pub mod client;
 mod codec;

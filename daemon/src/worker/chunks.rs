@@ -136,7 +136,7 @@ impl SaveChunk for ChunkSavers<'_> {
         if saver.to.announced {
             let (claim, file) = chunk.claim(port);
             let files: Vec<_> = file.iter().map(|file| file.as_fd()).collect();
-            self.link.ask(token, &FromWorker::Chunk { token, claim }, &files).map_err(refused)?;
+            self.link.ask(token, &FromWorker::Chunk { token, chunk: claim }, &files).map_err(refused)?;
         }
         let saved = match &saver.to.partitions {
             None => self.operate(saver, operation::APPEND, Some(chunk)),

@@ -84,7 +84,8 @@ impl<'a> Worker<'a> {
     pub(super) fn announce(&self, made: &Made) -> Result<(), ChannelError> {
         let Some(pool) = &self.pool else { return Ok(()) };
         made.new_segments(pool).into_iter().try_for_each(|NewSegment { number, size, part_bytes, file }| {
-            self.link.send(&FromWorker::Segment { number, size, part_bytes }, &[file.as_fd()])
+            let segment = NewSegment { number, size, part_bytes, file: 0 };
+            self.link.send(&FromWorker::Segment(segment), &[file.as_fd()])
         })
     }
 

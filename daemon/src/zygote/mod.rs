@@ -123,7 +123,7 @@ fn start(
             if let Some(warning) = started.warning {
                 channel.send(&FromZygote::Warning(warning), &[])?;
             }
-            channel.send(&FromZygote::Started { number, pid: started.pid }, &[started.pidfd])?;
+            channel.send(&FromZygote::Started { number, pid: started.pid, pidfd: 0 }, &[started.pidfd])?;
         }
         Err(message) => channel.send(&FromZygote::StartFailed { number, message }, &[])?,
     }

@@ -24,6 +24,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
 
 pub use self::part::Part;
 
@@ -50,8 +51,8 @@ struct Shared {
 }
 
 /// A segment that the server does not know.
-#[derive(Debug)]
-pub struct NewSegment {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewSegment<File = OwnedFd> {
     /// Its number.
     pub number: u32,
     /// Its size.
@@ -59,11 +60,11 @@ pub struct NewSegment {
     /// The size of its parts.
     pub part_bytes: u64,
     /// Its file.
-    pub file: OwnedFd,
+    pub file: File,
 }
 
 /// What the server is told of a part that holds a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartClaim {
     /// The segment.
     pub segment: u32,

@@ -1,5 +1,5 @@
-//! The server's ends of the channels, in the server's terms: blocks instead of descriptor indices, and events in which
-//! every descriptor has its place. None of this names a plugin.
+//! The server's ends of the channels, in the server's terms: blocks and files instead of descriptor indices. None of
+//! this names a plugin.
 //!
 //! What arrives is resolved and shape-checked here (a descriptor index that is out of range or used twice is a
 //! [`ChannelError::Protocol`]); whether it is true is for the caller to check: ports against the plan, claims by
@@ -9,86 +9,107 @@
 //! [`ChannelError::Behind`].
 
 mod hook_host;
+mod input;
 mod worker;
 mod zygote;
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
 
 pub use hook_host::{HookChannel, HookEvent};
+pub use input::Input;
 pub use worker::{TaskOperation, TaskRequest, WorkerChannel, WorkerEvent};
 pub use zygote::{StartDescriptors, ZygoteChannel, ZygoteEvent};
 
-use super::channel::ChannelError;
-use super::message::{BlockClaim, ClaimPlace, InputValue, SegmentPlace};
-use crate::block::Block;
-use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
-use crate::block::pool::PartClaim;
-use crate::block::segment::Part;
+use super::channel::{Channel, ChannelError, Received};
+use super::message::{BlockClaim, ClaimedBytes, DescriptorIndex};
+use crate::block::adopt::ClaimedBlock;
 
-/// What a port is given.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// Nothing: optional and unbound.
-    Absent,
-    /// A parameter, JSON.
-    Json(String),
-    /// A dataset.
-    Block(Block),
+/// The server's end of a channel on which such events come in.
+#[derive(Debug)]
+pub struct ServerEnd<E> {
+    channel: Channel,
+    events: PhantomData<fn() -> E>,
 }
 
-impl Input {
-    /// Somebody goes on reading it: its memory is not used again.
-    pub fn lend(&self) {
-        let Input::Block(block) = self else { return };
-        block.part().into_iter().for_each(Part::lend);
+/// What arrives, in the server's terms.
+pub trait Event: Sized {
+    /// As it travels.
+    type Message: DeserializeOwned;
+
+    /// No message with a larger body is accepted.
+    const BODY_MAX: u64;
+
+    /// Gives the descriptors out that came beside the message.
+    fn of(message: Self::Message, descriptors: Descriptors) -> Result<Self, ChannelError>;
+}
+
+impl<E: Event> ServerEnd<E> {
+    /// The server's end, and the socket to start the other process with.
+    pub fn pair() -> io::Result<(ServerEnd<E>, OwnedFd)> {
+        let (ours, theirs) = Channel::pair()?;
+        Ok((ServerEnd { channel: ours.receive_at_most(E::BODY_MAX), events: PhantomData }, theirs.into_socket()))
     }
 
-    /// For one who says when it keeps what it reads.
-    fn value<'a>(&'a self, descriptors: &mut Vec<BorrowedFd<'a>>) -> InputValue {
-        match self {
-            Input::Absent => InputValue::Absent,
-            Input::Json(json) => InputValue::Json(json.clone()),
-            Input::Block(block) => InputValue::Block(block.reference_at(SegmentPlace::Descriptor(0), descriptors)),
-        }
+    /// The next event; waits for it.
+    pub fn receive(&self) -> Result<E, ChannelError> {
+        self.channel.receive().and_then(event)
     }
 
-    /// The same, for a worker that knows the block's segment as `place`.
-    fn value_at<'a>(&'a self, place: Option<&SegmentPlace>, descriptors: &mut Vec<BorrowedFd<'a>>) -> InputValue {
-        match self {
-            Input::Block(block) => match place {
-                Some(place @ (SegmentPlace::Own { .. } | SegmentPlace::Foreign { .. })) => {
-                    InputValue::Block(block.reference_at(*place, descriptors))
-                }
-                Some(SegmentPlace::Descriptor(_)) | None => InputValue::Block(block.reference(descriptors)),
-            },
-            Input::Absent | Input::Json(_) => self.value(descriptors),
-        }
+    /// The next event; waits no longer than this.
+    pub fn receive_within(&self, patience: Duration) -> Result<Option<E>, ChannelError> {
+        self.channel.receive_within(patience)?.map(event).transpose()
+    }
+
+    /// The next event if there is one.
+    pub fn try_receive(&self) -> Result<Option<E>, ChannelError> {
+        self.channel.try_receive()?.map(event).transpose()
     }
 }
 
-/// Gives each claim the descriptor it names; each descriptor can be named once.
-fn resolve(claims: Vec<BlockClaim>, descriptors: Vec<OwnedFd>) -> Result<Vec<ClaimedBlock>, ChannelError> {
-    let count = descriptors.len();
-    let mut descriptors: Vec<_> = descriptors.into_iter().map(Some).collect();
-    claims
-        .into_iter()
-        .map(|BlockClaim { port, format, metadata, place }| {
-            let bytes = match place {
-                ClaimPlace::Inline(payload) => ClaimedBytes::Inline(payload),
-                ClaimPlace::Part { segment, slot, usage, offset, size } => {
-                    ClaimedBytes::Part { part: PartClaim { segment, slot, usage, offset }, size }
-                }
-                ClaimPlace::Memfd { descriptor, size } => {
-                    let slot = usize::try_from(descriptor).ok().and_then(|index| descriptors.get_mut(index));
-                    let file = slot.and_then(Option::take).ok_or_else(|| {
-                        ChannelError::Protocol(format!(
-                            "the output of port {port} names descriptor {descriptor} of {count}, which is not there or was named before"
-                        ))
-                    })?;
-                    ClaimedBytes::Memfd { file, size }
-                }
-            };
-            Ok(ClaimedBlock { port, format, metadata, bytes })
+fn event<E: Event>(Received { message, descriptors }: Received<E::Message>) -> Result<E, ChannelError> {
+    E::of(message, Descriptors(descriptors.into_iter().map(Some).collect()))
+}
+
+impl<E> AsFd for ServerEnd<E> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+/// The descriptors that came beside a message; each can be named once.
+pub struct Descriptors(Vec<Option<OwnedFd>>);
+
+impl Descriptors {
+    fn take(&mut self, index: DescriptorIndex, for_what: impl FnOnce() -> String) -> Result<OwnedFd, ChannelError> {
+        let count = self.0.len();
+        let place = usize::try_from(index).ok().and_then(|index| self.0.get_mut(index));
+        place.and_then(Option::take).ok_or_else(|| {
+            ChannelError::Protocol(format!(
+                "{} names descriptor {index} of {count}, which is not there or was named before",
+                for_what()
+            ))
         })
-        .collect()
+    }
+
+    fn claimed(&mut self, claim: BlockClaim) -> Result<ClaimedBlock, ChannelError> {
+        let BlockClaim { port, format, metadata, bytes } = claim;
+        let bytes = match bytes {
+            ClaimedBytes::Inline(payload) => ClaimedBytes::Inline(payload),
+            ClaimedBytes::Part { part, size } => ClaimedBytes::Part { part, size },
+            ClaimedBytes::Memfd { file, size } => {
+                let file = self.take(file, || format!("the output of port {port}"))?;
+                ClaimedBytes::Memfd { file, size }
+            }
+        };
+        Ok(ClaimedBlock { port, format, metadata, bytes })
+    }
+
+    fn all_claimed(&mut self, claims: Vec<BlockClaim>) -> Result<Vec<ClaimedBlock>, ChannelError> {
+        claims.into_iter().map(|claim| self.claimed(claim)).collect()
+    }
 }

@@ -6,8 +6,8 @@ use plugin_api::abi::Failure;
 
 use super::PROTOCOL;
 use crate::block::layout::Format;
-use crate::block::pool::{NewSegment, Part, PartClaim, Pool};
-use crate::ipc::message::{BlockClaim, BlockPlace, BlockReference, ClaimPlace, InputValue};
+use crate::block::pool::{NewSegment, Part, Pool};
+use crate::ipc::message::{BlockClaim, BlockPlace, BlockReference, ClaimedBytes, InputValue};
 use crate::ipc::ring::record::{Head, MadePart, Output, Record, SmallBlock};
 use crate::sys::map::Guard;
 
@@ -70,12 +70,12 @@ impl Chunk {
         let format = self.format.to_string();
         match &self.place {
             ChunkPlace::Inline(payload) => {
-                let place = ClaimPlace::Inline(payload.clone());
-                (BlockClaim { port, format, metadata: self.metadata.clone(), place }, None)
+                let bytes = ClaimedBytes::Inline(payload.clone());
+                (BlockClaim { port, format, metadata: self.metadata.clone(), bytes }, None)
             }
             ChunkPlace::File { file, size } => {
-                let place = ClaimPlace::Memfd { descriptor: 0, size: *size };
-                (BlockClaim { port, format, metadata: String::new(), place }, Some(file))
+                let bytes = ClaimedBytes::Memfd { file: 0, size: *size };
+                (BlockClaim { port, format, metadata: String::new(), bytes }, Some(file))
             }
         }
     }
@@ -121,20 +121,20 @@ impl Made {
     pub fn into_claims(self) -> Claims {
         let mut made = Claims { guards: self.guards, ..Claims::default() };
         for (port, Committed { format, bytes, metadata, .. }) in self.committed {
-            let (metadata, place) = match bytes {
-                CommittedBytes::Inline(payload) => (metadata, ClaimPlace::Inline(payload)),
+            let (metadata, bytes) = match bytes {
+                CommittedBytes::Inline(payload) => (metadata, ClaimedBytes::Inline(payload)),
                 CommittedBytes::File { file, size } => {
                     made.files.push(file);
                     // There are fewer files than ports, and ports are counted in u32.
-                    (String::new(), ClaimPlace::Memfd { descriptor: made.files.len() as u32 - 1, size })
+                    (String::new(), ClaimedBytes::Memfd { file: made.files.len() as u32 - 1, size })
                 }
                 CommittedBytes::Part { part, size } => {
-                    let PartClaim { segment, slot, usage, offset } = part.place();
+                    let claim = part.place();
                     made.parts.push(part);
-                    (String::new(), ClaimPlace::Part { segment, slot, usage, offset, size })
+                    (String::new(), ClaimedBytes::Part { part: claim, size })
                 }
             };
-            made.claims.push(BlockClaim { port, format: format.to_string(), metadata, place });
+            made.claims.push(BlockClaim { port, format: format.to_string(), metadata, bytes });
         }
         made
     }

@@ -5,10 +5,10 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::block::adopt::{ClaimedBlock, ClaimedBytes};
+use crate::block::adopt::ClaimedBlock;
 use crate::block::layout::Format;
 use crate::block::{Accounts, Block};
-use crate::ipc::message::{BlockPlace, ClaimPlace};
+use crate::ipc::message::{BlockPlace, ClaimedBytes};
 
 /// Grants up to a limit and remembers what it was asked for.
 struct Bank {
@@ -56,12 +56,12 @@ fn adopt(claims: Claims) -> Vec<Block> {
         .claims
         .into_iter()
         .map(|claim| {
-            let bytes = match claim.place {
-                ClaimPlace::Inline(payload) => ClaimedBytes::Inline(payload),
-                ClaimPlace::Memfd { descriptor, size } => {
-                    ClaimedBytes::Memfd { file: claims.files[descriptor as usize].try_clone().unwrap(), size }
+            let bytes = match claim.bytes {
+                ClaimedBytes::Inline(payload) => ClaimedBytes::Inline(payload),
+                ClaimedBytes::Memfd { file, size } => {
+                    ClaimedBytes::Memfd { file: claims.files[file as usize].try_clone().unwrap(), size }
                 }
-                ClaimPlace::Part { .. } => panic!("there is no pool"),
+                ClaimedBytes::Part { .. } => panic!("there is no pool"),
             };
             let claim = ClaimedBlock { port: claim.port, format: claim.format, metadata: claim.metadata, bytes };
             claim.adopt(&accounts).unwrap()
@@ -76,8 +76,8 @@ fn small_outputs_travel_inline_and_large_ones_in_files_of_their_own() {
         fill(&state, 1, 4096);
         state.finish().unwrap().into_claims()
     });
-    assert!(matches!(&claims.claims[0].place, ClaimPlace::Inline(payload) if payload.len() == 4095));
-    assert!(matches!(claims.claims[1].place, ClaimPlace::Memfd { descriptor: 0, size: 4160 }));
+    assert!(matches!(&claims.claims[0].bytes, ClaimedBytes::Inline(payload) if payload.len() == 4095));
+    assert!(matches!(claims.claims[1].bytes, ClaimedBytes::Memfd { file: 0, size: 4160 }));
     let blocks = adopt(claims);
     assert_eq!((blocks[0].payload_length(), blocks[1].payload_length()), (4095, 4096));
 }

@@ -2,15 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DescriptorIndex;
+use crate::block::pool::PartClaim;
+
 /// What an input port holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum InputValue {
+pub enum InputValue<Block = BlockReference> {
     /// Nothing: the port is optional and unbound.
     Absent,
     /// A parameter, JSON.
     Json(String),
     /// A dataset.
-    Block(BlockReference),
+    Block(Block),
 }
 
 /// A block of the server, as told to a process that may read it.
@@ -33,8 +36,8 @@ pub enum BlockPlace {
     Inline(Vec<u8>),
     /// In a sealed memfd beside the message.
     Memfd {
-        /// Index among the message's descriptors.
-        descriptor: u32,
+        /// Which.
+        descriptor: DescriptorIndex,
         /// The file's size.
         size: u64,
     },
@@ -88,53 +91,47 @@ pub enum SegmentPlace {
         /// The worker's number for it.
         segment: u32,
     },
-    /// One that [`super::message::ToWorker::Segment`] brought.
+    /// One that [`super::ToWorker::Segment`] brought.
     Foreign {
         /// Where the worker was to keep it.
         place: u32,
         /// The server's number for it.
         segment: u32,
     },
-    /// One that is unknown to the reader: index among the message's descriptors.
-    Descriptor(u32),
+    /// One that is unknown to the reader.
+    Descriptor(DescriptorIndex),
 }
 
-/// Where a claimed block is said to be.
+/// An output as a worker says it is; nothing of it is checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ClaimPlace {
-    /// In the message itself.
-    Inline(Vec<u8>),
-    /// In a sealed memfd beside the message.
-    Memfd {
-        /// Index among the message's descriptors.
-        descriptor: u32,
-        /// The file's size.
-        size: u64,
-    },
-    /// In a part of a segment that [`super::message::FromWorker::Segment`] told of.
-    Part {
-        /// The worker's number for the segment.
-        segment: u32,
-        /// The part's slot.
-        slot: u32,
-        /// Which use of the slot it is.
-        usage: u32,
-        /// Where in the segment the part begins.
-        offset: u64,
-        /// How much the block takes.
-        size: u64,
-    },
-}
-
-/// An output, as a worker claims it to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockClaim {
-    /// The output port.
+pub struct BlockClaim<File = DescriptorIndex> {
+    /// The output port it is said to belong to. May be out of range.
     pub port: u32,
-    /// Its format tag.
+    /// The format it is said to have.
     pub format: String,
     /// Its metadata if inline. Elsewhere they lie beside the bytes, and this is empty.
     pub metadata: String,
-    /// Where its bytes are.
-    pub place: ClaimPlace,
+    /// Its bytes.
+    pub bytes: ClaimedBytes<File>,
+}
+
+/// Where a claimed block's bytes are said to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClaimedBytes<File = DescriptorIndex> {
+    /// Here.
+    Inline(Vec<u8>),
+    /// In this file, which is said to be a sealed memfd of this size.
+    Memfd {
+        /// The file.
+        file: File,
+        /// Its size.
+        size: u64,
+    },
+    /// In a part of one of the worker's segments, which [`super::WorkerMessage::Segment`] told of.
+    Part {
+        /// Which.
+        part: PartClaim,
+        /// How much of it the block takes.
+        size: u64,
+    },
 }

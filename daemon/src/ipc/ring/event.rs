@@ -4,8 +4,9 @@
 //! first ([`Task::Part`](super::record::Task::Part)), the rest with the event's number
 //! ([`Task::Event`](super::record::Task::Event)). Each slot has an answer of its own, and that of a part says nothing.
 
-use super::record::{EVENT_BYTES, Head, Inputs, Malformed, PART_BYTES, Reader, Record, SmallBlock};
-use crate::block::layout::Format;
+use super::record::{
+    ABSENT, BLOCK, EVENT_BYTES, Head, Inputs, Malformed, PART_BYTES, Reader, Record, SmallBlock, as_text, format_number,
+};
 
 /// An event that takes more slots travels as a message: it would keep others out of the ring.
 const SLOTS_MAX: usize = 8;
@@ -26,9 +27,6 @@ pub struct Event<'a> {
     pub inputs: Inputs<'a>,
 }
 
-const BLOCK: u8 = 2;
-const ABSENT: u8 = 0;
-
 /// Writes an event to the end of nothing: whatever `into` held is gone. False if it is too large for a ring. The inputs in `event`
 /// are not looked at: `blocks` are.
 pub fn write<'b>(into: &mut Vec<u8>, event: &Event<'_>, blocks: impl Iterator<Item = Option<SmallBlock<'b>>>) -> bool {
@@ -45,8 +43,7 @@ pub fn write<'b>(into: &mut Vec<u8>, event: &Event<'_>, blocks: impl Iterator<It
             into.push(ABSENT);
             continue;
         };
-        let format = Format::ALL.iter().position(|known| *known == format).unwrap_or(0);
-        into.extend_from_slice(&[BLOCK, u8::try_from(format).unwrap_or(0)]);
+        into.extend_from_slice(&[BLOCK, format_number(format)]);
         for bytes in [metadata.as_bytes(), payload] {
             let Ok(length) = u16::try_from(bytes.len()) else { return false };
             into.extend_from_slice(&length.to_le_bytes());
@@ -84,7 +81,65 @@ impl<'a> Event<'a> {
         let has_more = reader.byte()? != 0;
         let [plugin, hook, length] = reader.numbers()?;
         let argument = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-        let argument = std::str::from_utf8(argument).map_err(|_| Malformed("a text is not UTF-8"))?;
-        Ok(Event { plugin, hook, has_more, argument, inputs: Inputs(reader.0) })
+        Ok(Event { plugin, hook, has_more, argument: as_text(argument)?, inputs: Inputs(reader.0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::prelude::*;
+
+    use super::super::record::{Input, Task};
+    use super::*;
+    use crate::block::layout::Format;
+
+    /// The bytes of an event, through as many records as it takes; and how many those are.
+    fn through_records(bytes: &[u8]) -> (Vec<u8>, usize) {
+        let (mut found, mut count) = (Vec::new(), 0);
+        records(Head { token: 5, messages: 6 }, bytes, &mut Record::default(), |record| {
+            count += 1;
+            match record.as_task().unwrap() {
+                Task::Part(part) => found.extend_from_slice(part),
+                Task::Event(head, rest) => {
+                    assert_eq!(head, Head { token: 5, messages: 6 });
+                    found.extend_from_slice(rest);
+                }
+                other => panic!("{other:?}"),
+            }
+        });
+        (found, count)
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_comes_as_it_was_sent_in_as_many_slots_as_were_foretold(
+            argument in ".{0,1500}",
+            has_more: bool,
+            blocks in proptest::collection::vec(
+                proptest::option::of((0_usize..Format::ALL.len(), ".{0,20}", proptest::collection::vec(any::<u8>(), 0..300))), 0..4),
+        ) {
+            let small = blocks.iter().map(|block| {
+                block.as_ref().map(|(format, metadata, payload)| SmallBlock { format: Format::ALL[*format], metadata, payload })
+            });
+            let sent = Event { plugin: 1, hook: 2, has_more, argument: &argument, inputs: Inputs::default() };
+            let mut bytes = vec![1, 2, 3];
+            prop_assume!(write(&mut bytes, &sent, small.clone()));
+            let (found, count) = through_records(&bytes);
+            prop_assert_eq!(count, slots(&bytes));
+            let read = Event::read(&found).unwrap();
+            prop_assert_eq!((read.plugin, read.hook, read.has_more, read.argument), (1, 2, has_more, argument.as_str()));
+            let inputs: Vec<Input<'_>> = read.inputs.map(Result::unwrap).collect();
+            let expected: Vec<Input<'_>> = small.map(|block| block.map_or(Input::Absent, Input::Block)).collect();
+            prop_assert_eq!(inputs, expected);
+        }
+
+        #[test]
+        fn any_bytes_are_an_event_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(event) = Event::read(&bytes) {
+                prop_assert!(event.inputs.take(1_000).count() <= bytes.len());
+            }
+        }
     }
 }

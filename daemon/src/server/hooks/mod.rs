@@ -9,17 +9,17 @@ mod event;
 mod exchange;
 mod host;
 mod order;
+mod telling;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::failure::{Failure, FailureKind};
+use engine::failure::Failure;
 use protocol::{HookInfo, LogSource};
 
 use crate::ipc::client::Input;
 use crate::ipc::manifest::GenerationManifest;
-use crate::ipc::message::TaskFailure;
 use crate::server::config::Config;
 use crate::server::generations::Zygote;
 use crate::server::json::JsonObject;
@@ -28,9 +28,9 @@ use crate::server::runs::{Origin, Run};
 use crate::server::services::Services;
 
 pub use event::{EventSet, HookEventName};
-pub use exchange::Telling;
 use host::Host;
 use order::Registered;
+pub use telling::Telling;
 
 /// A hook that took the host down so often, and may be ignored, is not called any more.
 const CRASHES_MAX: u32 = 3;
@@ -165,22 +165,4 @@ impl Hooks {
             None => log::info!(target: "hook", "{}: {message}", hook.registered.name),
         }
     }
-}
-
-fn hook_failure(registered: &Registered, message: String) -> Failure {
-    Failure { plugin: registered.plugin_name.clone(), ..Failure::new(FailureKind::Hook, message) }
-}
-
-fn reported(registered: &Registered, event: HookEventName, said: TaskFailure) -> Failure {
-    let mut failure =
-        hook_failure(registered, format!("hook {} failed at {}: {}", registered.name, event.word(), said.message));
-    failure.place = said.place;
-    failure.causes = said.causes;
-    failure.hints.push(if said.hint.is_empty() { go_on_without(registered) } else { said.hint });
-    failure
-}
-
-fn go_on_without(registered: &Registered) -> String {
-    let name = &registered.name;
-    format!("set on_error = \"ignore\" in [hooks.settings.\"{name}\"] to let runs go on without this hook")
 }

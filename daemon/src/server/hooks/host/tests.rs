@@ -1,11 +1,14 @@
 //! The server's end against a hook host that this test plays: one that answers, one that talks, one that lies.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use super::ask::MESSAGES_MAX;
 use super::*;
 use crate::ipc::channel::Channel;
-use crate::ipc::message::{FromHookHost, ToHookHost};
+use crate::ipc::message::{FromHookHost, LogRecord, TaskFailure, ToHookHost};
 use crate::ipc::ring::WorkerRings;
-use crate::ipc::ring::record::Task;
+use crate::ipc::ring::event::Event;
+use crate::ipc::ring::indices::SLOTS;
+use crate::ipc::ring::record::{Head, Task};
 
 /// The host's end, with what it takes to play it.
 struct Played {

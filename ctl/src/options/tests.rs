@@ -111,3 +111,19 @@ fn a_file_that_is_not_there_is_told() {
     let Err(Refusal::File(Error::Failed(complaint))) = parse(&arguments) else { panic!("no complaint") };
     assert!(complaint.detail.message.starts_with("cannot read the options /nowhere/run.toml"));
 }
+
+#[test]
+fn a_mistyped_command_gets_one_guess_that_is_near() {
+    for (line, guess) in [
+        ("ctl rnu p.toml", "run"),
+        ("ctl --socket x sumbit p.toml", "submit"),
+        ("ctl chekc p.toml", "check"),
+        ("ctl catalog reslove p.toml x", "resolve"),
+        ("ctl datasets evcit", "evict"),
+    ] {
+        let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let Err(Refusal::Usage(problem)) = parse(&arguments) else { panic!("{line} is taken") };
+        let told = problem.to_string();
+        assert!(told.contains(&format!("a similar subcommand exists: '{guess}'\n")), "{line}: {told}");
+    }
+}

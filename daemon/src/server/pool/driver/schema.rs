@@ -7,6 +7,7 @@ use protocol::LogSource;
 use super::failure::Subject;
 use super::request::Work;
 use crate::block::Block;
+use crate::server::logging::counted;
 use crate::server::runs::{Origin, Run};
 
 impl Work<'_> {
@@ -18,8 +19,7 @@ impl Work<'_> {
         if wrong.is_empty() {
             return Ok(());
         }
-        let (name, count) = (dataset.name, wrong.len());
-        let plural = if count == 1 { "" } else { "s" };
+        let name = dataset.name;
         if schema.warns {
             let origin = Origin { node: Some(name), plugin: "", worker: Some(subject.worker) };
             let message = format!("dataset `{name}` does not fit its schema: {}", wrong.join("; "));
@@ -28,7 +28,11 @@ impl Work<'_> {
         }
         let mut failure = subject.failure(
             FailureKind::Error,
-            format!("dataset `{name}` does not fit its schema in {count} column{plural} ({})", subject.doing),
+            format!(
+                "dataset `{name}` does not fit its schema in {} ({})",
+                counted(wrong.len() as u64, "column"),
+                subject.doing
+            ),
         );
         failure.causes = wrong;
         failure

@@ -89,7 +89,7 @@ pub struct RunCounts {
 pub struct BlockStatus {
     /// How many.
     pub count: u64,
-    /// Their bytes.
+    /// Their bytes, and those that tasks were granted for blocks they are writing.
     pub bytes: u64,
     /// How many bytes they may have.
     pub budget_bytes: u64,

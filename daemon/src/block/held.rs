@@ -187,6 +187,14 @@ impl Block {
         }
     }
 
+    /// Whether [`Accounts`] count it; if not, its holder does.
+    pub fn is_counted(&self) -> bool {
+        match &self.0 {
+            Inner::Tiny(_) => false,
+            Inner::Held(held) => held.accounts.is_some(),
+        }
+    }
+
     /// How its payload is to be understood.
     pub fn format(&self) -> Format {
         match &self.0 {

@@ -299,7 +299,6 @@ impl Daemon {
     /// How the daemon is doing.
     pub fn status(&self) -> protocol::Status {
         let generation = self.generation();
-        let blocks = self.services.accounts.usage();
         // Read first: what is freed in between is in neither, rather than in both.
         let spare_bytes = self.services.spare.bytes();
         let budget = self.services.budget.usage();
@@ -315,7 +314,7 @@ impl Daemon {
             workers: generation.pool.workers(),
             runs: self.run_counts(),
             blocks: protocol::BlockStatus {
-                count: blocks.blocks,
+                count: self.block_count(),
                 bytes: budget.bytes.saturating_sub(spare_bytes),
                 budget_bytes: budget.limit,
                 spare_bytes,

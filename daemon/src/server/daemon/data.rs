@@ -68,6 +68,12 @@ impl Daemon {
         blocks::list(residents.chain(runs).chain(uploads).chain(outputs).collect())
     }
 
+    /// How many blocks there are: those that the accounts count, and the small ones that only their holders do.
+    pub(super) fn block_count(&self) -> u64 {
+        let of_runs: u64 = self.registry.active().iter().map(|run| run.uncounted_blocks()).sum();
+        self.services.accounts.usage().blocks + of_runs + self.services.outputs.uncounted_blocks()
+    }
+
     /// Drops resident datasets, at once or with their last reader.
     pub fn evict(&self, request: &protocol::EvictRequest) -> Result<protocol::Eviction, EvictError> {
         blocks::evict(&self.services.residents, request)

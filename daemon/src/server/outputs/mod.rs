@@ -184,6 +184,17 @@ impl Outputs {
         all.collect()
     }
 
+    /// How many of the blocks the daemon's accounts do not count.
+    pub fn uncounted_blocks(&self) -> u64 {
+        let table = self.lock();
+        let outputs = table.iter().flat_map(|(_, outputs)| outputs.iter());
+        let uncounted = outputs.filter(|(_, output)| match &output.place {
+            Some(Place::Memory(kept)) => !kept.block.is_counted(),
+            _ => false,
+        });
+        uncounted.count() as u64
+    }
+
     /// Somebody has fetched it: from now on it stays only while nobody needs its memory.
     pub fn fetched(&self, run: &str, name: &str) {
         self.lock().fetched(run, name);

@@ -4,6 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use protocol::BlockUse;
 
+use crate::block::Block;
+
 /// Counts the blocks that a run holds.
 #[derive(Debug, Default)]
 pub struct Gauge(Mutex<State>);
@@ -13,6 +15,7 @@ pub struct Gauge(Mutex<State>);
 pub struct State {
     seen: BlockUse,
     small_bytes: u64,
+    uncounted: u64,
     is_stopped: bool,
 }
 
@@ -49,13 +52,20 @@ impl State {
     }
 
     /// Counts memory of a block that has no charge of its own.
-    pub fn add_small(&mut self, bytes: u64) {
-        self.small_bytes = self.small_bytes.saturating_add(bytes);
+    pub fn add_small(&mut self, block: &Block) {
+        self.small_bytes = self.small_bytes.saturating_add(block.size());
+        self.uncounted += u64::from(!block.is_counted());
     }
 
     /// Such memory was given back, or is charged otherwise.
-    pub fn remove_small(&mut self, bytes: u64) {
-        self.small_bytes = self.small_bytes.saturating_sub(bytes);
+    pub fn remove_small(&mut self, block: &Block) {
+        self.small_bytes = self.small_bytes.saturating_sub(block.size());
+        self.uncounted = self.uncounted.saturating_sub(u64::from(!block.is_counted()));
+    }
+
+    /// How many of the blocks nobody else counts.
+    pub fn uncounted(&self) -> u64 {
+        self.uncounted
     }
 
     /// What blocks take that have no charge of their own.

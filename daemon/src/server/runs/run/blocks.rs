@@ -49,7 +49,7 @@ impl Run {
         }
         gauge.add(block.payload_length());
         if let Keep::Small = keep {
-            gauge.add_small(block.size());
+            gauge.add_small(&block);
         }
         let replaced = cell.held.replace(Held { block, keep, since_us });
         let_go(replaced.as_ref(), gauge);
@@ -166,7 +166,7 @@ impl Run {
             let (block, kept) = match cell.held.take() {
                 Some(Held { block, keep: Keep::Charge(charge), .. }) => (Some((block, charge)), None),
                 Some(Held { block, keep: Keep::Small, .. }) => {
-                    self.gauge.lock().remove_small(block.size());
+                    self.gauge.lock().remove_small(&block);
                     let charge = self.services.budget.charge(block.size());
                     (Some((block, charge)), None)
                 }
@@ -194,6 +194,11 @@ impl Run {
         drop(charge);
     }
 
+    /// How many of its blocks the daemon's accounts do not count.
+    pub fn uncounted_blocks(&self) -> u64 {
+        self.gauge.lock().uncounted()
+    }
+
     /// How many blocks of the whole daemon have a descriptor of their own.
     pub fn open_block_files(&self) -> u64 {
         self.services.accounts.usage().files
@@ -205,7 +210,7 @@ fn let_go(held: Option<&Held>, gauge: &mut gauge::State) {
     if let Some(held) = held {
         gauge.remove(held.block.payload_length());
         if let Keep::Small = held.keep {
-            gauge.remove_small(held.block.size());
+            gauge.remove_small(&held.block);
         }
     }
 }

@@ -104,6 +104,10 @@ fn parity_r14_outputs_of_a_failed_run_and_those_that_expired() {
     assert_eq!(daemon.wait(&id).summary.state, RunState::Failed);
     let answer = daemon.get(&format!("/v1/runs/{id}/outputs/made")).expect(200);
     assert_eq!(answer.body, b"0");
+    let told = daemon.get(&format!("/v1/runs/{id}/outputs/made?as=csv")).expect(422).json();
+    assert_eq!(told["error"]["message"], "output `made` is json, which `csv` does not write");
+    // As small as it is, it counts.
+    assert_eq!((kept(&daemon), daemon.status().blocks.count, daemon.status().blocks.bytes), (1, 1, 1));
     daemon.get(&format!("/v1/runs/{id}/outputs/never")).expect(409);
     wait::until_true("the outputs to expire", || daemon.get(&format!("/v1/runs/{id}/outputs")).status == 404);
     let told = daemon.get(&format!("/v1/runs/{id}/outputs/made")).expect(404).json();

@@ -134,6 +134,10 @@ impl From<FetchError> for ApiError {
                 of(StatusCode::UNPROCESSABLE_ENTITY, "unknown-format"),
                 |error, hint| error.hint(hint.clone()),
             ),
+            FetchError::Unfit(problem) => problem.hints.iter().fold(
+                of(StatusCode::UNPROCESSABLE_ENTITY, "unfit-format"),
+                |error, hint| error.hint(hint.clone()),
+            ),
             FetchError::Failed(failure) => {
                 // Without the word for its kind, which goes before it in a report.
                 let error =

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use engine::credentials::Redactor;
 use engine::failure::Failure;
 use engine::plan::Persisted;
-use engine::problem::Problem;
+use engine::problem::{Problem, list};
+use engine::signature::{Manifest, PortKind};
 
 use super::{Kept, Output, Place};
 use crate::block::Block;
@@ -52,9 +53,12 @@ pub enum FetchError {
         /// Why.
         reason: String,
     },
-    /// The format that was asked for cannot be had.
-    #[error("{0}")]
+    /// There is no such format.
+    #[error("{}", .0.message)]
     Format(Box<Problem>),
+    /// The format is none for what the output is.
+    #[error("{}", .0.message)]
+    Unfit(Box<Problem>),
     /// The dataset type failed over it.
     #[error("{0}")]
     Failed(Box<Failure>),
@@ -187,7 +191,11 @@ fn convert(run: &str, name: &str, block: Block, file_name: &str, means: &Means<'
         input: Some(block),
         redactor: Redactor::default(),
     };
+    let kind = kind(errand.input.as_ref().map_or(Format::Bytes, Block::format));
     errand::save(&errand, means.generation, means.services).map_err(|mut failure| {
+        if let Some(problem) = unfit(name, &kind, &type_name, &means.generation.signature) {
+            return FetchError::Unfit(Box::new(problem));
+        }
         let real = path.to_string_lossy().into_owned();
         failure.message = failure.message.replace(&real, file_name);
         failure.causes.iter_mut().for_each(|cause| *cause = cause.replace(&real, file_name));
@@ -214,6 +222,45 @@ fn convert(run: &str, name: &str, block: Block, file_name: &str, means: &Means<'
 fn find(type_name: &str, means: &Means<'_>) -> Result<(u32, u32, String), FetchError> {
     engine::plan::find_dataset_type(&means.generation.signature, type_name)
         .map_err(|problem| FetchError::Format(Box::new(problem)))
+}
+
+/// What a block of this format is, in the words that ports use.
+fn kind(format: Format) -> PortKind {
+    match format {
+        Format::Arrow => PortKind::Table,
+        Format::Json => PortKind::Json,
+        Format::Text => PortKind::Text,
+        Format::Bytes => PortKind::Bytes,
+        Format::Array => PortKind::Array(String::new()),
+    }
+}
+
+/// Why an output of this kind is not to be had as this type, where the type never writes such; and as what it is.
+pub(super) fn unfit(name: &str, kind: &PortKind, type_name: &str, manifest: &Manifest) -> Option<Problem> {
+    let writes = |saves: &[PortKind]| {
+        saves.iter().any(|save| match (kind, save) {
+            // Its metadata says of what.
+            (PortKind::Array(_), PortKind::Array(_)) => true,
+            _ => kind.fits(save),
+        })
+    };
+    let (plugin, dataset_type, _) = engine::plan::find_dataset_type(manifest, type_name).ok()?;
+    let wanted = manifest.plugins.get(plugin as usize)?.dataset_types.get(dataset_type as usize)?;
+    if writes(&wanted.saves) {
+        return None;
+    }
+    let kind = match kind {
+        PortKind::Array(_) => "an array".to_owned(),
+        PortKind::Table => "a table".to_owned(),
+        other => other.to_string(),
+    };
+    let types = manifest.plugins.iter().flat_map(|plugin| &plugin.dataset_types);
+    let mut able: Vec<&str> = types.filter(|other| writes(&other.saves)).map(|other| &*other.name).collect();
+    able.sort_unstable();
+    let problem =
+        Problem::new("unfit-format", format!("output `{name}` is {kind}, which `{}` does not write", wanted.name))
+            .hint("leave `as` out to get it as it is");
+    Some(if able.is_empty() { problem } else { problem.hint(format!("what writes {kind}: {}", list(able))) })
 }
 
 /// What a block's bytes are, as HTTP says it.

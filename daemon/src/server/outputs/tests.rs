@@ -112,3 +112,33 @@ fn what_is_adopted_expires_when_it_would_have_whatever_came_before_and_after() {
     assert_eq!(left(600), (vec!["late".to_owned()], Some(now.after(900))));
     assert_eq!(left(900), (vec![], None));
 }
+
+#[test]
+fn a_type_that_does_not_write_what_an_output_is_is_told_with_those_that_do() {
+    use engine::signature::{DatasetTypeSignature, Manifest, PluginSignature, PortKind};
+    let types = [("csv", "table"), ("bytes", "bytes"), ("text", "text"), ("npy", "array<f64>"), ("excel", "")];
+    let dataset_types = types.map(|(name, saves)| {
+        let saves = Some(saves).filter(|kind| !kind.is_empty()).into_iter().map(PortKind::parse).collect();
+        DatasetTypeSignature { name: name.to_owned(), saves, ..DatasetTypeSignature::default() }
+    });
+    let plugin = PluginSignature { dataset_types: dataset_types.into(), ..PluginSignature::default() };
+    let manifest = Manifest { plugins: vec![plugin] };
+    let told = |kind, type_name| {
+        super::fetch::unfit("m", &kind, type_name, &manifest).map(|problem| (problem.message, problem.hints.join("; ")))
+    };
+    let as_it_is = "leave `as` out to get it as it is";
+    assert_eq!(
+        told(PortKind::Text, "csv").unwrap(),
+        (
+            "output `m` is text, which `csv` does not write".to_owned(),
+            format!("{as_it_is}; what writes text: `bytes` and `text`")
+        )
+    );
+    assert_eq!(told(PortKind::Json, "excel").unwrap().1, as_it_is);
+    assert_eq!(
+        told(PortKind::Array(String::new()), "csv").unwrap().1,
+        format!("{as_it_is}; what writes an array: `npy`")
+    );
+    assert!(told(PortKind::Array(String::new()), "npy").is_none());
+    assert!(told(PortKind::Table, "csv").is_none() && told(PortKind::Text, "bytes").is_none());
+}

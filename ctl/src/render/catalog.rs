@@ -60,6 +60,7 @@ pub fn resolved(list: &CatalogList, paint: Paint) -> String {
         line("schema", &schema.join(", "));
         line("layer", &dataset.layer);
         line("description", &dataset.description);
+        line("hint", &dataset.near.as_ref().map(|near| format!("did you mean `{near}`?")).unwrap_or_default());
         text
     });
     each.collect::<Vec<_>>().join("\n")

@@ -70,6 +70,18 @@ fn parity_c1_a_name_resolves_to_the_first_that_matches_and_tells_why() {
 }
 
 #[test]
+fn a_name_that_nobody_has_is_told_with_the_one_that_was_meant() {
+    let catalog = "records = { type = \"json\", path = \"a\" }\n\"model_{x}\" = { type = \"json\", path = \"{x}\" }";
+    let pipeline = COPY.replace("\"b\"", "\"greetings\"");
+    let sources = sources(&[("pipeline.toml", &pipeline), ("catalog.toml", catalog)]);
+    let near = |name: &str| found(&sources, &[name]).remove(0).near;
+    assert_eq!(near("greetngs").as_deref(), Some("greetings"), "of the pipeline");
+    assert_eq!(near("recrods").as_deref(), Some("records"), "of the catalog");
+    assert_eq!((near("greetings"), near("records"), near("model_a"), near("else")), (None, None, None, None));
+    assert!(found(&sources, &[]).iter().all(|found| found.near.is_none()));
+}
+
+#[test]
 fn parity_r6_patterns_of_a_run_come_after_the_whole_catalog() {
     let catalog = "a = { type = \"json\", path = \"a\" }\n\"c_{x}\" = { type = \"json\", path = \"c/{x}\" }";
     let mut sources = sources(&[("pipeline.toml", COPY), ("catalog.toml", catalog)]);

@@ -80,6 +80,9 @@ pub struct CatalogDataset {
     pub metadata: Value,
     /// Whether the pipeline has a dataset of this name.
     pub used: bool,
+    /// The name that was probably meant, where neither the pipeline nor an entry of the catalog has this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<String>,
 }
 
 /// Why a name resolves to its entry; they are asked in this order.

@@ -39,8 +39,11 @@ pub fn versions(sources: &Sources, manifest: &Manifest, names: &[String]) -> Res
         let Some(storage) = found.storage.as_ref().filter(|storage| storage.versioned) else {
             if !names.is_empty() {
                 let message = format!("dataset `{}` is not versioned", found.name);
-                let problem = Problem::new("not-versioned", message);
-                problems.push(problem.cause(found.why).hint("add `versioned = true` to its catalog entry"));
+                let problem = Problem::new("not-versioned", message).cause(found.why);
+                problems.push(match found.near {
+                    Some(near) => problem.hint(meant(&near)),
+                    None => problem.hint("add `versioned = true` to its catalog entry"),
+                });
             }
             continue;
         };
@@ -69,7 +72,8 @@ pub fn exists(sources: &Sources, generation: &Generation, names: &[String]) -> R
             None => {
                 let message =
                     format!("dataset `{}` is kept in memory only, so there is nothing to look for", found.name);
-                problems.push(Problem::new("not-persisted", message).cause(found.why));
+                let problem = Problem::new("not-persisted", message).cause(found.why);
+                problems.push(problem.hint_if(found.near.as_deref().map(meant)));
             }
         }
     }
@@ -87,6 +91,10 @@ pub fn exists(sources: &Sources, generation: &Generation, names: &[String]) -> R
         DatasetExists { name, storage: storage.type_name, path, exists, failure }
     });
     Ok(ExistsList { datasets: datasets.collect() })
+}
+
+fn meant(near: &str) -> String {
+    format!("did you mean `{near}`?")
 }
 
 fn dataset(found: Found) -> CatalogDataset {
@@ -125,5 +133,6 @@ fn dataset(found: Found) -> CatalogDataset {
         captures: found.captures.into_iter().collect(),
         passed_over: found.passed_over,
         used: found.is_used,
+        near: found.near,
     }
 }

@@ -52,6 +52,8 @@ fn parity_c1_ctl_tells_which_entry_a_name_resolves_to_and_why() {
     let resolution = |index: usize| told["datasets"][index]["resolution"].clone();
     assert_eq!((resolution(0), resolution(1)), (json!("exact"), json!("catch_all")));
     assert_eq!(told["datasets"][1]["storage"], "memory");
+    scene.write("catalog.toml", "quiet = { type = \"text\", path = \"quiet.txt\" }\n");
+    ask(&["catalog", "resolve", ".", "qiuet"]).expect_stdout(&["did you mean `quiet`?"]);
     scene.ctl(["catalog", "resolve", "."]).expect_code(2);
 }
 

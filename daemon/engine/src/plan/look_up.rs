@@ -6,7 +6,7 @@ use crate::parse;
 use crate::plan::draft::Draft;
 use crate::plan::storage::{Storages, store};
 use crate::plan::{NONE, Notes, Persisted, ports};
-use crate::problem::{Place, Problem, Problems, list};
+use crate::problem::{Place, Problem, Problems, list, nearest};
 use crate::signature::Manifest;
 use crate::source::Sources;
 
@@ -35,6 +35,8 @@ pub struct Found {
     pub notes: Notes,
     /// Whether the pipeline has a dataset of this name.
     pub is_used: bool,
+    /// The name that was probably meant, where neither the pipeline nor an entry has this one.
+    pub near: Option<String>,
     /// Whether a node of the pipeline makes it.
     pub is_made: bool,
 }
@@ -61,9 +63,21 @@ pub fn look_up(sources: &Sources, manifest: &Manifest, names: &[String]) -> Resu
     } else {
         wanted.extend(names.iter().map(|name| draft.dataset(name)));
     }
+    let known: Vec<String> = match names.is_empty() {
+        true => Vec::new(),
+        false => {
+            let of_pipeline = draft.producers.ids().take(used).map(|dataset| draft.dataset_names.name(dataset));
+            of_pipeline.chain(catalog.names()).map(str::to_owned).collect()
+        }
+    };
     let sound = if names.is_empty() { used } else { usize::MAX };
     let mut found: Vec<Found> =
         wanted.into_iter().map(|dataset| resolve(&mut draft, &catalog, dataset, used, sound)).collect();
+    // What a pattern other than a catch-all takes may well be meant.
+    let is_unknown = |found: &&mut Found| found.how != Some(How::Pattern) && !known.contains(&found.name);
+    for unknown in found.iter_mut().filter(is_unknown) {
+        unknown.near = nearest(&unknown.name, known.iter().map(String::as_str)).map(str::to_owned);
+    }
     if names.is_empty() {
         found.sort_by(|one, other| (!one.is_used, &one.name).cmp(&(!other.is_used, &other.name)));
     }
@@ -105,6 +119,7 @@ fn resolve(
         storage: storages.persisted.pop().map(|(_, persisted)| persisted),
         notes: storages.notes.pop().map(|(_, notes)| notes).unwrap_or_default(),
         is_used: dataset.index() < used,
+        near: None,
         is_made: draft.producers[dataset].node != NONE,
         name,
     }

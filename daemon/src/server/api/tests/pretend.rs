@@ -370,6 +370,7 @@ pub(super) fn catalog_dataset() -> CatalogDataset {
         preview: serde_json::json!(5),
         metadata: serde_json::json!({ "owner": "me" }),
         used: true,
+        near: Some(text("e_2")),
     }
 }
 

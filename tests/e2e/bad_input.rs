@@ -256,6 +256,26 @@ fn names_that_are_no_utf8_are_answered() {
 }
 
 #[test]
+fn a_parameter_that_nothing_reads_is_warned_of_and_the_run_goes_on() {
+    let scene = Scene::with(&["faults"]).build();
+    let daemon = scene.start();
+    let pipeline = "name = \"p\"\n[parameters]\ntext = \"la\"\n[[node]]\ncall = \"faults::text\"\n\
+                    inputs = { text = \"params:text\" }\noutputs = [\"x\"]\n";
+    scene.write("pipeline.toml", pipeline);
+    let warning =
+        "parameter `txet` was set with `--params`, but nothing in the pipeline reads it; did you mean `text`?";
+    for command in [&["run"][..], &["submit"], &["submit", "--detach"], &["validate"]] {
+        let ask = |name: &str| scene.ctl(command.iter().chain(&["pipeline.toml", "--params", name])).expect_success();
+        ask("txet=lo").expect_stderr(&[warning]);
+        let other = ask("text=lo");
+        assert!(!other.stderr.contains("nothing in the pipeline reads"), "{other}");
+    }
+    let told = scene.ctl(["validate", "pipeline.toml", "--params", "txet=lo", "--json"]).expect_success();
+    assert_eq!((told.json()["warnings"][0].as_str(), &*told.stderr), (Some(warning), ""));
+    drop(daemon);
+}
+
+#[test]
 fn a_wrong_command_line_is_told_from_a_wrong_pipeline() {
     let scene = Scene::with(&["faults"]).build();
     scene.ctl(["run"]).expect_code(2);

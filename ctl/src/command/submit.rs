@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use protocol::{RunDetail, RunSummary, exit, path};
+use protocol::{LogList, LogSource, RunDetail, RunSummary, exit, path};
 use serde_json::json;
 
 use crate::args::{SubmitCommand, Wanted};
@@ -38,7 +38,19 @@ pub(super) async fn perform(command: &SubmitCommand, socket: Option<&Path>, scre
     handed_in::send(&session.client, files, &mut submission).await?;
     let summary: RunSummary =
         session.client.post_over_restart(path::RUNS, &submission).await.map_err(|error| error.about(&submission))?;
+    if command.detach && !(submission.overrides.is_empty() && submission.load_versions.is_empty()) {
+        warn(&session.client, &summary.id, screen).await;
+    }
     watch(&session, &summary, (command.detach, command.quiet), wanted, &mut interrupts, screen).await
+}
+
+/// Shows what the daemon has to say of options of a run whose log nobody will follow.
+async fn warn(client: &Client, id: &str, screen: &mut Screen) {
+    // It was accepted: that its log is not to be had is no reason to keep its id back.
+    let Ok(LogList { lines, .. }) = client.get(&path::run_logs(id, 1)).await else { return };
+    for line in lines.iter().filter(|line| line.source == LogSource::Daemon && line.level == "warn") {
+        screen.warn(&harmless(&line.message));
+    }
 }
 
 /// Watches a run that was accepted, unless the caller leaves it (`detach`), and fetches the outputs that were asked for.

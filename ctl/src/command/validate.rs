@@ -8,6 +8,7 @@ use super::show;
 use crate::args::PipelineCommand;
 use crate::error::Error;
 use crate::render::listing;
+use crate::render::paint::harmless;
 use crate::screen::Screen;
 use crate::session::Session;
 use crate::source;
@@ -21,5 +22,10 @@ pub(super) async fn perform(
     let session = Session::open(socket, &command.daemon)?;
     let answer = session.client.post::<Validation>(path::VALIDATE, &submission).await;
     let validation = session.close(answer).await.map_err(|error| error.about(&submission))?;
+    if !screen.json {
+        for warning in &validation.warnings {
+            screen.warn(&harmless(warning));
+        }
+    }
     show(screen, &validation, listing::validation)
 }

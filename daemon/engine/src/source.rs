@@ -147,6 +147,11 @@ impl<'a> Texts<'a> {
         offset(self.texts.len() - 1)
     }
 
+    /// Walks over the texts themselves.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> {
+        self.texts.iter().map(|lines| lines.text)
+    }
+
     /// Tells a site as file, line and column; nothing when it is in no text of ours.
     pub fn place(&self, site: Site) -> Option<Place> {
         let lines = self.texts.get(site.text as usize)?;

@@ -3,6 +3,7 @@
 
 mod support;
 
+use engine::filter::Filter;
 use engine::plan::{PlanOptions, check};
 use engine::signature::Manifest;
 use serde_json::json;
@@ -95,4 +96,49 @@ error[parameter-type]: `params:shared.other` must have the key `depth`
 ";
     let found = told(&[("pipeline.toml", pipeline), ("inc/fit.toml", &inner)], &[]);
     assert!(found == expected, "found\n{found}");
+}
+
+fn warned(files: &[(&str, &str)], overrides: &[&str], filter: Filter) -> Vec<String> {
+    let mut sources = support::sources(files);
+    sources.overrides =
+        overrides.iter().map(|&key| (key.to_owned(), if key == "table" { "{}" } else { "1" }.to_owned())).collect();
+    let plan = check(&sources, &support::manifest(support::PLUGINS), &PlanOptions { filter, workers: None });
+    plan.unwrap_or_else(|problems| panic!("{}", rendered(&problems))).warnings().to_vec()
+}
+
+const READERS: &str = "[[node]]\nname = \"one\"\ncall = \"t::copy\"\ninputs = [\"params:greeting\"]\noutputs = [\"a\"]\n\
+    [[node]]\nname = \"two\"\ncall = \"t::copy\"\ninputs = [\"params:model.depth\"]\noutputs = [\"b\"]\n\
+    [[node]]\nname = \"three\"\ncall = \"t::join\"\ninputs = [\"params:table\", \"params:table.inner\"]\noutputs = [\"c\"]\n\
+    [parameters]\ngreeting = 1\ntable = { inner = 1 }\nfolder = \"x\"\n[parameters.model]\ndepth = 3\n";
+
+#[test]
+fn a_parameter_that_is_set_and_read_nowhere_is_warned_of() {
+    let files = [("pipeline.toml", READERS)];
+    let unread = |name: &str, hint: &str| {
+        vec![format!("parameter `{name}` was set with `--params`, but nothing in the pipeline reads it{hint}")]
+    };
+    let all = Filter::default;
+    assert_eq!(warned(&files, &["greting"], all()), unread("greting", "; did you mean `greeting`?"));
+    assert_eq!(warned(&files, &["model.dept"], all()), unread("model.dept", "; did you mean `model.depth`?"));
+    assert_eq!(warned(&files, &["modle.depth"], all()), unread("modle.depth", "; did you mean `model.depth`?"));
+    assert_eq!(warned(&files, &["depth"], all()), unread("depth", "; did you mean `model.depth`?"));
+    assert_eq!(warned(&files, &["greting.loud"], all()), unread("greting.loud", "; did you mean `greeting.loud`?"));
+    assert_eq!(warned(&files, &["folder", "folder"], all()), unread("folder", ""), "there, but nobody asks for it");
+    assert_eq!(warned(&files, &["zzz", "aaa"], all()).len(), 2);
+}
+
+#[test]
+fn a_parameter_that_something_may_read_is_not_warned_of() {
+    let none: [String; 0] = [];
+    let catalog = "unused = { type = \"json\", path = \"${folder:-out}/${name}\" }";
+    let files = [("pipeline.toml", READERS), ("catalog.toml", catalog)];
+    let read = ["greeting", "table", "model.depth", "table.inner", "folder", "name"];
+    assert_eq!(warned(&files, &read, Filter::default()), none);
+    // What is meant for nodes that do not run this time.
+    let one = Filter { nodes: vec!["one".to_owned()], ..Filter::default() };
+    assert_eq!(warned(&files, &["model.depth"], one.clone()), none);
+    assert_eq!(warned(&files, &["modl.depth"], one).len(), 1);
+    // Who takes all parameters takes this one, too.
+    let whole = "[[node]]\ncall = \"t::copy\"\ninputs = [\"parameters\"]\noutputs = [\"a\"]\n";
+    assert_eq!(warned(&[("pipeline.toml", whole)], &["anything"], Filter::default()), none);
 }

@@ -14,6 +14,9 @@ pub struct Validation {
     pub datasets: u64,
     /// The generation it was checked against.
     pub generation: u64,
+    /// What stands in nobody's way, but is hardly meant: a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Answer of `POST /v1/graph`: nodes in the order a sequential run takes, and the datasets between them.

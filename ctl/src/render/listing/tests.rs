@@ -124,6 +124,6 @@ dagd 0.1.0 is running, process 41, up since 1970-01-01 00:00:00Z
 
 #[test]
 fn of_a_sound_pipeline() {
-    let one = Validation { pipeline: "flights".into(), nodes: 9, datasets: 1, generation: 3 };
+    let one = Validation { pipeline: "flights".into(), nodes: 9, datasets: 1, generation: 3, warnings: Vec::new() };
     assert_eq!(validation(&one, PLAIN()), "flights is sound: 9 nodes, 1 dataset, checked against generation 3\n");
 }

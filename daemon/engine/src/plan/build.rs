@@ -5,6 +5,7 @@ use crate::id::{DatasetId, Lists, NodeId};
 use crate::plan::draft::Draft;
 use crate::plan::{
     InputBinding, Plan, PlanOptions, confirms, freeze, keeping, kinds, modules, ports, slice, storage, transcoding,
+    unread,
 };
 use crate::problem::{Problem, Problems};
 use crate::signature::Manifest;
@@ -57,7 +58,10 @@ pub(super) fn plan_with(
     confirms::check(&mut draft, &storages);
     keeping::check_schemas(&mut draft, &storages);
     let plan = match layers {
-        Some(layers) if draft.problems.is_empty() => Some(freeze::freeze(draft, consumers, storages, &layers)),
+        Some(layers) if draft.problems.is_empty() => {
+            let warnings = unread::warnings(&draft);
+            Some(Plan { warnings, ..freeze::freeze(draft, consumers, storages, &layers) })
+        }
         _ => None,
     };
     problems.extend(found);

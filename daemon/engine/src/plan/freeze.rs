@@ -137,5 +137,6 @@ pub(super) fn freeze(
         notes: storages.notes,
         load_versions: draft.spec.load_versions.to_vec(),
         tasks,
+        warnings: Vec::new(),
     }
 }

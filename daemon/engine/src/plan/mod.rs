@@ -21,6 +21,7 @@ mod slots;
 mod storage;
 mod transcoding;
 mod types;
+mod unread;
 
 use crate::credentials::Secret;
 use crate::filter::Filter;
@@ -74,6 +75,7 @@ pub struct Plan {
     load_versions: Vec<(String, String)>,
     /// The k-th of these datasets has task number `nodes + k`: its load if nothing makes it, else its save.
     tasks: Vec<DatasetId>,
+    warnings: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -288,6 +290,11 @@ impl Plan {
     /// Gives the pipeline's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Gives what a person ought to know though nothing stands in the way: a sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Counts the nodes.

@@ -65,6 +65,7 @@ impl Plan {
             persisted: Vec::new(),
             values: Vec::new(),
             tasks: Vec::new(),
+            warnings: self.warnings.clone(),
             ..self.clone()
         };
         for &position in &order {

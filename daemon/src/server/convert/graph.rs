@@ -85,5 +85,6 @@ pub fn validation(plan: &Plan, generation: u64) -> Validation {
         nodes: plan.node_count() as u64,
         datasets: plan.named_datasets().count() as u64,
         generation,
+        warnings: plan.warnings().to_vec(),
     }
 }

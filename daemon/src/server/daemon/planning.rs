@@ -106,11 +106,13 @@ impl Daemon {
         generation: &Generation,
     ) -> Result<Rest, SubmitError> {
         let plan = self.plan(submission, generation)?;
+        let warnings = plan.warnings().iter().map(|warning| ("warn", warning.clone())).collect();
         if !submission.only_missing_outputs {
-            return Ok(Rest { plan, lines: Vec::new() });
+            return Ok(Rest { plan, lines: warnings });
         }
-        let rest = missing::rest(&plan, generation)
+        let mut rest = missing::rest(&plan, generation)
             .map_err(|problem| SubmitError::Problems(vec![convert::problem(problem)]))?;
+        rest.lines.splice(0..0, warnings);
         if (1..plan.node_count()).contains(&rest.plan.node_count()) {
             submission.only_missing_outputs = false;
             submission.filter = exactly(rest.plan.nodes().map(|node| node.name));

@@ -92,7 +92,7 @@ impl Backend for Pretend {
 
     fn validate(&self, submission: &Submission) -> Result<Validation, SubmitError> {
         self.plan(submission)?;
-        Ok(Validation { pipeline: "p".to_owned(), nodes: 1, datasets: 2, generation: 1 })
+        Ok(Validation { pipeline: "p".to_owned(), nodes: 1, datasets: 2, generation: 1, warnings: Vec::new() })
     }
 
     fn graph(&self, submission: &Submission) -> Result<Graph, SubmitError> {

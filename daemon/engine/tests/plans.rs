@@ -308,7 +308,7 @@ fn a_hundred_thousand_nodes() {
     assert_eq!((plan.node_count(), plan.layer_count()), (NODES, NODES));
     // The first node fails: everything after it is skipped in one step.
     for fails in [false, true] {
-        let mut run = engine::run::Run::new(plan.clone(), plan.run_policy());
+        let mut run = engine::run::Run::new(plan.clone(), engine::policy::RunPolicy::default());
         let mut actions = Vec::new();
         run.on(Event::Start, Time(0), &mut actions);
         let mut calls = 0;

@@ -2,15 +2,29 @@
 
 use crate::graph;
 use crate::id::{DatasetId, Lists, NodeId};
+use crate::parse;
 use crate::plan::draft::Draft;
 use crate::plan::{
-    InputBinding, Plan, PlanOptions, confirms, freeze, keeping, kinds, modules, ports, slice, storage, transcoding,
+    InputBinding, Plan, PlanOptions, confirms, drawing, freeze, keeping, kinds, modules, slice, storage, transcoding,
     unread,
 };
 use crate::problem::{Problem, Problems};
 use crate::signature::Manifest;
-use crate::source::Site;
+use crate::source::{Site, Sources};
 use crate::spec::Spec;
+
+/// Parses and plans: a frozen plan, or every problem of both steps together, in the order of the files.
+///
+/// # Errors
+/// Every problem found.
+pub fn check(sources: &Sources, manifest: &Manifest, options: &PlanOptions) -> Result<Plan, Vec<Problem>> {
+    let (spec, mut problems) = parse::parse(sources);
+    let planned = plan_with(&spec, manifest, options, &mut problems);
+    match planned {
+        Some(plan) if problems.is_empty() => Ok(plan),
+        _ => Err(problems.finish(&spec.texts)),
+    }
+}
 
 /// Checks a spec against the plugins and gives a frozen plan.
 ///
@@ -41,7 +55,7 @@ pub(super) fn plan_with(
         });
     }
     draft.later = (!options.filter.is_empty()).then(Vec::new);
-    ports::draw_nodes(&mut draft);
+    drawing::draw_nodes(&mut draft);
     modules::check(&mut draft);
     transcoding::link(&mut draft);
     let mut consumers = consumers(&draft);

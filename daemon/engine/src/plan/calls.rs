@@ -88,6 +88,17 @@ pub(super) fn find_type<'m>(
     }
 }
 
+/// Finds a dataset type by its name, `csv` or `formats::csv`: the positions of its plugin and of itself, and the plugin's name.
+///
+/// # Errors
+/// What is wrong with the name, with the types there are.
+pub fn find_dataset_type(manifest: &Manifest, name: &str) -> Result<(u32, u32, String), Problem> {
+    match find_type(manifest, name)? {
+        Some((plugin, dataset_type, signature, _)) => Ok((plugin, dataset_type, signature.name.clone())),
+        None => Err(Problem::new("unknown-type", "nothing can be written as \"memory\"")),
+    }
+}
+
 /// Says that a type comes from the plugin `formats`, where that is what is missing.
 fn from_formats(manifest: &Manifest, wanted_plugin: Option<&str>, wanted: &str) -> Option<String> {
     let is_meant = wanted_plugin.is_none_or(|plugin| plugin == FORMATS) && FORMATS_TYPES.contains(&wanted);

@@ -1,7 +1,7 @@
 //! What a fan-out would write out, counted before it is made: a few lines of matrix could ask for any number of gigabytes.
 
 use crate::matrix::placeholders;
-use crate::plan::ports::parameter_path;
+use crate::plan::drawing::parameter_path;
 use crate::spec::{Axis, NodeSpec};
 
 /// The fan-outs of a pipeline write out at most this many bytes of names, bindings and tags. What was written without a

@@ -1,9 +1,9 @@
 //! The draft, found good, becomes the plan: nodes get their topological ids.
 
-use crate::graph;
-use crate::id::{CallId, DatasetId, Id, IdVec, Lists, Names, NodeId};
 use std::collections::BTreeMap;
 
+use crate::graph;
+use crate::id::{CallId, DatasetId, Id, IdVec, Lists, Names, NodeId};
 use crate::plan::draft::{Draft, distinct_reads, number};
 use crate::plan::storage::{Storage, Storages};
 use crate::plan::{DatasetCore, InputBinding, NONE, NodeCore, Plan, confirms::confirm_tasks};

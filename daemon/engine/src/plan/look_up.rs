@@ -5,7 +5,7 @@ use crate::id::{DatasetId, Id};
 use crate::parse;
 use crate::plan::draft::Draft;
 use crate::plan::storage::{Storages, store};
-use crate::plan::{NONE, Notes, Persisted, ports};
+use crate::plan::{NONE, Notes, Persisted, drawing};
 use crate::problem::{Place, Problem, Problems, list, nearest};
 use crate::signature::Manifest;
 use crate::source::Sources;
@@ -50,7 +50,7 @@ pub fn look_up(sources: &Sources, manifest: &Manifest, names: &[String]) -> Resu
     // What is wrong with nodes is no matter here; datasets that they name plainly are known all the same.
     let mut of_nodes = Problems::default();
     let mut draft = Draft::new(&spec, manifest, &mut of_nodes);
-    ports::draw_nodes(&mut draft);
+    drawing::draw_nodes(&mut draft);
     *draft.problems = Problems::default();
     let catalog = Catalog::new(&spec, draft.problems);
     let used = draft.producers.len();

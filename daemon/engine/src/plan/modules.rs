@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::matrix;
 use crate::module::{Mapping, Module, Renaming, Use};
 use crate::plan::draft::Draft;
-use crate::plan::ports::parameter_path;
+use crate::plan::drawing::parameter_path;
 use crate::problem::{Problem, did_you_mean, list};
 use crate::spec::NodeSpec;
 

@@ -6,7 +6,7 @@ use crate::document::Word;
 use crate::id::ParameterId;
 use crate::json_schema;
 use crate::plan::draft::Draft;
-use crate::plan::ports::parameter_path;
+use crate::plan::drawing::parameter_path;
 use crate::problem::Problem;
 
 /// Tells everything in which a parameter is not what its port takes; `port` is its name and that of the call.

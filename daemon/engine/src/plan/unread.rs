@@ -5,7 +5,7 @@
 //! whatever a text names as `${parameter}`, used or not.
 
 use crate::plan::draft::Draft;
-use crate::plan::ports::parameter_path;
+use crate::plan::drawing::parameter_path;
 use crate::problem::nearest;
 
 /// One sentence for each parameter of the command line that nobody reads. To be called while the draft has all that the pipeline binds.

@@ -16,6 +16,8 @@
 //! itself, which leaves no lock file and dies with the process).
 #![forbid(unsafe_code)]
 
+mod answer;
+mod desk;
 mod kept;
 mod ledger;
 mod pending;

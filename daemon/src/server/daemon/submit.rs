@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use protocol::{LogSource, RunSummary, Submission};
 
-use super::{Daemon, SubmitError, planning};
+use super::{Daemon, planning};
 use crate::server::missing::Rest;
 use crate::server::runs::{AddError, Origin, Run, RunSettings, id};
 use crate::server::store::{NewRun, StoreError};
@@ -17,6 +17,37 @@ use crate::server::{convert, handed_in, versions, wanted};
 
 /// The first step of a run of so many nodes takes some microseconds; a longer one would hold up who else has something to write.
 const SHORT_NODES_MAX: usize = 64;
+
+/// Why a submission did not become a run.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The pipeline has problems; nothing ran.
+    #[error("the pipeline has {} problem(s)", .0.len())]
+    Problems(Vec<protocol::Problem>),
+    /// A run of this id exists.
+    #[error("a run with the id {0:?} exists already")]
+    IdTaken(String),
+    /// The id asked for cannot be one.
+    #[error("{0:?} is no run id: use 1 to 100 letters, digits, '.', '-' and '_'")]
+    BadId(String),
+    /// The daemon cannot take runs now.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The daemon is ending; where the service manager holds the socket, the next one answers there.
+    #[error("the daemon is stopping and takes no more runs")]
+    Stopping {
+        /// Whether to try again at the same socket.
+        is_managed: bool,
+    },
+    /// There is nothing of this run to resume, or not yet.
+    #[error("{message}")]
+    NotResumable {
+        /// Why.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+}
 
 /// A run whose client waits for its end.
 #[derive(Debug)]
@@ -164,6 +195,10 @@ impl Daemon {
                 })
             }
         }
+    }
+
+    pub(super) fn stopping(&self) -> SubmitError {
+        SubmitError::Stopping { is_managed: self.generations.config().managed_socket }
     }
 }
 

@@ -225,6 +225,18 @@ fn check_failing(hook: &str, deadline_ms: u32, says: &[&str]) {
 }
 
 #[test]
+fn a_hook_that_nobody_offers_and_options_that_do_not_fit_are_told_to_who_runs() {
+    let scene = recording("[\"hook_faults::Recorder\", \"hook_faults::Recordre\"]")
+        .set("hooks.settings.\"hook_faults::Recorder\".on_error", "\"ignore\"")
+        .set("hooks.settings.\"hook_faults::Recorder\".options", "{ fiel = \"heard\" }")
+        .build();
+    scene.run(&single("watched", "faults::noop")).expect_success().expect_stderr(&[
+        "[hooks] enabled names hook_faults::Recordre, but no loaded plugin offers it; did you mean hook_faults::Recorder?",
+        "the hook's options do not fit: unknown field `fiel`, expected `file`",
+    ]);
+}
+
+#[test]
 fn parity_h13_a_hook_that_refuses_gives_its_reason() {
     check_failing("Refusing", NEVER_MET_MS, &["may not run on a Sunday"]);
 }

@@ -27,6 +27,10 @@ fn said(line: &LogLine, paint: Paint) -> String {
         (Some(node), _) => harmless(node).into_owned(),
         (None, LogSource::Daemon) => "dagd".to_owned(),
         (None, _) => match (&line.plugin, line.worker) {
+            // Of a hook the target is its whole name.
+            (Some(plugin), None) if line.target.strip_prefix(plugin).is_some_and(|rest| rest.starts_with("::")) => {
+                harmless(&line.target).into_owned()
+            }
             (Some(plugin), _) => harmless(plugin).into_owned(),
             (None, Some(worker)) => format!("worker {worker}"),
             (None, None) => "-".to_owned(),
@@ -61,5 +65,8 @@ mod tests {
         assert_eq!(line(&one, plain), "01:02:03.004 out   flights: \\u{1b}[2J");
         one.plugin = None;
         assert_eq!(aside(&one, plain), "  out   worker 2: \\u{1b}[2J");
+        // A hook.
+        one = LogLine { plugin: Some("tides".into()), worker: None, target: "tides::Slowest".into(), ..one };
+        assert_eq!(aside(&one, plain), "  out   tides::Slowest: \\u{1b}[2J");
     }
 }

@@ -124,11 +124,8 @@ impl Candidate {
         services: &Arc<Services>,
         undertaker: &Arc<Undertaker>,
     ) -> Result<Arc<Generation>, String> {
-        let Candidate { loaded: Loaded { manifest, libraries, refused }, signature, warnings, zygote } = self;
+        let Candidate { loaded: Loaded { manifest, libraries, refused }, signature, mut warnings, zygote } = self;
         let zygote = Arc::new(zygote);
-        for warning in &warnings {
-            log::warn!("{warning}");
-        }
         for library in &refused {
             log::warn!("{} is not used: {} ({})", library.path, library.reason, library.hint);
         }
@@ -139,6 +136,10 @@ impl Candidate {
             cancel_grace: Duration::from_millis(config.workers.cancel_grace_ms),
         };
         let hooks = Hooks::new(&manifest, config, Arc::clone(&zygote), driver.clone(), Arc::clone(services));
+        warnings.extend(hooks.warnings());
+        for warning in &warnings {
+            log::warn!("{warning}");
+        }
         let pool = Pool::start(workers, &zygote, &driver, services)
             .map_err(|error| format!("cannot start {workers} driver threads: {error}"))?;
         for plugin in &signature.plugins {

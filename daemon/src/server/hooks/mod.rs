@@ -76,8 +76,9 @@ impl Hooks {
         for info in &infos {
             match &info.off_because {
                 None => log::info!("hook {} {} is on", info.name, info.version),
-                // One that no plugin offers has no version.
-                Some(why) => log::info!("hook {} is off: {why}", format!("{} {}", info.name, info.version).trim_end()),
+                // What no plugin offers is among the warnings.
+                Some(_) if info.version.is_empty() => {}
+                Some(why) => log::info!("hook {} {} is off: {why}", info.name, info.version),
             }
         }
         let calls: Vec<Hook> = registered
@@ -91,6 +92,15 @@ impl Hooks {
         let wanted = calls.iter().fold(EventSet::default(), |set, hook| set.union(hook.registered.events));
         let state = Mutex::new(State { crashes: vec![0; calls.len()], ..State::default() });
         Hooks { calls, infos, wanted, settings, zygote, services, paces: Paces::new(), state }
+    }
+
+    /// What is wrong with the list of the configuration: hooks that no plugin offers, which then hear nothing.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let missing = self.infos.iter().filter(|info| info.version.is_empty());
+        missing.filter_map(|info| {
+            let why = info.off_because.as_ref()?;
+            Some(format!("[hooks] enabled names {}, but {why}", info.name))
+        })
     }
 
     /// Says whether any hook asked for this event.

@@ -85,7 +85,12 @@ impl Exchange<'_, '_> {
         let (hook, run) = (&self.hooks.calls[call.hook], self.tellings[call.telling].run);
         match said {
             Said::Logged(record) => {
-                let message = format!("{}: {}", record.target, record.message);
+                // Whose it is the line tells; its own crate's name says nothing more.
+                let is_own = record.target.split("::").next() == Some(&hook.registered.plugin_name);
+                let message = match is_own {
+                    true => record.message,
+                    false => format!("{}: {}", record.target, record.message),
+                };
                 self.hooks.tell(hook, run, level_word(record.level), LogSource::Log, message);
             }
             Said::Printed(line) => self.hooks.tell(hook, run, "info", LogSource::Output, line),

@@ -82,7 +82,12 @@ impl Exchange<'_, '_> {
                 }
             }
             HookErrorPolicy::Ignore => {
-                self.hooks.tell(hook, telling.run, "warn", LogSource::Daemon, failure.to_string());
+                let mut told = failure.message;
+                for cause in &failure.causes {
+                    told.push_str(": ");
+                    told.push_str(cause);
+                }
+                self.hooks.tell(hook, telling.run, "warn", LogSource::Daemon, told);
             }
         }
     }

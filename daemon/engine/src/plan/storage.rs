@@ -293,12 +293,13 @@ fn tell_missing(
     let mut named: Vec<(&str, DatasetId, bool)> =
         (missing.iter()).map(|&(dataset, is_memory)| (draft.dataset_names.name(dataset), dataset, is_memory)).collect();
     named.sort_unstable();
-    let site = |dataset: DatasetId| {
+    let first_port = |dataset: DatasetId| {
         let reader = *consumers.get(dataset).first()?;
         let wanted = Some(crate::plan::InputBinding::Dataset(dataset));
-        let port = draft.inputs.get(reader).iter().position(|binding| *binding == wanted)?;
-        draft.input_site(reader, port)
+        Some((reader, draft.inputs.get(reader).iter().position(|binding| *binding == wanted)?))
     };
+    let site = |dataset: DatasetId| first_port(dataset).and_then(|(reader, port)| draft.input_site(reader, port));
+    let kind = |dataset: DatasetId| first_port(dataset).and_then(|(reader, port)| draft.input_kind(reader, port));
     let first_site = named.iter().filter_map(|&(_, dataset, _)| site(dataset)).min();
     let names: Vec<&str> = named.iter().map(|&(name, ..)| name).collect();
     let shown = match names.len() {
@@ -330,11 +331,23 @@ fn tell_missing(
     }
     if problem.hints.is_empty() {
         problem = problem.hint(format!(
-            "if {they} on disk, add to the catalog:\n[{}]\ntype = \"csv\"\npath = \"…\"",
-            names.first().unwrap_or(&"")
+            "if {they} on disk, add to the catalog:\n[{}]\ntype = \"{}\"\npath = \"…\"",
+            names.first().unwrap_or(&""),
+            named.first().map_or("csv", |&(_, dataset, _)| type_for(kind(dataset)))
         ));
     }
     draft.problems.add("missing-input", first_site, || problem);
+}
+
+/// A type of the plugin `formats` that gives what a port takes, as an example.
+fn type_for(kind: Option<&PortKind>) -> &'static str {
+    match kind {
+        Some(PortKind::Any) => "csv",
+        Some(PortKind::Text) => "text",
+        Some(PortKind::Bytes) => "bytes",
+        Some(kind) if kind.is_json() => "json",
+        _ => "csv",
+    }
 }
 
 /// One problem names every dataset whose type must not be used by several workers at once.

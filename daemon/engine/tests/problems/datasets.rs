@@ -199,7 +199,7 @@ error[missing-input]: `numbers` is read, but no node makes it and the catalog ha
    = `numbers` is read by `copy` at pipeline.toml:3:11
    = hint: if it is on disk, add to the catalog:
      [numbers]
-     type = "csv"
+     type = "json"
      path = "…"
 "###,
     );

@@ -129,6 +129,11 @@ pub(crate) fn similar_file(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let names = names_in(folder.unwrap_or(Path::new(".")));
     let close = closest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    // That both end in `.toml` does not make two names alike.
+    let (near, stem) = (Path::new(close), path.file_stem()?.to_str()?);
+    if near.extension() == path.extension() && closest(stem, near.file_stem()?.to_str()).is_none() {
+        return None;
+    }
     Some(folder.map_or_else(|| close.to_owned(), |folder| folder.join(close).display().to_string()))
 }
 

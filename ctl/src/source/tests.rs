@@ -67,6 +67,8 @@ fn a_missing_file_is_guessed() {
     assert_eq!(exit, exit::PROBLEMS);
     assert_eq!(message, format!("cannot read the pipeline {}: there is no such file", path.display()));
     assert_eq!(hints, format!("did you mean {}?", folder.path().join("pipeline.toml").display()));
+    let (_, _, hints) = complaint(read_all(folder.path().join("nightly.toml")));
+    assert_eq!(hints, "", "one that has only its ending in common");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::server::residents::Residents;
 use crate::server::runs::Registry;
 use crate::server::services::Services;
 use crate::server::spare::SpareMemory;
-use crate::server::store::{Location, Retention, Store};
+use crate::server::store::{Location, Retention, Store, StoreError};
 use crate::server::uploads::Uploads;
 use crate::server::usher::{self, Usher};
 
@@ -101,9 +101,15 @@ fn open_store(config: &Config) -> Result<Store, StartError> {
     let location = directory.map_or(Location::Memory, Location::Directory);
     Store::open(&location, config.runs.log_lines_max).map_err(|error| StartError {
         message: format!("cannot open the store of runs: {error}"),
-        hint:
-            "[server] state_directory says where runs are kept; the user the daemon runs as must be able to write there"
-                .to_owned(),
+        hint: match error {
+            StoreError::InUse(_) => {
+                "beside it this one needs a place and a socket of its own: `dagd serve --config FILE`, with [server] state_directory and socket"
+            }
+            _ => {
+                "[server] state_directory says where runs are kept; the user the daemon runs as must be able to write there"
+            }
+        }
+        .to_owned(),
     })
 }
 

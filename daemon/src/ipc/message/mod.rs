@@ -1,7 +1,7 @@
 //! The messages that pass between our processes: closed enums, one pair for each kind of channel.
 //!
-//! File descriptors travel beside a message, not in it; where a message needs some, its documentation says which and
-//! in what order. A receiver judges everything here like user input: an index may be out of range, a text may be
+//! File descriptors travel beside a message, not in it: it names each by its index, or its documentation says which they
+//! are and in what order. A receiver judges everything here like user input: an index may be out of range, a text may be
 //! nonsense. What decodes is well-formed, not true.
 //!
 //! What comes to the server is told in two ways by one type, which is generic over what stands for a descriptor: while

@@ -15,7 +15,7 @@ pub enum ToZygote {
         /// The most talkative level that logs may have: 0 off, 1 error … 5 trace.
         log_level_max: u8,
     },
-    /// Libraries to load, at most [`DESCRIPTORS_MAX`] a message; more may follow. Descriptors: one for each.
+    /// Libraries to load, at most [`DESCRIPTORS_MAX`](super::DESCRIPTORS_MAX) a message; more may follow. Descriptors: one for each.
     Libraries(Vec<LibraryCopy>),
     /// No more libraries: load them all and answer [`FromZygote::Loaded`].
     Load,

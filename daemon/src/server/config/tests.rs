@@ -36,6 +36,17 @@ fn the_defaults_are_the_file() {
 }
 
 #[test]
+fn the_guides_example_of_a_hook_is_read() {
+    let guide = include_str!("../../../../plugins/README.md");
+    let example = guide.split("```toml\n").find(|block| block.starts_with("[hooks]\n")).unwrap();
+    let config = parse(example.split("```").next().unwrap());
+    assert_eq!(config.hooks.enabled, ["tides::Slowest"]);
+    let settings = &config.hooks.settings["tides::Slowest"];
+    assert_eq!(settings.on_error, HookErrorPolicy::Ignore);
+    assert_eq!(settings.options["least_us"], 1_000_000);
+}
+
+#[test]
 fn every_key_stands_in_the_default_file_with_a_comment() {
     // A value that the file did not set would be what the type starts with: zero, empty. Those that may be so on
     // purpose are told apart by the key standing in the text.

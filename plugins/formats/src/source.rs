@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
 use crate::compression::Compression;
 use crate::problem::{Problem, Result};
@@ -30,15 +30,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// The content of a file, piece by piece. A piece ends where a line does, if a line ends in it, so that whoever reads lines seldom has to
 /// put one together.
-pub enum Pieces {
+pub struct Pieces(Source);
+
+enum Source {
     /// Read as they are asked for.
     Here(Reading),
-    /// Unpacked by a thread that runs ahead.
-    Ahead(Receiver<Option<Result<Vec<u8>>>>),
+    /// Unpacked by a thread that runs ahead; what memory is done with goes back to it.
+    Ahead { pieces: Receiver<Option<Result<Vec<u8>>>>, used: Sender<Vec<u8>> },
 }
 
 /// A file being read.
-pub struct Reading {
+struct Reading {
     reader: Box<dyn Read + Send>,
     path: PathBuf,
     /// What was read behind the end of the last piece.
@@ -52,18 +54,19 @@ impl Pieces {
         let file = open(path)?;
         let compression = Compression::of_file(path, &file);
         let reader = compression.reader(file).map_err(|error| Problem::reading(path, error))?;
-        let reading = Reading { reader, path: path.to_owned(), rest: Vec::new() };
+        let mut reading = Reading { reader, path: path.to_owned(), rest: Vec::new() };
         if compression == Compression::Plain {
-            return Ok(Self::Here(reading));
+            return Ok(Self(Source::Here(reading)));
         }
-        let (sender, receiver) = sync_channel(PIECES_AHEAD);
+        let (sender, pieces) = sync_channel(PIECES_AHEAD);
+        let (used, free) = channel::<Vec<u8>>();
         let unpack = move || {
-            let pieces = reading.map(Some);
-            // The end is sent too: a channel that merely closes must not pass for the end of the file.
-            for piece in pieces.chain(std::iter::once(None)) {
-                let is_failed = matches!(piece, Some(Err(_)));
-                // The receiver is gone when parsing has failed.
-                if sender.send(piece).is_err() || is_failed {
+            loop {
+                let piece = reading.piece(free.try_recv().unwrap_or_default()).transpose();
+                let goes_on = matches!(piece, Some(Ok(_)));
+                // The end is sent too: a channel that merely closes must not pass for the end of the file. The receiver is
+                // gone when parsing has failed.
+                if sender.send(piece).is_err() || !goes_on {
                     return;
                 }
             }
@@ -71,41 +74,60 @@ impl Pieces {
         std::thread::Builder::new().name("unpack".to_owned()).spawn(unpack).map_err(|error| {
             Problem::new(format!("cannot read `{}`: there is no thread to unpack it", path.display())).cause(error)
         })?;
-        Ok(Self::Ahead(receiver))
+        Ok(Self(Source::Ahead { pieces, used }))
     }
-}
 
-impl Iterator for Pieces {
-    type Item = Result<Vec<u8>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Here(reading) => reading.next(),
-            Self::Ahead(receiver) => receiver.recv().unwrap_or_else(|_| {
-                Some(Err(Problem::new("the thread that unpacks the file ended before the file did")))
-            }),
+    /// Adds the next piece to what is in `text` from `start` on, which then begins there; false if there is none.
+    pub fn extend(&mut self, text: &mut Vec<u8>, start: usize) -> Result<bool> {
+        let is_used = start == text.len();
+        let used = if is_used { std::mem::take(text) } else { Vec::new() };
+        let piece = match &mut self.0 {
+            Source::Here(reading) => reading.piece(used)?,
+            Source::Ahead { pieces, used: free } => {
+                if is_used {
+                    // Nobody there: it has sent all it had.
+                    let _ = free.send(used);
+                }
+                let gone = || Some(Err(Problem::new("the thread that unpacks the file ended before the file did")));
+                pieces.recv().unwrap_or_else(|_| gone()).transpose()?
+            }
+        };
+        let Some(piece) = piece else { return Ok(false) };
+        if is_used {
+            *text = piece;
+        } else {
+            text.drain(..start);
+            text.extend_from_slice(&piece);
         }
-    }
-}
-
-impl Iterator for Reading {
-    type Item = Result<Vec<u8>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.piece().map_err(|error| Problem::reading(&self.path, error)).transpose()
+        Ok(true)
     }
 }
 
 impl Reading {
-    fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut piece = Vec::with_capacity(self.rest.len() + PIECE_BYTES);
-        piece.append(&mut self.rest);
-        let read = self.reader.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+    /// The next piece, in memory that was used for another one.
+    fn piece(&mut self, used: Vec<u8>) -> Result<Option<Vec<u8>>> {
+        self.read(used).map_err(|error| Problem::reading(&self.path, error))
+    }
+
+    fn read(&mut self, mut piece: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        let mut length = self.rest.len();
+        // Memory that has been used is not cleared again.
+        piece.resize(length + PIECE_BYTES, 0);
+        piece[..length].copy_from_slice(&self.rest);
+        self.rest.clear();
+        let is_last = loop {
+            match self.reader.read(&mut piece[length..]) {
+                Ok(0) => break length < piece.len(),
+                Ok(read) => length += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        };
+        piece.truncate(length);
         // Behind the last line there may be one without an end.
-        if read > 0
-            && let Some(end) = memchr::memrchr(b'\n', &piece)
-        {
-            self.rest = piece.split_off(end + 1);
+        if !is_last && let Some(end) = memchr::memrchr(b'\n', &piece) {
+            self.rest.extend_from_slice(&piece[end + 1..]);
+            piece.truncate(end + 1);
         }
         Ok((!piece.is_empty()).then_some(piece))
     }
@@ -117,8 +139,9 @@ mod tests {
 
     fn pieces(content: &[u8]) -> Vec<Vec<u8>> {
         let reader = Box::new(io::Cursor::new(content.to_vec()));
-        let reading = Reading { reader, path: PathBuf::from("file"), rest: Vec::new() };
-        reading.collect::<Result<_>>().expect("pieces")
+        let mut reading = Reading { reader, path: PathBuf::from("file"), rest: Vec::new() };
+        // Each in memory that is full of something else.
+        std::iter::from_fn(|| reading.piece(vec![b'?'; 3 * PIECE_BYTES]).expect("a piece")).collect()
     }
 
     #[test]

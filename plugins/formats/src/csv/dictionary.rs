@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use ahash::RandomState;
-use arrow_array::builder::{ArrayBuilder, Int32Builder, StringBuilder};
+use arrow_array::builder::{ArrayBuilder, StringBuilder};
+use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray};
 use hashbrown::HashTable;
 
+use super::cell::Word;
 use super::column::Column;
+use super::options::Options;
+use super::page::Cells;
+use super::values::Values;
 
 /// Collects text as a dictionary; values get their keys in the order of their first appearance.
 #[derive(Default)]
 pub struct DictionaryColumn {
-    keys: Int32Builder,
+    keys: Values<Int32Type>,
     values: StringBuilder,
     table: HashTable<i32>,
     hasher: RandomState,
@@ -21,16 +26,6 @@ pub struct DictionaryColumn {
 
 impl DictionaryColumn {
     fn key(&mut self, value: &[u8]) -> Option<i32> {
-        let Some(short) = short(value) else { return self.look_up(value) };
-        if let Some(key) = self.recent.get(short) {
-            return Some(key);
-        }
-        let key = self.look_up(value)?;
-        self.recent.put(short, key);
-        Some(key)
-    }
-
-    fn look_up(&mut self, value: &[u8]) -> Option<i32> {
         let Self { values, table, hasher, .. } = self;
         let hash = hasher.hash_one(value);
         if let Some(key) = table.find(hash, |key| stored(values, *key) == value) {
@@ -42,28 +37,19 @@ impl DictionaryColumn {
         values.append_value(text);
         Some(key)
     }
-}
 
-/// A text of up to seven bytes as one number, which no other text is.
-#[inline]
-fn short(value: &[u8]) -> Option<u64> {
-    let (first, last) = match value {
-        [] => (0, 0),
-        [one] => (u64::from(*one), 0),
-        [one, .., two] if value.len() < 4 => (u64::from(*one) | u64::from(value[1]) << 8, u64::from(*two)),
-        _ if value.len() < 8 => {
-            let (first, _) = value.split_first_chunk::<4>()?;
-            let (_, last) = value.split_last_chunk::<4>()?;
-            // Of texts of one length equal halves that overlap are equal texts.
-            let mixed = u64::from(u32::from_le_bytes(*last)) >> (8 * (8 - value.len()));
-            return Some(u64::from(u32::from_le_bytes(*first)) | mixed << 32 | (value.len() as u64) << 56);
+    fn push_key(&mut self, key: i32) {
+        match key {
+            MISSING => self.keys.push_missing(),
+            key => self.keys.push(key),
         }
-        _ => return None,
-    };
-    Some(first | last << 16 | (value.len() as u64) << 56)
+    }
 }
 
-/// Which keys short texts had lately: columns of codes are mostly made of few.
+/// Stands for no value.
+const MISSING: i32 = -1;
+
+/// Which keys short texts had lately that were not quoted: columns of codes are mostly made of few.
 struct Recent(Box<[(u64, i32)]>);
 
 impl Recent {
@@ -104,13 +90,31 @@ impl Column for DictionaryColumn {
     fn push(&mut self, value: &[u8]) -> bool {
         let key = self.key(value);
         if let Some(key) = key {
-            self.keys.append_value(key);
+            self.keys.push(key);
         }
         key.is_some()
     }
 
     fn push_missing(&mut self) {
-        self.keys.append_null();
+        self.keys.push_missing();
+    }
+
+    fn push_page(&mut self, cells: Cells<'_, '_>, options: &Options) -> Result<(), usize> {
+        self.keys.reserve(cells.rows());
+        for (row, cell) in cells.iter().enumerate() {
+            let short = cell.word().and_then(Word::tagged);
+            if let Some(key) = short.and_then(|short| self.recent.get(short)) {
+                self.push_key(key);
+                continue;
+            }
+            let value = cell.bytes();
+            let key = if options.is_missing(value) { MISSING } else { self.key(value).ok_or(row)? };
+            if let Some(short) = short {
+                self.recent.put(short, key);
+            }
+            self.push_key(key);
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -124,30 +128,8 @@ impl Column for DictionaryColumn {
 mod tests {
     use arrow_array::Array;
     use arrow_array::cast::AsArray;
-    use arrow_array::types::Int32Type;
 
     use super::*;
-
-    #[test]
-    fn every_short_text_has_a_number_of_its_own() {
-        let mut texts: Vec<Vec<u8>> = vec![Vec::new()];
-        for length in 1..8 {
-            for place in 0..length {
-                for byte in [0, 1, b'a', 0xff] {
-                    let mut text = vec![b'a'; length];
-                    text[place] = byte;
-                    texts.push(text);
-                }
-            }
-        }
-        texts.sort();
-        texts.dedup();
-        let mut numbers: Vec<u64> = texts.iter().filter_map(|text| short(text)).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        assert_eq!(numbers.len(), texts.len());
-        assert_eq!(short(b"eight by"), None);
-    }
 
     #[test]
     fn many_values_are_told_apart() {

@@ -1,5 +1,6 @@
 //! CSV files as tables.
 
+mod cell;
 mod column;
 mod dictionary;
 mod kind;
@@ -9,6 +10,7 @@ mod options;
 mod page;
 mod read;
 mod token;
+mod values;
 mod write;
 
 use std::path::Path;
@@ -102,7 +104,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::cast::AsArray;
-    use arrow_array::types::{Float64Type, Int8Type, Int64Type};
+    use arrow_array::types::{Float64Type, Int8Type, Int32Type, Int64Type};
     use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampSecondArray};
     use serde_json::json;
 
@@ -141,6 +143,15 @@ mod tests {
         assert_eq!(table.column(1).as_primitive::<Int8Type>().values(), &[1, -7]);
         let when = table.column(0).as_any().downcast_ref::<TimestampSecondArray>().expect("timestamp");
         assert_eq!(when.values(), &[1_357_034_400, 1_357_034_400]);
+    }
+
+    #[test]
+    fn what_is_quoted_is_not_missing_whatever_came_before() {
+        let options = json!({ "types": { "a": "dictionary" } });
+        let table = read("a,b\nNA,1\nx,2\n\"NA\",3\nNA,4\n\"x\",5\n,6\n", options).expect("table");
+        let texts = table.column(0).as_dictionary::<Int32Type>();
+        let texts: Vec<_> = texts.downcast_dict::<StringArray>().expect("text").into_iter().collect();
+        assert_eq!(texts, [None, Some("x"), Some("NA"), None, Some("x"), None]);
     }
 
     #[test]

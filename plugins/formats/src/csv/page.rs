@@ -4,6 +4,7 @@
 //! with the places of all fields of a page at hand its columns are built one after the other, each in a loop of its own.
 //! Whatever is not plain is left to [`Cursor`](super::token::Cursor), record by record.
 
+use super::cell::Cell;
 use super::token::Dialect;
 
 /// So much text makes a page: with the places of its fields it stays in the cache until the last column is built.
@@ -156,18 +157,21 @@ pub struct Cells<'p, 't> {
 }
 
 impl<'p, 't> Cells<'p, 't> {
-    /// The bytes of each, from the first record to the last.
+    /// How many they are.
+    pub fn rows(self) -> usize {
+        self.rows
+    }
+
+    /// Each of them, from the first record to the last.
     #[inline]
-    pub fn iter(self) -> impl Iterator<Item = &'t [u8]> + use<'p, 't> {
+    pub fn iter(self) -> impl Iterator<Item = Cell<'t>> + use<'p, 't> {
         let Cells { page, text, place, rows } = self;
         let ends_line = place + 1 == page.width;
         let columns = page.marks.get(place..).unwrap_or_default().windows(2).step_by(page.width);
         columns.take(rows).map(move |marks| {
-            let value = &text[marks[0] as usize..marks[1] as usize - 1];
-            match value {
-                [value @ .., b'\r'] if ends_line => value,
-                _ => value,
-            }
+            let (start, end) = (marks[0] as usize, marks[1] as usize - 1);
+            let has_return = ends_line && end > start && text[end - 1] == b'\r';
+            Cell::new(text, start, end - usize::from(has_return))
         })
     }
 }
@@ -187,7 +191,7 @@ mod tests {
         let mut rows = vec![Vec::new(); page.rows()];
         for place in 0..width {
             for (row, cell) in rows.iter_mut().zip(page.cells(text.as_bytes(), place, page.rows()).iter()) {
-                row.push(std::str::from_utf8(cell).expect("text"));
+                row.push(std::str::from_utf8(cell.bytes()).expect("text"));
             }
         }
         (rows, &text[end..])

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 
+use super::cell::Cell;
 use super::column::{Column, column};
 use super::kind::Kind;
 use super::layout::{Layout, Peek, peek};
@@ -12,6 +13,7 @@ use super::options::Options;
 use super::page::Page;
 use super::token::{Cursor, Found, Malformed, Record};
 use crate::problem::{Problem, Result};
+use crate::source::Pieces;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -26,8 +28,8 @@ const ONE_BY_ONE: usize = 32;
 
 /// Reads a CSV file from its pieces (in order, of any size) and gives the table batch by batch: at least one,
 /// which is empty if the file has no rows.
-pub struct Batches<P> {
-    pieces: P,
+pub struct Batches {
+    pieces: Pieces,
     /// What was read and not yet used.
     text: Vec<u8>,
     is_last: bool,
@@ -37,12 +39,12 @@ pub struct Batches<P> {
     is_done: bool,
 }
 
-impl<P: Iterator<Item = Result<Vec<u8>>>> Batches<P> {
+impl Batches {
     /// Reads as much as tells the columns and their types.
-    pub fn new(mut pieces: P, options: Options) -> Result<Self> {
+    pub fn new(mut pieces: Pieces, options: Options) -> Result<Self> {
         let (mut text, mut is_last) = (Vec::new(), false);
         let (layout, cursor) = loop {
-            is_last |= !extend(&mut text, &mut pieces)?;
+            is_last |= !pieces.extend(&mut text, 0)?;
             if text.starts_with(BYTE_ORDER_MARK) {
                 text.drain(..BYTE_ORDER_MARK.len());
             }
@@ -64,13 +66,12 @@ impl<P: Iterator<Item = Result<Vec<u8>>>> Batches<P> {
                 let is_wanted = self.rows.count > 0 || !self.has_given;
                 return if is_wanted { self.rows.finish().map(Some) } else { Ok(None) };
             }
-            self.text.drain(..std::mem::take(&mut self.cursor.position));
-            self.is_last = !extend(&mut self.text, &mut self.pieces)?;
+            self.is_last = !self.pieces.extend(&mut self.text, std::mem::take(&mut self.cursor.position))?;
         }
     }
 }
 
-impl<P: Iterator<Item = Result<Vec<u8>>>> Iterator for Batches<P> {
+impl Iterator for Batches {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -82,16 +83,6 @@ impl<P: Iterator<Item = Result<Vec<u8>>>> Iterator for Batches<P> {
         self.is_done |= matches!(batch, Some(Err(_)));
         batch
     }
-}
-
-/// Adds the next piece to the text; false if there is none.
-fn extend(text: &mut Vec<u8>, pieces: &mut impl Iterator<Item = Result<Vec<u8>>>) -> Result<bool> {
-    match pieces.next().transpose()? {
-        Some(piece) if text.is_empty() => *text = piece,
-        Some(piece) => text.extend_from_slice(&piece),
-        None => return Ok(false),
-    }
-    Ok(true)
 }
 
 /// The rows being collected.
@@ -153,7 +144,7 @@ impl Rows {
             }
         }
         let Some((row, place, kind)) = mistake else { return Ok(()) };
-        let value = page.cells(text, place, page.rows()).iter().nth(row).unwrap_or_default();
+        let value = page.cells(text, place, page.rows()).iter().nth(row).map_or(&[][..], Cell::bytes);
         Err(mistyped(line + row as u64, &layout.names[place], kind, value, layout, options))
     }
 

@@ -1,11 +1,16 @@
 //! How much is sent to a worker ahead of what it is at, and what is not.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
+use engine::plan::TaskKind;
+
+use super::flight::Flight;
+use super::request::Work;
 use super::{Driver, Job, Local};
 use crate::ipc::ring::indices::SLOTS;
-use crate::server::pool::pace::{self, AHEAD_NS, SECOND_NS};
+use crate::server::pool::pace::{self, AHEAD_NS, SECOND_NS, SHORT_NS};
 
 impl Driver {
     /// The next job to be sent behind what there is.
@@ -71,5 +76,31 @@ impl Driver {
             && !self.slot().has_errands()
             && !front.and_then(|front| front.allowance.as_ref()).is_some_and(|allowance| allowance.is_waiting())
             && self.hooks_allow_more()
+    }
+
+    /// Sends the call that begins as soon as the newest task ends, if there is one for certain; says whether it did. The worker
+    /// takes what it reads from the answer before, so a chain runs there without waiting for anybody.
+    pub fn send_follower(&mut self) -> bool {
+        let Some(back) = self.flights.back() else { return false };
+        let run = Arc::clone(&back.job.run);
+        let before = back.token;
+        let Some(TaskKind::Call(maker)) = run.plan.task(back.job.task) else { return false };
+        if back.is_unwanted || run.has_aborts() {
+            return false;
+        }
+        let Some((task, attempt)) = run.follower(back.job.task) else { return false };
+        let job = Job { run, task, attempt, heard: None };
+        let Some(work) = job.run.plan.task(task).and_then(|kind| Work::of(&job.run, kind)) else { return false };
+        let hooks = &job.run.generation.hooks;
+        let expected_ns = self.shared.paces.expected_ns(work.pace_kind());
+        // Only what is known to be short: a long one is better left to whoever is free first.
+        if expected_ns > SHORT_NS || work.events().into_iter().any(|event| hooks.wants(event)) {
+            return false;
+        }
+        let Some(sent) = self.send_ahead(&job, &work, Some((maker, before))) else { return false };
+        // Counted from here on, whether or not the engine comes to dispatch it.
+        self.shared.services.budget.jobs_added(&self.shared.party, 1);
+        self.fly(Flight { is_ahead: true, ..Flight::new(job, sent, expected_ns) });
+        true
     }
 }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use super::attempt::Shown;
 use super::chunks::ChunkDesk;
+use super::send::Sent;
 use crate::block::Block;
 use crate::block::adopt::ClaimedBlock;
 use crate::ipc::message::{SavedChunks, TaskFailure};
@@ -63,6 +64,30 @@ pub enum Told {
 }
 
 impl Flight {
+    /// A job that was put into the ring, of which the engine knows nothing so far.
+    pub fn new(job: Job, sent: Sent, expected_ns: u64) -> Flight {
+        let Sent { held, token, index, kind, desk } = sent;
+        Flight {
+            job,
+            token,
+            index,
+            has_begun: false,
+            is_sent: false,
+            is_ahead: false,
+            cannot_begin: false,
+            is_unwanted: false,
+            tries: 0,
+            kind,
+            expected_ns,
+            shown: Shown::default(),
+            allowance: None,
+            desk,
+            share: Share::None,
+            told: None,
+            held,
+        }
+    }
+
     /// Whether the engine knows that it lies here.
     pub fn is_noted(&self) -> bool {
         self.has_begun || self.is_sent

@@ -78,7 +78,7 @@ impl Driver {
             None => return self.withdraw(job, local),
             Some(Ok(heard)) => {
                 job.heard = Some(Arc::new(heard));
-                match self.send_ahead(job, local) {
+                match self.send_heard(job, local) {
                     Ok(()) => return,
                     Err(unsent) => job = unsent,
                 }
@@ -108,38 +108,12 @@ impl Driver {
 
     /// Sends a call that the engine will dispatch when it hears of the end of the one before; gives it back if a record cannot tell it, or
     /// there is no worker.
-    fn send_ahead(&mut self, job: Job, local: &Local<Job>) -> Result<(), Job> {
-        let token = self.last_token + 1;
-        let mut held = Vec::new();
+    fn send_heard(&mut self, job: Job, local: &Local<Job>) -> Result<(), Job> {
         let Some(work) = Work::of_job(&job) else { return Err(job) };
-        let (kind, shown) = (work.pace_kind(), self.shown(&job, &work));
-        if !matches!(self.write_record(&job, &work, token, None, &mut held), Ok(true)) {
-            return Err(job);
-        }
-        let Some(index) = self.worker.as_mut().and_then(|worker| worker.rings.push(&self.record, None)) else {
-            return Err(job);
-        };
-        self.last_token = token;
-        self.unpublished += 1;
-        self.flights.push(Flight {
-            token,
-            index,
-            has_begun: false,
-            is_sent: true,
-            is_ahead: true,
-            cannot_begin: false,
-            is_unwanted: false,
-            tries: 0,
-            kind,
-            expected_ns: self.shared.paces.expected_ns(kind),
-            shown,
-            allowance: None,
-            desk: None,
-            share: Share::None,
-            told: None,
-            held,
-            job,
-        });
+        let shown = self.shown(&job, &work);
+        let Some(sent) = self.send_ahead(&job, &work, None) else { return Err(job) };
+        let expected_ns = self.shared.paces.expected_ns(sent.kind);
+        self.fly(Flight { is_sent: true, is_ahead: true, shown, ..Flight::new(job, sent, expected_ns) });
         self.publish(local);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A driver: the thread that owns one worker and keeps it at work.
 //!
-//! [`Driver::run`] is the loop: [`launch`] sends tasks, [`ahead`] says how many, [`conversation`] waits and hears, [`collect`] takes answers. [`flight`] is
-//! what is on its way; [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it, [`follow`] how they
+//! [`Driver::run`] is the loop: [`launch`] says which tasks go, [`ahead`] how many, [`send`] puts them into the ring, [`conversation`] waits and hears,
+//! [`collect`] takes answers, [`recall`] takes tasks back. [`flight`] is what is on its way; [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it, [`follow`] how they
 //! hear of a chain. [`worker`] starts and ends the
 //! process, [`ladder`] stops an attempt, [`failure`] puts ends into words; [`errand`] is what a worker does between tasks, [`chunks`] what
 //! it saves while it is at one.
@@ -22,8 +22,10 @@ mod hearing;
 mod ladder;
 mod launch;
 mod output;
+mod recall;
 mod request;
 mod schema;
+mod send;
 mod worker;
 
 use std::collections::VecDeque;

@@ -1,8 +1,6 @@
 //! Nodes that misbehave: the run fails with a cause that a person understands, the daemon stays up, and a second run
 //! beside it is untouched.
 
-use std::time::{Duration, Instant};
-
 use protocol::{FailureKind, NodeState, RunState};
 use tests::Scene;
 
@@ -109,9 +107,8 @@ fn an_abort_names_the_signal() {
 
 #[test]
 fn a_death_is_noticed_though_a_child_holds_the_channel() {
-    let begun = Instant::now();
+    // The child ends only when the daemon does: who waited for it would wait in vain.
     Fault::new("faults::leaves_child", FailureKind::Signal, &["SIGABRT"]).check();
-    assert!(begun.elapsed() < Duration::from_secs(60), "the daemon waited for the child, which sleeps for 120 s");
 }
 
 #[test]

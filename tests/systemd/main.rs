@@ -146,7 +146,7 @@ fn each_worker_has_a_leaf_and_takes_its_children_with_it() {
     // What a plugin started goes with its worker, though it has a session of its own.
     machine.write("srv/parent.toml", &pipeline("parent", "faults::leaves_child", ""));
     machine.run("ctl submit /srv/parent.toml").expect_code(1);
-    wait::until_true("the child of the dead worker to go", || machine.run("pgrep -x sleep").code != 0);
+    wait::until_true("the child of the dead worker to go", || machine.run("pgrep -x tail").code != 0);
     let said = machine.run("journalctl -u dagd --no-pager").expect_success().stdout;
     assert!(said.contains("each worker has a cgroup of its own"), "{said}");
 }

@@ -1,6 +1,6 @@
 //! Nodes that end their process, or try to.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CString, c_char, c_int};
 
 use plugin_api::prelude::*;
 
@@ -49,10 +49,12 @@ pub fn crashes_until(attempt: Params<i64>, ctx: &Context) -> i64 {
     if present < *attempt { segfault() } else { present }
 }
 
-/// Aborts, and leaves a process behind that holds every file of the worker and has left its group.
+/// Aborts, and leaves a process behind that holds every file of the worker and has left its group. It ends when whoever started the worker
+/// has: long after the run.
 #[node(outputs = ["value"])]
-pub fn leaves_child() -> i64 {
+pub fn leaves_child() -> Result<i64> {
     const F_SETFD: c_int = 2;
+    let waits = CString::new(format!("exec tail --pid={} -f /dev/null", std::os::unix::process::parent_id()))?;
     // SAFETY: a worker has one thread, and no other node of this process runs.
     if unsafe { fork() } == 0 {
         // SAFETY: takes nothing.
@@ -61,8 +63,9 @@ pub fn leaves_child() -> i64 {
             // SAFETY: only sets a flag, of descriptors that are open or not.
             unsafe { fcntl(descriptor, F_SETFD, 0) };
         }
+        let shell = c"/bin/sh".as_ptr();
         // SAFETY: texts with their ends, and a null pointer behind the last one.
-        unsafe { execl(c"/bin/sleep".as_ptr(), c"sleep".as_ptr(), c"120".as_ptr(), std::ptr::null::<c_char>()) };
+        unsafe { execl(shell, shell, c"-c".as_ptr(), waits.as_ptr(), std::ptr::null::<c_char>()) };
         // SAFETY: ends the child, which must not return into the node.
         unsafe { _exit(1) };
     }

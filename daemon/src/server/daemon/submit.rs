@@ -18,6 +18,9 @@ use crate::server::{convert, handed_in, versions, wanted};
 /// The first step of a run of so many nodes takes some microseconds; a longer one would hold up who else has something to write.
 const SHORT_NODES_MAX: usize = 64;
 
+/// So many runs of one millisecond get ids of their own.
+const SUFFIX_MAX: u32 = 1000;
+
 /// Why a submission did not become a run.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
@@ -110,6 +113,11 @@ impl Daemon {
         let base = submission.run_id.clone().unwrap_or_else(|| id::of_time(submitted_us));
         for n in 1.. {
             let id = id::with_suffix(&base, n);
+            // Two runs within a millisecond: the later one gets a suffix, best before it is made. A chosen id is not changed.
+            let may_change = submission.run_id.is_none() && n < SUFFIX_MAX;
+            if may_change && self.registry.has(&id) {
+                continue;
+            }
             let settings = RunSettings {
                 run_params: convert::run_params(&submission, &id, resumed_from),
                 id,
@@ -141,8 +149,7 @@ impl Daemon {
             };
             match self.register(&run, &submission, begin) {
                 Ok(accepted) => return Ok((run, accepted)),
-                // Two runs within a millisecond: the later one gets a suffix. A chosen id is not changed.
-                Err(SubmitError::IdTaken(_)) if submission.run_id.is_none() && n < 1000 => {}
+                Err(SubmitError::IdTaken(_)) if may_change => {}
                 Err(error) => return Err(error),
             }
         }
@@ -173,10 +180,11 @@ impl Daemon {
         };
         match self.store.insert_run(&new, meanwhile) {
             Ok(()) => {
-                begin();
-                self.services.usher.begun(run);
+                // Before a long one begins: its driver is woken on this processor, and waits for what is still to be done here.
                 let (id, pipeline, nodes) = (run.id.as_str(), run.plan.name(), run.plan.node_count());
                 log::info!(RUN_ID = id; "run {id} of {pipeline}: {nodes} nodes");
+                begin();
+                self.services.usher.begun(run);
                 // Only now: whatever closes it comes after what opens it.
                 run.admit();
                 Ok(new.summary)

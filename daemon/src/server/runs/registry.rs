@@ -54,6 +54,12 @@ struct State {
     is_closed: bool,
 }
 
+impl State {
+    fn has(&self, id: &str) -> bool {
+        self.active.contains_key(id) || self.ended.iter().any(|ended| ended.id == id)
+    }
+}
+
 impl Registry {
     /// Adds a run.
     pub fn add(&self, run: &Arc<Run>) -> Result<(), AddError> {
@@ -61,11 +67,16 @@ impl Registry {
         if state.is_closed {
             return Err(AddError::Closed);
         }
-        if state.active.contains_key(&run.id) || state.ended.iter().any(|ended| ended.id == run.id) {
+        if state.has(&run.id) {
             return Err(AddError::Taken);
         }
         state.active.insert(run.id.clone(), Arc::clone(run));
         Ok(())
+    }
+
+    /// Whether an id is taken, as far as is known without a run to add.
+    pub fn has(&self, id: &str) -> bool {
+        self.lock().has(id)
     }
 
     /// Takes a run out again that was not admitted; who follows it already is told that nothing comes.

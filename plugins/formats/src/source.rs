@@ -77,7 +77,7 @@ impl Pieces {
         Ok(Self(Source::Ahead { pieces, used }))
     }
 
-    /// Adds the next piece to what is in `text` from `start` on, which then begins there; false if there is none.
+    /// Adds the next piece to what is in `text` from `start` on; false if there is none. Either way `text` begins there afterwards.
     pub fn extend(&mut self, text: &mut Vec<u8>, start: usize) -> Result<bool> {
         let is_used = start == text.len();
         let used = if is_used { std::mem::take(text) } else { Vec::new() };
@@ -92,14 +92,15 @@ impl Pieces {
                 pieces.recv().unwrap_or_else(|_| gone()).transpose()?
             }
         };
-        let Some(piece) = piece else { return Ok(false) };
+        let has_piece = piece.is_some();
+        let piece = piece.unwrap_or_default();
         if is_used {
             *text = piece;
         } else {
             text.drain(..start);
             text.extend_from_slice(&piece);
         }
-        Ok(true)
+        Ok(has_piece)
     }
 }
 
@@ -152,6 +153,39 @@ mod tests {
             assert!(pieces.concat() == content, "{} bytes", content.len());
             assert!(pieces.iter().rev().skip(1).all(|piece| piece.ends_with(b"\n")));
             assert!(pieces.iter().all(|piece| !piece.is_empty()));
+        }
+    }
+
+    #[test]
+    fn what_is_used_is_gone_at_the_end_too() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("file");
+        std::fs::write(&path, b"used\nleft").expect("file");
+        for used in [0, 5, 9] {
+            let (mut pieces, mut text) = (Pieces::open(&path).expect("pieces"), Vec::new());
+            assert!(pieces.extend(&mut text, 0).expect("the piece"));
+            assert!(!pieces.extend(&mut text, used).expect("the end"));
+            assert_eq!(text, &b"used\nleft"[used..]);
+        }
+    }
+
+    #[test]
+    fn packed_content_of_any_size_comes_whole() {
+        let directory = tempfile::tempdir().expect("directory");
+        for name in ["file.gz", "file.zst", "file"] {
+            let path = directory.path().join(name);
+            for size in [PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES, 5 * PIECE_BYTES + 7] {
+                let content: Vec<u8> =
+                    (0..size).map(|at| (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[6]).collect();
+                let mut packer = Compression::of(&path).writer(Vec::new()).expect("packer");
+                std::io::Write::write_all(&mut packer, &content).expect("packed");
+                std::fs::write(&path, packer.finish().expect("packed")).expect("file");
+                let (mut pieces, mut text, mut read) = (Pieces::open(&path).expect("pieces"), Vec::new(), Vec::new());
+                while pieces.extend(&mut text, 0).expect("a piece") {
+                    read.append(&mut text);
+                }
+                assert!(read == content, "{name}, {size} bytes");
+            }
         }
     }
 

@@ -164,6 +164,19 @@ mod tests {
     }
 
     #[test]
+    fn a_last_line_without_an_end_is_read_once_and_so_are_those_before_it() {
+        // Types that are declared need no look ahead, so that the end of the file is met while rows are read.
+        let options = json!({ "types": { "a": "int64" } });
+        for (end, rows) in [("", 2), ("\n", 2), ("\r\n", 2), ("\r", 2), ("\n\"3\"", 3), ("\n\"3\"\r", 3)] {
+            let table = read(&format!("a\n1\n2{end}"), options.clone()).expect(end);
+            let expected = Int64Array::from_iter_values(1..=rows);
+            assert_eq!(table.column(0).as_primitive::<Int64Type>(), &expected, "{end:?}");
+        }
+        let message = read("a\n1\nx", options).expect_err("no number").to_string();
+        assert!(message.contains("line 3, column `a`: \"x\""), "{message}");
+    }
+
+    #[test]
     fn says_where_a_file_is_wrong() {
         let check = |text: &str, options: Value, expected: &str| {
             let message = read(text, options).expect_err(expected).to_string();

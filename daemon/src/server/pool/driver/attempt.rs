@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use engine::failure::{Failure, FailureKind};
+use engine::failure::Failure;
 use engine::id::DatasetId;
 
 use super::Driver;
@@ -165,17 +165,11 @@ impl Driver {
         let outputs = outputs.all()?;
         let all_files = if files == 0 { 0 } else { services.accounts.usage().files };
         if all_files > services.block_files_max {
-            let mut failure = self.subject(job).failure(
-                FailureKind::Budget,
-                format!(
-                    "{all_files} datasets have a file of their own, and no more than {} may",
-                    services.block_files_max
-                ),
+            let problem = format!(
+                "{all_files} datasets have a file of their own, and no more than {} may",
+                services.block_files_max
             );
-            failure
-                .hints
-                .push("raise the daemon's limit on open files (LimitNOFILE= in the unit, ulimit -n)".to_owned());
-            return Err(Refused::Failure(failure));
+            return Err(Refused::Failure(self.subject(job).too_many_files(problem)));
         }
         if let Some(work @ Work::Load(..)) = job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind)) {
             let subject = work.subject(self.number);

@@ -9,7 +9,7 @@ use engine::plan::{Dataset, Partitions, Persisted};
 
 use super::Driver;
 use super::attempt::Shown;
-use super::conversation::End;
+use super::loss::End;
 use super::request::Work;
 use crate::block::adopt::ClaimedBlock;
 use crate::ipc::client::Input;

@@ -8,9 +8,9 @@ use engine::id::DatasetId;
 use engine::plan::TaskKind;
 
 use super::attempt::{Output, Refused};
-use super::conversation::End;
 use super::flight::{Flight, Told};
 use super::hearing::{End as TaskEnd, Finished};
+use super::loss::End;
 use super::{Driver, Job, Local};
 use crate::block::Block;
 use crate::block::segment::Part;

@@ -67,6 +67,13 @@ impl Subject {
         failure
     }
 
+    /// The daemon has no room for another file.
+    pub fn too_many_files(&self, problem: String) -> Failure {
+        let mut failure = self.failure(FailureKind::Budget, problem);
+        failure.hints.push("raise the daemon's limit on open files (LimitNOFILE= in the unit, ulimit -n)".to_owned());
+        failure
+    }
+
     /// The worker did what none of ours does.
     pub fn protocol(&self, reason: impl Into<String>) -> Failure {
         let mut failure = self.failure(

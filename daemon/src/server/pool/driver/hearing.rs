@@ -8,14 +8,9 @@
 //! back, or has heard of their ends, the run has not ended.
 //!
 //! Of ends they are told as many at a time as there are ([`Driver::tell_ends`]), before the engine is.
-//!
-//! In a chain of short tasks driver, worker and hook host take turns, and to sleep and be woken takes longer than a turn. So each of the
-//! three looks for its turn for a moment, where there are processors for as many drivers as are busy and for their workers. There the host
-//! needs none of its own: whoever looks gives way to who else is on its processor ([`Driver::looks_for_hooks`]).
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::failure::{Failure, FailureKind};
 use engine::id::{Attempt, TaskId};
@@ -23,7 +18,6 @@ use engine::plan::{InputBinding, TaskKind};
 
 use super::again::Again;
 use super::attempt::{Output, Shown};
-use super::conversation::{QUICK_NS, SPIN};
 use super::flight::Flight;
 use super::request::Work;
 use super::{Driver, Job, Local};
@@ -142,12 +136,6 @@ impl Driver {
         let expected_ns = again.job.pace_kind().map_or(0, |kind| self.shared.paces.expected_ns(kind));
         let up_to_here_ns = self.waiting_ns().saturating_add(expected_ns);
         self.waiting.push(Waiting { again, up_to_here_ns });
-    }
-
-    /// For how long this thread and the hook host may look for each other before they sleep, where the tasks that hooks hear of take so
-    /// long: the next exchange follows when those that follow have ended.
-    fn looks_for_hooks(&self, takes_ns: u64) -> Duration {
-        if takes_ns < QUICK_NS && self.shared.may_spin() { SPIN } else { Duration::ZERO }
     }
 
     /// Asks hooks about the tasks that wait for them, and sends those that they let pass.

@@ -1,15 +1,19 @@
 //! A driver: the thread that owns one worker and keeps it at work.
 //!
-//! [`Driver::run`] is the loop: [`launch`] says which tasks go, [`ahead`] how many, [`send`] puts them into the ring, [`conversation`] waits and hears,
-//! [`collect`] takes answers, [`recall`] takes tasks back. [`flight`] is what is on its way; [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it, [`follow`] how they
-//! hear of a chain. [`worker`] starts and ends the
-//! process, [`ladder`] stops an attempt, [`failure`] puts ends into words; [`errand`] is what a worker does between tasks, [`chunks`] what
-//! it saves while it is at one.
+//! [`Driver::run`] is the loop: [`launch`] says which tasks go, [`ahead`] how many, [`send`] puts them into the ring, [`attend`] waits,
+//! [`collect`] takes answers, [`recall`] takes tasks back; [`idle`] is when there is nothing to do. [`flight`] is what is on its way;
+//! [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it, [`follow`] how they
+//! hear of a chain, [`spin`] when this thread looks for its turn instead of sleeping.
+//!
+//! [`conversation`] is what the worker says and is told meanwhile, [`lines`] what it logs and prints, [`chunks`] what it saves while it is
+//! at a task, [`errand`] what it does between tasks. [`worker`] is its process, [`replace`] how a driver gets one,
+//! [`loss`] how it loses one; [`stop`] stops an attempt, step by step ([`ladder`]), [`failure`] puts ends into words.
 #![forbid(unsafe_code)]
 
 mod again;
 mod ahead;
 mod attempt;
+mod attend;
 mod chunks;
 mod collect;
 mod conversation;
@@ -19,17 +23,22 @@ mod failure;
 mod flight;
 mod follow;
 mod hearing;
+mod idle;
 mod ladder;
 mod launch;
+mod lines;
+mod loss;
 mod output;
 mod recall;
+mod replace;
 mod request;
 mod schema;
 mod send;
+mod spin;
+mod stop;
 mod worker;
 
 use std::collections::VecDeque;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -38,13 +47,10 @@ use engine::id::{Attempt, TaskId};
 
 use super::{Job, Local, Shared, Slot, WorkerState};
 use crate::block::Block;
-use crate::ipc::channel::ChannelError;
-use crate::ipc::client::WorkerEvent;
 use crate::ipc::message::{Limits, SegmentPlace};
 use crate::ipc::ring::record::Record;
-use crate::server::generations::{ProcessEnd, Zygote, ending_in_words};
+use crate::server::generations::Zygote;
 use crate::sys::processor::Aside;
-use crate::sys::wait;
 
 pub use describe::failure_json;
 pub use errand::Errand;
@@ -60,17 +66,6 @@ use flight::Flights;
 use follow::Follower;
 use hearing::{Finished, Waiting};
 use ladder::Ladder;
-
-/// How long a driver waits before it tries again to start a worker that did not start.
-const START_PAUSE: Duration = Duration::from_secs(1);
-
-/// What became of a worker that was idle.
-enum Lost {
-    /// It has gone, or closed its channel.
-    Ended,
-    /// It must not be used again: what it did, as it stands after "the worker".
-    Unusable(String),
-}
 
 /// What drivers need to know of the configuration.
 #[derive(Debug, Clone)]
@@ -170,7 +165,7 @@ impl Driver {
             offers: false,
             has_new_offer: false,
             is_late: false,
-            step_aside: Aside::each(conversation::STEP_ASIDE_INTERVAL),
+            step_aside: Aside::each(spin::STEP_ASIDE_INTERVAL),
             is_busy: false,
             last_ns: u64::MAX,
             has_gathered: false,
@@ -216,37 +211,6 @@ impl Driver {
         }
     }
 
-    /// Sleeps until there may be something to do.
-    fn rest(&mut self, shared: &Shared, local: &mut Local<Job>) {
-        if !self.again.is_empty() || self.aside.is_some() || shared.is_stopping() {
-            return;
-        }
-        // Before it stands in the list of sleepers: a wake-up must find it ready.
-        self.replace_worker_before_rest();
-        match shared.queues.rest(local) {
-            super::steal::Rest::Job(job) => {
-                // Its worker has been attended to: there is nothing on its way.
-                self.launch(job, local);
-            }
-            super::steal::Rest::Sleep => {
-                // Listed by now, so what is taken back finds it.
-                shared.slots.iter().for_each(Slot::accept);
-                match self.sleep() {
-                    Some(lost) => {
-                        shared.queues.leave(local);
-                        // Off the list of sleepers: it may take a while.
-                        self.end_idle_worker(lost);
-                    }
-                    None => {
-                        if let Some(job) = shared.queues.woken(local) {
-                            self.launch(job, local);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     /// Whether it has tasks on their way.
     fn note_busy(&mut self, is_busy: bool) {
         if is_busy == self.is_busy {
@@ -258,125 +222,6 @@ impl Driver {
         } else {
             self.shared.busy.fetch_sub(1, Ordering::Relaxed);
         }
-    }
-
-    /// A worker that the last job cost is replaced now, so that the next job need not wait for it.
-    fn replace_worker_before_rest(&mut self) {
-        // One that could not be started is tried again by the job that needs it.
-        if self.worker.is_none()
-            && self.start_failed.is_none()
-            && !self.shared.is_stopping()
-            && let Err(reason) = self.ensure_worker()
-        {
-            log::error!("worker {} could not be started again: {reason}", self.number);
-        }
-    }
-
-    /// Waits for the bell; meanwhile takes notice if the idle worker dies, prints or logs. Returns at once if
-    /// the worker is lost: to end and replace it takes a driver that is off the list of sleepers.
-    fn sleep(&mut self) -> Option<Lost> {
-        loop {
-            let mut watched = vec![self.slot().bell().as_fd()];
-            if let Some(worker) = &self.worker {
-                watched.push(worker.channel.as_fd());
-                watched.push(worker.process.watched());
-                watched.extend(worker.process.output.watched());
-            }
-            // A failing poll would make this a busy loop: give the work a chance instead, and come back.
-            let Ok(ready) = wait::readable(&watched, None) else { return None };
-            if ready.first() == Some(&true) {
-                self.slot().bell().answer();
-                return None;
-            }
-            if ready.get(3) == Some(&true) {
-                self.log_idle_output();
-            }
-            let lost = match (ready.get(1), ready.get(2)) {
-                (Some(true), _) => self.hear_idle_worker(),
-                (_, Some(true)) => Some(Lost::Ended),
-                _ => None,
-            };
-            if lost.is_some() {
-                return lost;
-            }
-        }
-    }
-
-    fn log_idle_output(&mut self) {
-        if let Some(worker) = &mut self.worker {
-            for line in worker.process.output.read() {
-                log::info!(target: "plugin", "worker {}: {line}", self.number);
-            }
-        }
-    }
-
-    /// An idle worker has nothing to say but logs of threads that its plugins keep; anything else ends it.
-    fn hear_idle_worker(&mut self) -> Option<Lost> {
-        let worker = self.worker.as_mut()?;
-        worker.received += 1;
-        match worker.channel.receive() {
-            Ok(WorkerEvent::Log(record)) => {
-                log::info!(target: "plugin", "worker {}: {}: {}", self.number, record.target, record.message);
-                None
-            }
-            Ok(WorkerEvent::SegmentDropped(number)) => {
-                worker.segment_dropped(number);
-                None
-            }
-            Ok(_) => Some(Lost::Unusable("spoke out of turn".to_owned())),
-            Err(ChannelError::Closed) => Some(Lost::Ended),
-            Err(error) => Some(Lost::Unusable(format!("broke the protocol: {error}"))),
-        }
-    }
-
-    fn end_idle_worker(&mut self, lost: Lost) {
-        let Some(worker) = &mut self.worker else { return };
-        let what = match lost {
-            Lost::Unusable(what) => what,
-            Lost::Ended => match worker.await_end() {
-                ProcessEnd::Ended { ending, .. } => ending_in_words(ending),
-                ProcessEnd::WithZygote(reason) => reason,
-                ProcessEnd::Unknown => "ended".to_owned(),
-            },
-        };
-        log::warn!("worker {}, which was idle, {what}; it is replaced", self.number);
-        self.log_idle_output();
-        self.discard_worker();
-    }
-
-    /// Ends the worker, if there is one; the next job gets a new one.
-    fn discard_worker(&mut self) {
-        if let Some(mut worker) = self.worker.take() {
-            worker.kill();
-            self.slot().set_worker(WorkerState::Starting, 0);
-        }
-    }
-
-    fn ensure_worker(&mut self) -> Result<&mut Worker, String> {
-        if self.worker.is_none() {
-            // It may take a while, and jobs that were to be this driver's alone may lie in its queue.
-            self.shared.queues.wake_for_work();
-            if let Some(failed) = self.start_failed {
-                // Jobs that fail one after the other must not make this a storm of starts.
-                std::thread::sleep(START_PAUSE.saturating_sub(failed.elapsed()));
-            }
-            self.slot().set_worker(WorkerState::Starting, 0);
-            let started = Worker::start(&self.zygote, &self.settings)
-                .and_then(|mut worker| worker.give_rings(&self.shared.services).map(|()| worker));
-            match started {
-                Ok(worker) => {
-                    self.start_failed = None;
-                    self.slot().set_worker(WorkerState::Up, worker.process.pid);
-                    self.worker = Some(worker);
-                }
-                Err(reason) => {
-                    self.start_failed = Some(Instant::now());
-                    self.slot().set_worker(WorkerState::Down, 0);
-                    return Err(reason);
-                }
-            }
-        }
-        self.worker.as_mut().ok_or_else(|| "there is no worker".to_owned())
     }
 
     fn slot(&self) -> &Slot {

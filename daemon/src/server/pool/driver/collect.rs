@@ -1,36 +1,23 @@
-//! Answers: taken from the ring, checked, told to the hooks and then, many under one lock, to their runs.
+//! Answers: taken from the ring, checked, told to the hooks and then to their runs ([`super::settle`]).
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
-use engine::failure::{Failure, FailureKind};
 use engine::id::DatasetId;
 use engine::plan::TaskKind;
 
-use super::attempt::{Output, Refused};
-use super::flight::{Flight, Told};
+use super::flight::Flight;
 use super::hearing::{End as TaskEnd, Finished};
 use super::loss::End;
+use super::settle::Ended;
 use super::{Driver, Job, Local};
 use crate::block::Block;
 use crate::block::segment::Part;
-use crate::ipc::message::SavedChunks;
-use crate::ipc::ring::record::{Answer, Outcome, Record};
+use crate::ipc::ring::record::{Outcome, Record};
 use crate::server::hooks::HookEventName;
-use crate::server::pool::pace;
-use crate::server::runs::{Ending, Made};
 
 /// So many answers are told at once: others wait for the run's lock meanwhile.
 const ANSWERS_MAX: usize = 64;
 /// And so many where hooks hear of them first: to wake them is what takes long.
 const HEARD_MAX: usize = 128;
-
-/// A task that has ended, for its run.
-#[derive(Debug)]
-pub struct Ended {
-    job: Job,
-    result: Result<Made, Box<Failure>>,
-}
 
 /// What came of a look for an answer.
 enum Looked {
@@ -184,19 +171,6 @@ impl Driver {
         }
     }
 
-    /// What came of a task that may have been told to stop: whatever it still answered, that is how it ended.
-    fn unless_stopped(
-        &mut self,
-        flight: &Flight,
-        result: Result<Vec<Output>, Failure>,
-    ) -> Result<Vec<Output>, Failure> {
-        self.told_progress = None;
-        match self.ladder.take() {
-            Some(ladder) => Err(self.subject(&flight.job).aborted(ladder.reason())),
-            None => result,
-        }
-    }
-
     fn note_pace(&mut self, flight: &Flight, took_ns: u64) {
         self.shared.paces.note(flight.kind, took_ns);
         self.last_ns = self.shared.paces.expected_ns(flight.kind);
@@ -214,160 +188,14 @@ impl Driver {
         }
     }
 
-    /// What came of a task, by its answer; or what is wrong with the answer.
-    fn result_of(&mut self, flight: &mut Flight, answer: &Answer<'_>) -> Result<Result<Vec<Output>, Failure>, String> {
-        let adopted = match &answer.outcome {
-            Outcome::Done(outputs) => Driver::adopt_small(&flight.job, outputs.clone()),
-            Outcome::Shared(outputs) => {
-                let adopted = self.adopt_shared(flight, outputs.clone());
-                // What was sent ahead of it may read them, whatever becomes of the run.
-                if let (Ok(outputs), Some(next)) = (&adopted, self.flights.front_mut().filter(|next| next.is_ahead)) {
-                    let blocks = outputs.iter().map(|output| &output.block).filter(|block| block.part().is_some());
-                    next.held.extend(blocks.cloned());
-                }
-                adopted
-            }
-            Outcome::Message => match flight.told.take().map(|told| *told) {
-                Some(Told::Done(claims, saved)) => {
-                    if let Some(desk) = &flight.desk {
-                        let dataset = |saved: SavedChunks| Some((desk.dataset(saved.port)?, saved));
-                        flight.shown.saved = saved.into_iter().filter_map(dataset).collect();
-                    }
-                    self.adopt(flight, claims)
-                }
-                Some(Told::Failed(failure, saving)) => {
-                    let mut failure = self.subject(&flight.job).reported(failure);
-                    // The plugin got our refusal as an error and passed it on in words of its own.
-                    if flight.allowance.as_ref().is_some_and(|allowance| allowance.was_refused()) {
-                        failure.kind = FailureKind::Budget;
-                    }
-                    if let Some(desk) = &mut flight.desk {
-                        flight.shown.unsaved = saving.and_then(|port| desk.dataset(port));
-                        // The worker only passes on what a hook said.
-                        if failure.kind == FailureKind::Error
-                            && let Some(refused) = desk.refused.take()
-                        {
-                            failure = refused;
-                        }
-                    }
-                    return Ok(Err(failure));
-                }
-                None => return Err("it said that it had answered by message, and had not".to_owned()),
-            },
-            Outcome::NotBegun => return Err("it did not begin with a task that could be begun".to_owned()),
-        };
-        match adopted {
-            Ok(outputs) => Ok(Ok(outputs)),
-            Err(Refused::Failure(failure)) => Ok(Err(failure)),
-            Err(Refused::Lie(lie)) => Err(lie),
-        }
-    }
-
     /// The worker could not begin with what was sent ahead, as the task before it failed or made something large; or it was at what
     /// nobody wants. If the engine wants it all the same, it is sent anew.
-    fn come_to_nothing(&mut self, flight: Flight, local: &Local<Job>) {
+    pub fn come_to_nothing(&mut self, flight: Flight, local: &Local<Job>) {
         self.ladder = None;
         self.told_progress = None;
         // What was sent behind it may go on elsewhere; with what is left the worker has begun.
         self.take_back(local);
         self.keep_taken(vec![flight], local);
         self.front_begins(local);
-    }
-
-    /// A task that has ended, with what hooks said of it.
-    fn ended(&mut self, mut flight: Flight, result: Result<Vec<Output>, Failure>) -> Ended {
-        let result = self.unless_stopped(&flight, result);
-        let result = self.conclude(&flight.job, &mut flight.shown, &mut flight.share, result).map_err(Box::new);
-        Ended { job: flight.job, result }
-    }
-
-    /// The oldest task has ended with its worker.
-    pub fn end_front(&mut self, failure: Failure, local: &Local<Job>) {
-        let Some(flight) = self.flights.pop_front() else { return };
-        if flight.is_unwanted {
-            self.come_to_nothing(flight, local);
-            return;
-        }
-        let ended = self.ended(flight, Err(failure));
-        self.settle(&mut vec![ended], local);
-    }
-
-    /// A task has ended without having been sent.
-    pub fn end_unsent(&mut self, job: Job, result: Result<Made, Failure>, has_begun: bool, local: &Local<Job>) {
-        let result = result.map_err(Box::new);
-        if self.flights.is_empty() {
-            // One that a hook refused may not have been the first.
-            if has_begun || self.begin(&job, local) {
-                self.settle(&mut vec![Ended { job, result }], local);
-            } else {
-                self.shared.services.budget.jobs_ended(&self.shared.party, 1);
-            }
-            return;
-        }
-        // Those before it are still on their way, and stay under way.
-        if has_begun || job.run.begin(job.task, job.attempt, self.number, local) {
-            let ending = Ending { task: job.task, attempt: job.attempt, result };
-            job.run.settle([ending].into_iter(), None, pace::ahead(self.last_ns), self.number, local);
-        }
-        self.shared.services.budget.jobs_ended(&self.shared.party, 1);
-    }
-
-    /// Tells the runs how their tasks ended, and that the task which is the oldest now has begun.
-    fn settle(&mut self, ended: &mut Vec<Ended>, local: &Local<Job>) {
-        let count = ended.len();
-        self.log_output_of(ended.last().map(|ended| &ended.job));
-        let next = self.next_to_begin();
-        let mut next_begins = None;
-        while let Some(first) = ended.first() {
-            let run = Arc::clone(&first.job.run);
-            let same = ended.iter().position(|one| !Arc::ptr_eq(&one.job.run, &run)).unwrap_or(ended.len());
-            // The last ones and the next in one step, if they are of one run.
-            let next = next.as_ref().filter(|next| same == ended.len() && Arc::ptr_eq(&next.run, &run));
-            let step = next.map(|job| (job.task, job.attempt));
-            let same = ended.drain(..same).map(Ended::ending);
-            let begins = run.settle(same, step, pace::ahead(self.last_ns), self.number, local);
-            next_begins = next.map(|_| begins);
-        }
-        if let Some(job) = next {
-            let begins = next_begins.unwrap_or_else(|| job.run.begin(job.task, job.attempt, self.number, local));
-            self.note_front_begins(begins, local);
-        }
-        self.note_busy(!self.flights.is_empty());
-        self.shared.services.budget.jobs_ended(&self.shared.party, count);
-    }
-
-    /// Tells the engine that the task which is the oldest now has begun, where nothing else is to be told.
-    fn front_begins(&mut self, local: &Local<Job>) {
-        if let Some(job) = self.next_to_begin() {
-            let begins = job.run.begin(job.task, job.attempt, self.number, local);
-            self.note_front_begins(begins, local);
-        }
-        self.note_busy(!self.flights.is_empty());
-    }
-
-    /// The oldest task, if the engine is to be told now that it has begun. It is in the slot by then: see `launch`.
-    fn next_to_begin(&mut self) -> Option<Job> {
-        let front = self.flights.front().filter(|front| !front.cannot_begin);
-        match front {
-            Some(front) => self.slot().begin(&front.job.run, front.job.task, front.job.attempt),
-            None => self.slot().end(),
-        }
-        front.filter(|front| !front.has_begun).map(|front| front.job.clone())
-    }
-
-    fn note_front_begins(&mut self, begins: bool, local: &Local<Job>) {
-        if let Some(front) = self.flights.front_mut() {
-            front.has_begun = true;
-            front.is_unwanted = !begins;
-        }
-        if !begins {
-            self.stop_unwanted(local);
-        }
-    }
-}
-
-impl Ended {
-    fn ending(self) -> Ending {
-        Ending { task: self.job.task, attempt: self.job.attempt, result: self.result }
     }
 }

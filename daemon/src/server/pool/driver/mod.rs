@@ -1,7 +1,7 @@
 //! A driver: the thread that owns one worker and keeps it at work.
 //!
 //! [`Driver::run`] is the loop: [`launch`] says which tasks go, [`ahead`] how many, [`send`] puts them into the ring, [`attend`] waits,
-//! [`collect`] takes answers, [`recall`] takes tasks back; [`idle`] is when there is nothing to do. [`flight`] is what is on its way;
+//! [`collect`] takes answers, [`settle`] tells the runs, [`recall`] takes tasks back; [`idle`] is when there is nothing to do. [`flight`] is what is on its way;
 //! [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it, [`follow`] how they
 //! hear of a chain, [`spin`] when this thread looks for its turn instead of sleeping.
 //!
@@ -12,6 +12,7 @@
 
 mod again;
 mod ahead;
+mod answer;
 mod attempt;
 mod attend;
 mod chunks;
@@ -34,6 +35,7 @@ mod replace;
 mod request;
 mod schema;
 mod send;
+mod settle;
 mod spin;
 mod stop;
 mod worker;
@@ -61,11 +63,11 @@ pub use request::{describe_storage, doing_dataset};
 pub use worker::Worker;
 
 use again::Again;
-use collect::Ended;
 use flight::Flights;
 use follow::Follower;
 use hearing::{Finished, Waiting};
 use ladder::Ladder;
+use settle::Ended;
 
 /// What drivers need to know of the configuration.
 #[derive(Debug, Clone)]

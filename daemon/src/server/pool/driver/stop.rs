@@ -23,6 +23,7 @@ impl Driver {
         }
     }
 
+    /// Begins to stop the task under way.
     fn stop_front(&mut self, reason: AbortReason, local: &Local<Job>) -> Result<(), End> {
         // What waits behind it may go on elsewhere.
         self.take_back(local);

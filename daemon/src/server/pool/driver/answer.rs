@@ -4,7 +4,7 @@
 use engine::failure::{Failure, FailureKind};
 
 use super::Driver;
-use super::attempt::{Output, Refused};
+use super::adopt::{Output, Refused};
 use super::flight::{Flight, Told};
 use crate::ipc::message::SavedChunks;
 use crate::ipc::ring::record::{Answer, Outcome};

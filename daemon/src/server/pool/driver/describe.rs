@@ -8,7 +8,8 @@ use engine::failure::Failure;
 use engine::id::DatasetId;
 use engine::plan::{InputBinding, Node};
 
-use super::attempt::{Output, Shown};
+use super::adopt::Output;
+use super::attempt::Shown;
 use super::request::Work;
 use crate::block::Block;
 use crate::ipc::client::Input;

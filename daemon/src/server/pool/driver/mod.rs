@@ -1,15 +1,17 @@
 //! A driver: the thread that owns one worker and keeps it at work.
 //!
 //! [`Driver::run`] is the loop: [`launch`] says which tasks go, [`ahead`] how many, [`send`] puts them into the ring, [`attend`] waits,
-//! [`collect`] takes answers, [`settle`] tells the runs, [`recall`] takes tasks back; [`idle`] is when there is nothing to do. [`flight`] is what is on its way;
-//! [`attempt`] what is done with a task before it goes and after it has ended, [`hearing`] what hooks hear of it, [`follow`] how they
-//! hear of a chain, [`spin`] when this thread looks for its turn instead of sleeping.
+//! [`collect`] takes answers, [`settle`] tells the runs, [`recall`] takes tasks back; [`idle`] is when there is nothing to do.
+//! [`flight`] is what is on its way; [`attempt`] what is done with a task before it goes and after it has ended, [`answer`] what came of
+//! it, [`adopt`] what it made; [`hearing`] is what hooks hear of it, [`follow`] how they hear of a chain, [`spin`] when this thread looks
+//! for its turn instead of sleeping.
 //!
 //! [`conversation`] is what the worker says and is told meanwhile, [`lines`] what it logs and prints, [`chunks`] what it saves while it is
 //! at a task, [`errand`] what it does between tasks. [`worker`] is its process, [`replace`] how a driver gets one,
 //! [`loss`] how it loses one; [`stop`] stops an attempt, step by step ([`ladder`]), [`failure`] puts ends into words.
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod again;
 mod ahead;
 mod answer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::failure::Failure;
 
-use super::attempt::Output;
+use super::adopt::Output;
 use super::flight::Flight;
 use super::{Driver, Job, Local};
 use crate::server::pool::pace;

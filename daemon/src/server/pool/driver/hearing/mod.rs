@@ -11,7 +11,7 @@ use engine::failure::Failure;
 use engine::plan::InputBinding;
 
 use super::Job;
-use super::attempt::Output;
+use super::adopt::Output;
 use super::request::Work;
 use crate::block::Block;
 use crate::ipc::client::Input;

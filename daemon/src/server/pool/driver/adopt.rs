@@ -83,7 +83,7 @@ impl Driver {
             );
             return Err(Refused::Failure(self.subject(job).too_many_files(problem)));
         }
-        if let Some(work @ Work::Load(..)) = job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind)) {
+        if let Some(work @ Work::Load(..)) = Work::of_job(job) {
             let subject = work.subject(self.number);
             let check = |output: &Output| work.check_schema(&job.run, &output.block, &subject);
             outputs.iter().try_for_each(check).map_err(Refused::Failure)?;
@@ -137,7 +137,7 @@ struct Outputs<'a> {
 
 impl<'a> Outputs<'a> {
     fn of(job: &'a Job, desk: Option<&'a ChunkDesk>) -> Outputs<'a> {
-        let work = job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind));
+        let work = Work::of_job(job);
         let expected = work.as_ref().map_or(0, Work::outputs_count);
         Outputs { work, desk, expected, list: Vec::with_capacity(expected) }
     }

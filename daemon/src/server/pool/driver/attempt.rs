@@ -103,7 +103,7 @@ impl Driver {
 
     /// What failures of a task are about. Texts are made for it, so it is for when they are needed.
     pub fn subject(&self, job: &Job) -> Subject {
-        match job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind)) {
+        match Work::of_job(job) {
             Some(work) => work.subject(self.number),
             None => Subject { doing: format!("at task {}", job.task), plugin: String::new(), worker: self.number },
         }

@@ -88,8 +88,7 @@ impl Driver {
     /// Publishes the progress in the page if it is of the task under way and has changed.
     pub fn tell_progress(&mut self) {
         let (Some(front), Some(worker)) = (self.flights.front(), &self.worker) else { return };
-        let kind = front.job.run.plan.task(front.job.task);
-        let Some(Work::Call(node)) = kind.and_then(|kind| Work::of(&front.job.run, kind)) else { return };
+        let Some(Work::Call(node)) = Work::of_job(&front.job) else { return };
         let page = &worker.process.page;
         if page.token() != front.token {
             return;

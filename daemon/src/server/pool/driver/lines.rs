@@ -10,6 +10,7 @@ use crate::server::logs::level_word;
 use crate::server::runs::Origin;
 
 impl Driver {
+    /// What a node or one of its libraries logged goes to the run that its record names.
     pub fn log_record(&mut self, record: LogRecord) {
         let number = self.number;
         match self.flights.find(record.token) {
@@ -44,6 +45,7 @@ impl Driver {
         }
     }
 
+    /// Notes what a job printed.
     pub fn log_lines(&self, job: &Job, lines: Vec<String>) {
         if lines.is_empty() {
             return;
@@ -61,7 +63,7 @@ impl Driver {
 
 /// Whose lines those of a job are.
 fn with_origin(job: &Job, worker: u32, body: impl FnOnce(&Origin<'_>)) {
-    if let Some(work) = job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind)) {
+    if let Some(work) = Work::of_job(job) {
         body(&Origin { node: Some(work.name()), plugin: work.plugin_name(), worker: Some(worker) });
     }
 }

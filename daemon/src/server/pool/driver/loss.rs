@@ -76,7 +76,8 @@ impl Driver {
         End::Unusable(Box::new(failure))
     }
 
-    pub(super) fn channel_end(&self, error: ChannelError) -> End {
+    /// Something is wrong with the channel: what that says of the worker.
+    pub fn channel_end(&self, error: ChannelError) -> End {
         match (error, self.flights.front()) {
             (ChannelError::Closed, _) => End::Gone,
             (ChannelError::TooManyOpenFiles, Some(front)) => {

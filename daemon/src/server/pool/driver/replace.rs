@@ -9,6 +9,7 @@ use super::{Driver, Worker, WorkerState};
 const START_PAUSE: Duration = Duration::from_secs(1);
 
 impl Driver {
+    /// The worker, started if there is none.
     pub fn ensure_worker(&mut self) -> Result<&mut Worker, String> {
         if self.worker.is_none() {
             // It may take a while, and jobs that were to be this driver's alone may lie in its queue.

@@ -103,18 +103,16 @@ impl Run {
         }
     }
 
-    /// Takes a dataset's block out, to be dropped later, unless somebody is to be told of its release; says whether that was all
-    /// there is to do.
+    /// Takes a dataset's block out, to be dropped later; says whether that was all there is to do, as nobody is to be told of its
+    /// release.
     pub(super) fn take_held(&self, dataset: DatasetId, released: &mut Vec<Held>, gauge: &mut gauge::State) -> bool {
         let Some(mut cell) = self.cell(dataset) else { return false };
-        if cell.more.as_ref().is_some_and(|more| !more.keepers.is_empty()) {
-            return false;
-        }
         let held = cell.held.take();
+        let is_all = cell.more.as_ref().is_none_or(|more| more.keepers.is_empty());
         drop(cell);
         let_go(held.as_ref(), gauge);
         released.extend(held);
-        true
+        is_all
     }
 
     /// Remembers that a process loads or saves a dataset whose type wants to be told of its release.
@@ -161,12 +159,14 @@ impl Run {
     /// Hands what it has made, and nobody in it read, to those who may fetch it.
     pub fn leave_outputs(&self) {
         let outputs = self.plan.datasets().filter(|dataset| dataset.is_output);
+        // Before the cells' locks, as everywhere.
+        let mut gauge = self.gauge.lock();
         let left = outputs.filter_map(|dataset| {
             let mut cell = self.cell(dataset.id)?;
             let (block, kept) = match cell.held.take() {
                 Some(Held { block, keep: Keep::Charge(charge), .. }) => (Some((block, charge)), None),
                 Some(Held { block, keep: Keep::Small, .. }) => {
-                    self.gauge.lock().remove_small(&block);
+                    gauge.remove_small(&block);
                     let charge = self.services.budget.charge(block.size());
                     (Some((block, charge)), None)
                 }
@@ -181,7 +181,9 @@ impl Run {
                 is_wanted: self.wanted_outputs.contains(&dataset.id),
             })
         });
-        self.services.outputs.keep(&self.id, left.collect());
+        let left = left.collect();
+        drop(gauge);
+        self.services.outputs.keep(&self.id, left);
     }
 
     /// Lets go of every block.

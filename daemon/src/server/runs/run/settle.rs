@@ -127,23 +127,32 @@ impl Run {
     /// Tells the engine of attempts that were taken back from a worker, which has not begun with them; says for each whether it is
     /// still wanted, and so is the caller's to keep for another worker.
     pub fn taken_back(self: &Arc<Run>, attempts: &[(TaskId, Attempt)], driver: &Local<Job>) -> Vec<bool> {
-        let mut actions = Vec::new();
+        let (mut actions, mut released) = (Vec::new(), Vec::new());
         let (wanted, waited) = {
             let mut state = self.lock();
             let now = self.services.clock.now();
             for (task, attempt) in attempts {
                 state.engine.on(Event::TakenBack { task: *task, attempt: *attempt }, now, &mut actions);
             }
+            self.release_now(0, &mut actions, &mut released, &mut self.gauge.lock());
             let wanted = attempts.iter().map(|(task, attempt)| state.engine.is_wanted(*task, *attempt)).collect();
             (wanted, self.follow(&mut state, now, &actions))
         };
+        drop(released);
         self.perform(&mut actions, waited, Some(driver));
         wanted
     }
 
     /// Lets go of blocks at once that the actions from `first` on release: many tasks end in one step, and what one of them was the last
-    /// to read must not be there while the others make theirs. They are given back when the lock is let go.
-    fn release_now(&self, first: usize, actions: &mut Vec<Action>, released: &mut Vec<Held>, gauge: &mut gauge::State) {
+    /// to read must not be there while the others make theirs; and when another thread's step ends the run, its report must not count them.
+    /// They are given back when the lock is let go.
+    pub(super) fn release_now(
+        &self,
+        first: usize,
+        actions: &mut Vec<Action>,
+        released: &mut Vec<Held>,
+        gauge: &mut gauge::State,
+    ) {
         let mut kept = first;
         for place in first..actions.len() {
             if let Action::Release { dataset } = actions[place]

@@ -36,8 +36,8 @@ use crate::sys::heap;
 ///
 /// SIGHUP: plugins and configuration are loaded anew, as by `ctl reload`; what is wrong is logged and changes nothing.
 ///
-/// SIGTERM or SIGINT: no new runs, those under way may end ([server] drain_timeout_ms); what is left then is interrupted, and
-/// the next start goes on with it ([runs] automatic_resumes_max). A second signal cancels them.
+/// SIGTERM or SIGINT: no new runs, those under way may end (`[server] drain_timeout_ms`); what is left then is interrupted, and
+/// the next start goes on with it (`[runs] automatic_resumes_max`). A second signal cancels them.
 ///
 /// Exit codes: 0 ended on request, 2 wrong command line, 3 problems in the configuration, 4 could not start, 70 a mistake of
 /// the daemon's own.

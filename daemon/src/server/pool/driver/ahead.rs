@@ -90,7 +90,7 @@ impl Driver {
         }
         let Some((task, attempt)) = run.follower(back.job.task) else { return false };
         let job = Job { run, task, attempt, heard: None };
-        let Some(work) = job.run.plan.task(task).and_then(|kind| Work::of(&job.run, kind)) else { return false };
+        let Some(work) = Work::of_job(&job) else { return false };
         let hooks = &job.run.generation.hooks;
         let expected_ns = self.shared.paces.expected_ns(work.pace_kind());
         // Only what is known to be short: a long one is better left to whoever is free first.

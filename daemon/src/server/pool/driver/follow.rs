@@ -1,6 +1,6 @@
 //! A chain of calls that hooks hear of: what they are told of the end of one and of the beginning of the next goes to them in one exchange.
 //!
-//! When a call has ended well and a driver has nothing else to do, the call that follows for certain ([`Run::follower`]) is asked about
+//! When a call has ended well and a driver has nothing else to do, the call that follows for certain (`Run::follower`) is asked about
 //! together with that end: first the end is told, and only if no hook's failure counts there, the beginning. So hooks hear the
 //! same in the same order as if the engine had dispatched the next call first, and a chain costs one exchange a node instead of two. What
 //! is then known of the next call:
@@ -12,7 +12,7 @@
 //! | the same, and the ring does not take it | the engine hears of the end, then the call is sent like any other |
 //! | the next call is refused | the engine hears of the end, then that the call has begun and failed |
 //!
-//! *Not lost, not run twice:* the engine is told that the call lies here before hooks hear of it ([`Run::note_sent`]), as of every call
+//! *Not lost, not run twice:* the engine is told that the call lies here before hooks hear of it (`Run::note_sent`), as of every call
 //! that is sent ahead. So its run does not end and nobody else gets it, until the engine has it back or hears of its end. One
 //! that was dispatched, and is not wanted by then, goes back ([`Driver::withdraw`]). *Not told twice:* what hooks have
 //! heard stays with the job. Should the run be cut short in between, they have heard of a beginning that does not come, as of any task that is

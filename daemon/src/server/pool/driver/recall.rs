@@ -134,4 +134,13 @@ impl Driver {
         self.keep_taken(taken, local);
         self.note_behind();
     }
+
+    /// A task goes back to where it came from: it was sent to no worker.
+    pub fn withdraw(&mut self, job: Job, local: &Local<Job>) {
+        if job.run.taken_back(&[(job.task, job.attempt)], local).first() == Some(&true) {
+            self.shared.queues.give_back(local, [job]);
+        } else {
+            self.shared.services.budget.jobs_ended(&self.shared.party, 1);
+        }
+    }
 }

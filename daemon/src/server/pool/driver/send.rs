@@ -45,7 +45,7 @@ pub enum NotSent {
 impl Driver {
     /// Puts a task into the ring, or into a message and a pointer to it into the ring.
     pub fn send(&mut self, job: &Job, shown: &mut Shown) -> Result<Sent, NotSent> {
-        let Some(work) = job.run.plan.task(job.task).and_then(|kind| Work::of(&job.run, kind)) else {
+        let Some(work) = Work::of_job(job) else {
             let message = format!("task {} is not in the plan; this is a mistake in dagd", job.task);
             return Err(NotSent::Failed(Failure::new(FailureKind::Protocol, message)));
         };

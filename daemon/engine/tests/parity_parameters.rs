@@ -142,3 +142,17 @@ fn a_parameter_that_something_may_read_is_not_warned_of() {
     let whole = "[[node]]\ncall = \"t::copy\"\ninputs = [\"parameters\"]\noutputs = [\"a\"]\n";
     assert_eq!(warned(&[("pipeline.toml", whole)], &["anything"], Filter::default()), none);
 }
+
+#[test]
+fn a_parameter_that_a_matrix_stands_before_is_read_by_nobody() {
+    let pipeline = "[[node]]\nname = \"one-{depth}\"\ncall = \"t::copy\"\nmatrix = { depth = [1, 2] }\n\
+        inputs = [\"params:depth\"]\noutputs = [\"a.{depth}\"]\n[parameters]\ndepth = 7\n";
+    let mut sources = support::sources(&[("pipeline.toml", pipeline)]);
+    sources.overrides = vec![("depth".to_owned(), "3".to_owned())];
+    let plan = check(&sources, &support::manifest(support::PLUGINS), &PlanOptions::default()).unwrap();
+    let told = "parameter `depth` was set with `--params`, but nothing in the pipeline reads it";
+    assert_eq!(plan.warnings(), [told]);
+    // Another node reads it.
+    let reader = format!("[[node]]\ncall = \"t::copy\"\ninputs = [\"params:depth\"]\noutputs = [\"b\"]\n{pipeline}");
+    assert_eq!(warned(&[("pipeline.toml", &reader)], &["depth"], Filter::default()), [""; 0]);
+}

@@ -4,6 +4,8 @@
 //! Nodes that a filter leaves out count as readers: a command that sets a parameter may run any part of the pipeline. So does
 //! whatever a text names as `${parameter}`, used or not.
 
+use crate::interpolate::look_up;
+use crate::plan::Parameter;
 use crate::plan::draft::Draft;
 use crate::plan::drawing::parameter_path;
 use crate::problem::nearest;
@@ -14,18 +16,26 @@ pub(super) fn warnings(draft: &Draft<'_, '_>) -> Vec<String> {
     if overrides.is_empty() || draft.doubtful {
         return Vec::new();
     }
-    let bound = || draft.parameters.iter().filter_map(|(_, parameter)| parameter_path(&parameter.name));
+    let bound: Vec<&str> = (draft.parameters.iter()).filter_map(|(_, parameter)| read_by(draft, parameter)).collect();
     let mut unread: Vec<&str> = overrides.iter().map(|(path, _)| path.as_str()).collect();
     unread.sort_unstable();
     unread.dedup();
-    unread.retain(|path| !bound().any(|read| touches(path, read)));
+    unread.retain(|path| !bound.iter().any(|read| touches(path, read)));
     if unread.is_empty() {
         return Vec::new();
     }
     // An included file names a parameter without the namespace that stands before it from outside.
     let named: Vec<&str> = draft.spec.texts.iter().flat_map(interpolated).collect();
     unread.retain(|path| !named.iter().any(|read| tails(path).any(|tail| touches(tail, read))));
-    unread.into_iter().map(|path| tell(path, bound().chain(named.iter().copied()))).collect()
+    unread.into_iter().map(|path| tell(path, bound.iter().chain(&named).copied())).collect()
+}
+
+/// The path that a node reads; nothing where a value of its matrix, which goes before the parameters, stands in place of one.
+fn read_by<'d>(draft: &'d Draft<'_, '_>, parameter: &'d Parameter) -> Option<&'d str> {
+    let path = parameter_path(&parameter.name)?;
+    let is_of_pipeline =
+        |path| look_up(&draft.spec.parameters, path).is_some_and(|value| value.to_string() == parameter.json);
+    (path.is_empty() || is_of_pipeline(path)).then_some(path)
 }
 
 fn tell<'n>(path: &str, read: impl Iterator<Item = &'n str>) -> String {

@@ -4,6 +4,8 @@
 //! Nodes that a filter leaves out count as readers: a command that sets a parameter may run any part of the pipeline. So does
 //! whatever a text names as `${parameter}`, used or not.
 
+use serde_json::Value as Json;
+
 use crate::interpolate::look_up;
 use crate::plan::Parameter;
 use crate::plan::draft::Draft;
@@ -34,7 +36,7 @@ pub(super) fn warnings(draft: &Draft<'_, '_>) -> Vec<String> {
 fn read_by<'d>(draft: &'d Draft<'_, '_>, parameter: &'d Parameter) -> Option<&'d str> {
     let path = parameter_path(&parameter.name)?;
     let is_of_pipeline =
-        |path| look_up(&draft.spec.parameters, path).is_some_and(|value| value.to_string() == parameter.json);
+        |path| look_up(&draft.spec.parameters, path).map(Json::to_string).as_ref() == Some(&parameter.json);
     (path.is_empty() || is_of_pipeline(path)).then_some(path)
 }
 

@@ -104,7 +104,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::cast::AsArray;
-    use arrow_array::types::{Float64Type, Int8Type, Int32Type, Int64Type};
+    use arrow_array::types::{Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
     use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampSecondArray};
     use serde_json::json;
 
@@ -152,6 +152,17 @@ mod tests {
         let texts = table.column(0).as_dictionary::<Int32Type>();
         let texts: Vec<_> = texts.downcast_dict::<StringArray>().expect("text").into_iter().collect();
         assert_eq!(texts, [None, Some("x"), Some("NA"), None, Some("x"), None]);
+    }
+
+    #[test]
+    fn what_can_be_read_is_missing_all_the_same_if_the_options_say_so() {
+        let options = json!({ "null_values": ["-999", "1970-01-01T00:00:00Z"], "types": { "when": "timestamp_s", "n": "int16" } });
+        let text = "when,n\n1970-01-01T00:00:00Z,-999\n1970-01-01T00:00:01Z,-998\n1970-01-01T00:00:00Z,0\n";
+        let table = read(text, options).expect("table");
+        let when = table.column(0).as_any().downcast_ref::<TimestampSecondArray>().expect("timestamp");
+        assert_eq!(when.iter().collect::<Vec<_>>(), [None, Some(1), None]);
+        let numbers = table.column(1).as_primitive::<Int16Type>();
+        assert_eq!(numbers.iter().collect::<Vec<_>>(), [None, Some(-998), Some(0)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use engine::action::{Action, Happening};
 use engine::event::Event;
 use engine::id::{Attempt, TaskId, Time};
 
-use super::{Held, Run, State};
+use super::{Run, State};
 use crate::server::clock::Sleeper;
 use crate::server::logging;
 use crate::server::perform::perform;
@@ -17,15 +17,14 @@ impl Run {
     /// Asks whether an attempt may still begin, and tells the engine that it does. One that is asked back from the worker it was
     /// sent to may, too: the engine waits to be told.
     pub fn begin(self: &Arc<Run>, task: TaskId, attempt: Attempt, worker: u32, driver: &Local<Job>) -> bool {
-        let (mut actions, mut released) = (Vec::new(), Vec::new());
+        let mut actions = Vec::new();
         let waited = {
             let mut state = self.lock();
             if !state.engine.is_live(task, attempt) {
                 return false;
             }
-            self.step_locked(&mut state, Event::Started { task, attempt, worker }, &mut actions, &mut released)
+            self.step_locked(&mut state, Event::Started { task, attempt, worker }, &mut actions)
         };
-        drop(released);
         self.perform(&mut actions, waited, Some(driver));
         true
     }
@@ -58,7 +57,12 @@ impl Run {
     /// Tells the engine of an event and does what follows from it.
     pub fn step(self: &Arc<Run>, event: Event, driver: Option<&Local<Job>>) {
         let (mut actions, mut released) = (Vec::new(), Vec::new());
-        let waited = self.step_locked(&mut self.lock(), event, &mut actions, &mut released);
+        let waited = {
+            let mut state = self.lock();
+            let waited = self.step_locked(&mut state, event, &mut actions);
+            self.release_now(0, &mut actions, &mut released, &mut self.gauge.lock());
+            waited
+        };
         drop(released);
         self.perform(&mut actions, waited, driver);
     }
@@ -71,19 +75,11 @@ impl Run {
         }
     }
 
-    /// Gives how many tasks fewer wait for their next attempt now. What is `released` is to be dropped when the lock is let go: memory may
-    /// take a while to be given back.
-    fn step_locked(
-        self: &Arc<Run>,
-        state: &mut State,
-        event: Event,
-        actions: &mut Vec<Action>,
-        released: &mut Vec<Held>,
-    ) -> u32 {
+    /// Gives how many tasks fewer wait for their next attempt now.
+    fn step_locked(self: &Arc<Run>, state: &mut State, event: Event, actions: &mut Vec<Action>) -> u32 {
         let now = self.services.clock.now();
         let is_start = matches!(event, Event::Start);
         state.engine.on(event, now, actions);
-        self.release_now(0, actions, released, &mut self.gauge.lock());
         if is_start && state.started.is_none() {
             state.started = Some(now);
         }

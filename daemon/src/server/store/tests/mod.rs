@@ -120,6 +120,21 @@ fn raw(directory: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(directory.join(FILE_NAME)).unwrap()
 }
 
+/// Lets no batch be committed in which a run is written so (`BEFORE UPDATE`, `AFTER INSERT`): the constraint is looked at when the whole batch
+/// is committed, and takes all of it back.
+fn refuse_commits(other: &rusqlite::Connection, written: &str) {
+    let refuse = format!(
+        "CREATE TABLE late (run INTEGER REFERENCES runs DEFERRABLE INITIALLY DEFERRED);
+         CREATE TRIGGER fails {written} ON runs BEGIN INSERT INTO late VALUES (-1); END"
+    );
+    other.execute_batch(&refuse).unwrap();
+}
+
+/// Ends that.
+fn take_commits(other: &rusqlite::Connection) {
+    other.execute_batch("DROP TRIGGER fails; DROP TABLE late").unwrap();
+}
+
 fn resume_by_hand(run: &RunSummary, _: &[RunSummary]) -> String {
     format!("`ctl resume {}` runs the rest", run.id)
 }

@@ -30,18 +30,12 @@ fn a_batch_that_could_not_be_committed_is_tried_again_at_the_end() {
     let store = open(folder.path());
     insert(&store, "r1", 10);
     let other = raw(folder.path());
-    // The constraint is looked at when the whole batch is committed, and takes all of it back.
-    other
-        .execute_batch(
-            "CREATE TABLE late (run INTEGER REFERENCES runs DEFERRABLE INITIALLY DEFERRED);
-             CREATE TRIGGER fails BEFORE UPDATE ON runs BEGIN INSERT INTO late VALUES (-1); END",
-        )
-        .unwrap();
+    refuse_commits(&other, "BEFORE UPDATE");
     store.append_logs("r1", vec![line(1)]);
     store.finish_run(detail("r1", RunState::Succeeded, 10), |_| {});
     assert!(store.flush().is_err());
     assert!(store.logs("r1", 0).unwrap().is_some(), "what is there can be read");
-    other.execute_batch("DROP TRIGGER fails; DROP TABLE late").unwrap();
+    take_commits(&other);
     drop(store);
     let store = open(folder.path());
     assert!(store.interrupted_on_start(99, resume_by_hand).unwrap().is_empty());

@@ -28,17 +28,12 @@ fn a_run_whose_row_cannot_be_committed_is_said_to_have_begun() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let other = raw(folder.path());
-    other
-        .execute_batch(
-            "CREATE TABLE late (run INTEGER REFERENCES runs DEFERRABLE INITIALLY DEFERRED);
-             CREATE TRIGGER fails AFTER INSERT ON runs BEGIN INSERT INTO late VALUES (-1); END",
-        )
-        .unwrap();
+    refuse_commits(&other, "AFTER INSERT");
     let mut has_begun = false;
     let new = NewRun { summary: summary("r1", RunState::Queued, 1), submission: submission() };
     let refused = store.insert_run(&new, || has_begun = true).unwrap_err();
     assert!(has_begun && refused.has_begun, "{refused}");
-    other.execute_batch("DROP TRIGGER fails; DROP TABLE late").unwrap();
+    take_commits(&other);
     insert(&store, "r1", 1);
     assert_eq!(ids(&store, None, None), ["r1"], "the id is free");
 }

@@ -12,6 +12,8 @@
 //! that is no database, or a damaged one, is set aside under another name and a new one begun; a file of a later version
 //! is refused and left alone.
 //!
+//! Long submissions and reports are kept [`packed`], all else as JSON that any tool reads.
+//!
 //! Two daemons on one folder would call each other's runs interrupted, so the folder is locked (`flock` on the folder
 //! itself, which leaves no lock file and dies with the process).
 #![forbid(unsafe_code)]
@@ -20,6 +22,7 @@ mod answer;
 mod desk;
 mod kept;
 mod ledger;
+mod packed;
 mod pending;
 mod queue;
 mod read;

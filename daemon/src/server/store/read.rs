@@ -12,7 +12,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
-use super::{StoreError, schema};
+use super::{StoreError, packed, schema};
 
 /// Microseconds of a day.
 pub(super) const DAY_US: u64 = 24 * 60 * 60 * 1_000_000;
@@ -139,16 +139,17 @@ fn parts<T: DeserializeOwned>(
     id: &str,
 ) -> rusqlite::Result<Vec<T>> {
     let mut statement =
-        connection.prepare_cached(&format!("SELECT body FROM {table} WHERE run = ?1 ORDER BY position"))?;
+        connection.prepare_cached(&format!("SELECT body, packed FROM {table} WHERE run = ?1 ORDER BY position"))?;
     let mut rows = statement.query([run])?;
     let mut parts = Vec::new();
     while let Some(row) = rows.next()? {
-        let is_list = row.get_ref(0)?.as_bytes().is_ok_and(|body| body.first() == Some(&b'['));
-        if is_list {
-            let list: Option<Vec<T>> = decode(row, 0, || format!("some of the {table} of run {id:?}"));
-            parts.extend(list.into_iter().flatten());
+        let body = long_text(row, 0, 1);
+        let is_one = body.as_ref().is_ok_and(|body| !body.starts_with('['));
+        if is_one {
+            parts.extend(parse::<T>(body, || format!("one of the {table} of run {id:?}")));
         } else {
-            parts.extend(decode(row, 0, || format!("one of the {table} of run {id:?}")));
+            let list: Option<Vec<T>> = parse(body, || format!("some of the {table} of run {id:?}"));
+            parts.extend(list.into_iter().flatten());
         }
     }
     Ok(parts)
@@ -175,8 +176,8 @@ pub(super) fn successor(connection: &Connection, id: &str) -> rusqlite::Result<O
 /// What was submitted as this run.
 pub(super) fn submission(connection: &Connection, id: &str) -> rusqlite::Result<Option<Submission>> {
     connection
-        .prepare_cached("SELECT submission FROM runs WHERE id = ?1")?
-        .query_row([id], |row| Ok(decode(row, 0, || format!("the submission of run {id:?}"))))
+        .prepare_cached("SELECT submission, packed_submission FROM runs WHERE id = ?1")?
+        .query_row([id], |row| Ok(parse(long_text(row, 0, 1), || format!("the submission of run {id:?}"))))
         .optional()
         .map(Option::flatten)
 }
@@ -231,13 +232,23 @@ pub(super) fn interrupt(summary: &mut RunSummary, (succeeded, failed): (u64, u64
 
 /// Reads JSON out of a column; what cannot be read is logged and left out.
 fn decode<T: DeserializeOwned>(row: &Row<'_>, column: usize, what: impl FnOnce() -> String) -> Option<T> {
-    let Some(body) = text(row, column) else {
-        log::warn!("the store's record of {} is no text; left out", what());
-        return None;
-    };
-    serde_json::from_str(&body)
+    parse(text(row, column).ok_or_else(|| NO_TEXT.to_owned()), what)
+}
+
+fn parse<T: DeserializeOwned>(body: Result<String, String>, what: impl FnOnce() -> String) -> Option<T> {
+    body.and_then(|body| serde_json::from_str(&body).map_err(|error| error.to_string()))
         .inspect_err(|error| log::warn!("the store's record of {} cannot be read ({error}); left out", what()))
         .ok()
+}
+
+const NO_TEXT: &str = "it is no text";
+
+/// A text that may be [`packed`] in a column of its own.
+fn long_text(row: &Row<'_>, plain: usize, packed: usize) -> Result<String, String> {
+    match row.get_ref(packed) {
+        Ok(ValueRef::Blob(bytes)) => packed::unpack(bytes),
+        _ => text(row, plain).ok_or_else(|| NO_TEXT.to_owned()),
+    }
 }
 
 fn text(row: &Row<'_>, column: usize) -> Option<String> {

@@ -12,7 +12,7 @@ use super::StoreError;
 use super::sync::LOG_PAGES;
 
 /// One step per layout version: step `n` turns version `n` into `n + 1`. Steps are never changed once released, only added.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE runs (
         number       INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of acceptance
@@ -54,6 +54,14 @@ const MIGRATIONS: [&str; 3] = [
     -- JSON of protocol::RunDetail where it is short; otherwise its lists are in the tables of its parts, whose rows may hold a JSON list of
     -- several, and the position of the first.
     ALTER TABLE runs ADD COLUMN report TEXT;
+",
+    "
+    -- A long text as `packed` makes it; `submission`, or `body`, is empty then.
+    ALTER TABLE runs ADD COLUMN packed_submission BLOB;
+    ALTER TABLE plugins ADD COLUMN packed BLOB;
+    ALTER TABLE nodes ADD COLUMN packed BLOB;
+    ALTER TABLE datasets ADD COLUMN packed BLOB;
+    ALTER TABLE failures ADD COLUMN packed BLOB;
 ",
 ];
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::ledger::Entries;
-use super::{NewRun, Retention, read};
+use super::{NewRun, Retention, packed, read};
 
 /// A report with so few parts (plugins, nodes, datasets, failures) is one value of its run's row: a row in each of four tables for a run of
 /// one node would be three times the pages, and the disk waits for each.
@@ -21,10 +21,11 @@ fn json(value: &impl Serialize) -> rusqlite::Result<String> {
 /// Adds a run; false if its id is taken.
 pub(super) fn insert(connection: &Connection, run: &NewRun) -> rusqlite::Result<bool> {
     let summary = &run.summary;
+    let (submission, packed) = packed::long(json(&run.submission)?);
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO runs (id, state, submitted_us, finished_us, summary, submission)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO runs (id, state, submitted_us, finished_us, summary, submission, packed_submission)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
             summary.id,
@@ -32,7 +33,8 @@ pub(super) fn insert(connection: &Connection, run: &NewRun) -> rusqlite::Result<
             summary.submitted_us,
             summary.finished_us,
             json(summary)?,
-            json(&run.submission)?
+            submission,
+            packed
         ])?;
     Ok(inserted == 1)
 }
@@ -83,10 +85,11 @@ fn replace_parts<T: Serialize>(
     parts: &[T],
 ) -> rusqlite::Result<()> {
     connection.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([run])?;
-    let mut insert =
-        connection.prepare_cached(&format!("INSERT INTO {table} (run, position, body) VALUES (?1, ?2, ?3)"))?;
+    let mut insert = connection
+        .prepare_cached(&format!("INSERT INTO {table} (run, position, body, packed) VALUES (?1, ?2, ?3, ?4)"))?;
     for (position, parts) in (0_i64..).step_by(PARTS_A_ROW).zip(parts.chunks(PARTS_A_ROW)) {
-        insert.execute(params![run, position, json(&parts)?])?;
+        let (body, packed) = packed::long(json(&parts)?);
+        insert.execute(params![run, position, body, packed])?;
     }
     Ok(())
 }

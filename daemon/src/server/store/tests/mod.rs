@@ -13,7 +13,7 @@ use protocol::{
     RunDetail, RunFilter, RunState, RunSummary, SourceText, Submission,
 };
 
-use super::{FILE_NAME, Location, NewRun, Retention, Store, StoreError};
+use super::{FILE_NAME, Location, NewRun, Retention, Store, StoreError, packed};
 
 const LOG_LINES_MAX: u64 = 5;
 
@@ -118,6 +118,28 @@ fn ids(store: &Store, state: Option<RunState>, limit: Option<u32>) -> Vec<String
 /// Another connection, to look and to spoil.
 fn raw(directory: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(directory.join(FILE_NAME)).unwrap()
+}
+
+/// Makes of a database what the layout before texts were packed had.
+fn without_packed(directory: &Path) {
+    let database = raw(directory);
+    let columns = [
+        ("runs", "submission", "packed_submission"),
+        ("plugins", "body", "packed"),
+        ("nodes", "body", "packed"),
+        ("datasets", "body", "packed"),
+        ("failures", "body", "packed"),
+    ];
+    for (table, plain, packed) in columns {
+        let mut rows = database.prepare(&format!("SELECT {packed} FROM {table} WHERE {packed} IS NOT NULL")).unwrap();
+        let rows: Vec<Vec<u8>> = rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        for row in rows {
+            let unpack = format!("UPDATE {table} SET {plain} = ?1 WHERE {packed} = ?2");
+            database.execute(&unpack, rusqlite::params![packed::unpack(&row).unwrap(), row]).unwrap();
+        }
+        database.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {packed}")).unwrap();
+    }
+    database.execute_batch("PRAGMA user_version = 3").unwrap();
 }
 
 /// Lets no batch be committed in which a run is written so (`BEFORE UPDATE`, `AFTER INSERT`): the constraint is looked at when the whole batch

@@ -14,6 +14,28 @@ fn an_acknowledged_run_is_on_disk_for_others_to_see() {
 }
 
 #[test]
+fn a_long_submission_is_kept_packed_and_one_of_an_earlier_layout_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let pipeline = SourceText::new("p.toml", "[[node]]\ncall = \"numbers::add\"\n".repeat(1_000));
+    let long = Submission { pipeline, ..Submission::default() };
+    let new = NewRun { summary: summary("long", RunState::Queued, 1), submission: long.clone() };
+    store.insert_run(&new, || ()).unwrap();
+    insert(&store, "short", 2);
+    assert_eq!(store.submission("long").unwrap().as_ref(), Some(&long));
+    let plain = "SELECT id FROM runs WHERE packed_submission IS NULL AND submission <> ''";
+    let plain: String = raw(folder.path()).query_row(plain, [], |row| row.get(0)).unwrap();
+    assert_eq!(plain, "short");
+    drop(store);
+    without_packed(folder.path());
+    let store = open(folder.path());
+    assert_eq!(store.submission("long").unwrap(), Some(long));
+    raw(folder.path()).execute("UPDATE runs SET packed_submission = x'ffffffff00' WHERE id = 'long'", []).unwrap();
+    assert_eq!(store.submission("long").unwrap(), None, "it is damaged");
+    assert_eq!(store.run("long").unwrap().unwrap().summary.id, "long", "and nothing else is");
+}
+
+#[test]
 fn an_id_is_taken_once() {
     let store = memory();
     insert(&store, "r1", 1);
@@ -86,6 +108,7 @@ fn a_report_of_many_parts_and_one_of_an_earlier_layout_are_read() {
     }
     assert_eq!(open(folder.path()).run("r1").unwrap().unwrap(), expected);
     // Before, all were kept in parts.
+    without_packed(folder.path());
     raw(folder.path()).execute_batch("ALTER TABLE runs DROP COLUMN report; PRAGMA user_version = 2").unwrap();
     let store = open(folder.path());
     assert_eq!(store.run("r1").unwrap().unwrap(), expected);

@@ -42,6 +42,13 @@ pub struct Job {
     pub heard: Option<Arc<Heard>>,
 }
 
+impl Job {
+    /// Whether a driver may wait for hooks because of it, for however long they take.
+    fn is_heard_of(&self) -> bool {
+        !self.run.generation.hooks.want_nothing()
+    }
+}
+
 /// The drivers of one generation.
 #[derive(Debug)]
 pub struct Pool {
@@ -108,6 +115,7 @@ impl Pool {
         match driver {
             Some(local) if self.shared.keeps_to_one(jobs) => self.shared.queues.push_quietly(local, jobs.drain(..)),
             Some(local) => self.shared.queues.push_own(local, jobs.drain(..)),
+            None if self.shared.keeps_to_one(jobs) => self.shared.queues.inject_for_one(jobs.drain(..)),
             None => self.shared.queues.inject(jobs.drain(..)),
         }
     }
@@ -184,9 +192,21 @@ impl Shared {
 
     /// Whether these jobs are for one driver, as they are over by the time that another one is awake.
     fn keeps_to_one(&self, jobs: &[Job]) -> bool {
-        let expected_ns = |job: &Job| job.pace_kind().map_or(u64::MAX, |kind| self.paces.expected_ns(kind));
-        self.queues.anybody_sleeps()
-            && !pace::is_worth_sharing(jobs.len(), jobs.iter().map(expected_ns).fold(0, u64::saturating_add))
+        let total_ns = || jobs.iter().map(|job| self.expected_ns(job)).fold(0, u64::saturating_add);
+        // All are of one run.
+        let is_heard_of = || jobs.first().is_some_and(Job::is_heard_of);
+        self.queues.anybody_sleeps() && !is_heard_of() && !pace::is_worth_sharing(jobs.len(), total_ns())
+    }
+
+    /// Whether one more driver is worth waking for so many jobs that are left, if they are as this one, which was taken.
+    fn is_worth_waking_for(&self, job: &Job, left: usize) -> bool {
+        let count = left.saturating_add(1);
+        job.is_heard_of() || pace::is_worth_sharing(count, self.expected_ns(job).saturating_mul(count as u64))
+    }
+
+    /// How long a job will take; very long if nothing is known of its kind.
+    fn expected_ns(&self, job: &Job) -> u64 {
+        job.pace_kind().map_or(u64::MAX, |kind| self.paces.expected_ns(kind))
     }
 
     /// Whether there is a processor for a driver and one for its worker, for all that are at work: only then may one of

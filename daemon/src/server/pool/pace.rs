@@ -75,9 +75,9 @@ impl Paces {
         let known = place.load(Ordering::Relaxed);
         let new = match known {
             u32::MAX => took,
-            // One that was interrupted by something else says little of its kind.
+            // One that was interrupted by something else says little of its kind, and shall not make a hundred short ones look worth sharing.
             known => {
-                let took = took.min(known.saturating_mul(16).saturating_add(10_000));
+                let took = took.min(known.saturating_mul(4).saturating_add(2_000));
                 if took > known { known + (took - known) / 4 } else { known - (known - took).div_ceil(8) }
             }
         };
@@ -125,7 +125,7 @@ mod tests {
         paces.note(kind, 1_000);
         assert_eq!(paces.expected_ns(kind), 1_000);
         paces.note(kind, 1_000_000_000);
-        assert!(paces.expected_ns(kind) < 10_000, "one that was interrupted is no reason to send each alone");
+        assert!(paces.expected_ns(kind) < 3_000, "one that was interrupted is no reason to send each alone");
         (0..50).for_each(|_| paces.note(kind, 1_000_000_000));
         assert!(paces.expected_ns(kind) > AHEAD_NS);
         (0..200).for_each(|_| paces.note(kind, 1_000));

@@ -27,6 +27,7 @@ impl Driver {
             true => {
                 self.has_gathered = false;
                 self.is_late = false;
+                self.waits_since = None;
                 Ok(())
             }
             false => self.wait_and_listen(local),
@@ -51,7 +52,12 @@ impl Driver {
             return Ok(());
         }
         // What came to a queue while this driver was awake may have been left for it.
-        self.shared.queues.wake_for_work();
+        let leaves = self.leaves_in_queues();
+        match self.is_late {
+            true => self.shared.queues.wake_for_all(),
+            false if leaves => {}
+            false => self.shared.queues.wake_for_work(),
+        }
         let Some(worker) = &self.worker else { return Ok(()) };
         let answers = if gathers { self.answers_to_gather() } else { 1 };
         let patience = match &self.ladder {
@@ -59,6 +65,7 @@ impl Driver {
             None if gathers || self.keeps_to_itself() => GATHER_INTERVAL,
             None => PROGRESS_INTERVAL,
         };
+        let patience = if leaves { patience.min(GATHER_INTERVAL) } else { patience };
         self.has_gathered = gathers;
         // An answer that waits for its messages is there already.
         if !self.has_answer {
@@ -68,6 +75,7 @@ impl Driver {
                 Err(problem) => return Err(self.unusable(problem.to_string())),
             }
         }
+        let since = *self.waits_since.get_or_insert_with(Instant::now);
         let watched: [BorrowedFd<'_>; 4] =
             [worker.rings.as_fd(), worker.channel.as_fd(), self.slot().bell().as_fd(), worker.process.watched()];
         let ready = match worker.process.output.watched() {
@@ -85,7 +93,8 @@ impl Driver {
             }
         };
         let is_ready = |place: usize| ready.get(place) == Some(&true);
-        self.is_late |= !ready.contains(&true);
+        // Also where something else comes again and again meanwhile.
+        self.is_late |= !ready.contains(&true) || since.elapsed() >= GATHER_INTERVAL;
         worker.rings.get_up(is_ready(0));
         if is_ready(4) {
             self.log_output();
@@ -108,6 +117,13 @@ impl Driver {
         self.climb()?;
         self.tell_progress();
         Ok(())
+    }
+
+    /// Whether jobs wait in the queues which are too little to wake somebody for: this driver comes to them.
+    fn leaves_in_queues(&self) -> bool {
+        let queues = &self.shared.queues;
+        let is_heard_of = self.flights.front().is_some_and(|front| front.job.is_heard_of());
+        queues.anybody_sleeps() && queues.has_work() && !is_heard_of && !self.is_worth_sharing(queues.waiting())
     }
 
     /// Whether tasks wait behind the one under way that others could run, if it takes long.

@@ -41,7 +41,8 @@ impl Driver {
                         self.end_idle_worker(lost);
                     }
                     None => {
-                        if let Some(job) = shared.queues.woken(local) {
+                        let wakes = |job: &Job, left: usize| shared.is_worth_waking_for(job, left);
+                        if let Some(job) = shared.queues.woken(local, wakes) {
                             self.launch(job, local);
                         }
                     }

@@ -122,6 +122,8 @@ pub struct Driver {
     has_new_offer: bool,
     /// The task under way takes longer than was expected of all.
     is_late: bool,
+    /// Since when it has waited for an answer.
+    waits_since: Option<Instant>,
     /// Goes to another processor than its worker's.
     step_aside: Aside,
     /// Counted among the busy drivers.
@@ -169,6 +171,7 @@ impl Driver {
             offers: false,
             has_new_offer: false,
             is_late: false,
+            waits_since: None,
             step_aside: Aside::each(spin::STEP_ASIDE_INTERVAL),
             is_busy: false,
             last_ns: u64::MAX,

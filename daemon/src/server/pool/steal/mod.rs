@@ -64,6 +64,12 @@ impl<J> Queues<J> {
         self.sleepers.wake(count);
     }
 
+    /// The same for so little work that one driver is woken for all of it.
+    pub fn inject_for_one(&self, jobs: impl IntoIterator<Item = J>) {
+        jobs.into_iter().for_each(|job| self.injector.push(job));
+        self.sleepers.wake(1);
+    }
+
     /// Adds jobs that a driver just made ready: to its own deque, their inputs are warm there.
     pub fn push_own(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) {
         let mut count = 0_usize;
@@ -94,6 +100,13 @@ impl<J> Queues<J> {
     pub fn wake_for_work(&self) {
         if self.sleepers.any() && self.has_work() {
             self.sleepers.wake(1);
+        }
+    }
+
+    /// Wakes a sleeper for each job that a queue holds.
+    pub fn wake_for_all(&self) {
+        if self.sleepers.any() {
+            self.sleepers.wake(self.waiting());
         }
     }
 
@@ -135,11 +148,17 @@ impl<J> Queues<J> {
     }
 
     /// Declares that a driver is awake, and gives the job that it was woken for, if it is still there. Only what is left then is a
-    /// reason to wake a further sleeper: to wake one for nothing takes as long as many a job.
-    pub fn woken(&self, local: &mut Local<J>) -> Option<J> {
-        let job = self.find(local);
-        self.leave(local);
-        job
+    /// reason to wake a further sleeper, if so many beside this one are worth it: to wake one for nothing takes as long as many a job.
+    pub fn woken(&self, local: &mut Local<J>, is_worth_waking_for: impl FnOnce(&J, usize) -> bool) -> Option<J> {
+        let Some(job) = self.find(local) else {
+            self.leave(local);
+            return None;
+        };
+        self.sleepers.remove(local.index);
+        if self.has_work() && is_worth_waking_for(&job, self.waiting()) {
+            self.sleepers.wake(1);
+        }
+        Some(job)
     }
 
     /// Declares that a driver is awake and takes nothing now. It may have used up a wake-up meant for a job that it is not going to

@@ -43,6 +43,9 @@ fn only_as_many_are_woken_as_there_are_jobs() {
     assert_eq!(woken.load(Ordering::SeqCst), 3, "nobody else sleeps");
 }
 
+/// As if what is left were always enough for one more.
+const WORTH_IT: fn(&i32, usize) -> bool = |_, _| true;
+
 type Woken = Arc<Mutex<Vec<usize>>>;
 
 /// Three drivers that sleep, and a list of those who are woken.
@@ -64,7 +67,7 @@ fn a_driver_that_leaves_the_list_unasked_passes_its_wake_up_on() {
     queues.leave(&locals[2]);
     assert_eq!(*woken.lock().unwrap(), [2, 1]);
     // Off the list, it is called no more while it starts a worker.
-    assert_eq!(queues.woken(&mut locals[1]), Some(1));
+    assert_eq!(queues.woken(&mut locals[1], WORTH_IT), Some(1));
     queues.inject([2, 3]);
     assert_eq!(*woken.lock().unwrap(), [2, 1, 0]);
 }
@@ -73,14 +76,30 @@ fn a_driver_that_leaves_the_list_unasked_passes_its_wake_up_on() {
 fn a_driver_that_takes_the_job_it_was_woken_for_wakes_nobody_for_that() {
     let (queues, mut locals, woken) = three_asleep();
     queues.inject([1]);
-    assert_eq!(queues.woken(&mut locals[2]), Some(1));
+    assert_eq!(queues.woken(&mut locals[2], WORTH_IT), Some(1));
     assert_eq!(*woken.lock().unwrap(), [2]);
     // One that was called for its bell alone takes what it sees, and calls another one for what it leaves.
     queues.push_quietly(&locals[2], [2, 3]);
-    assert_eq!(queues.woken(&mut locals[1]), Some(2));
+    assert_eq!(queues.woken(&mut locals[1], WORTH_IT), Some(2));
     assert_eq!(*woken.lock().unwrap(), [2, 0]);
-    assert_eq!(queues.woken(&mut locals[0]), Some(3));
-    assert_eq!(queues.woken(&mut locals[0]), None);
+    assert_eq!(queues.woken(&mut locals[0], WORTH_IT), Some(3));
+    assert_eq!(queues.woken(&mut locals[0], WORTH_IT), None);
+}
+
+#[test]
+fn for_too_little_work_one_driver_is_woken_and_wakes_nobody() {
+    let (queues, mut locals, woken) = three_asleep();
+    queues.inject_for_one([1, 2, 3]);
+    assert_eq!(*woken.lock().unwrap(), [2]);
+    let is_worth_it = |job: &i32, left: usize| {
+        assert_eq!((*job, left), (1, 2));
+        false
+    };
+    assert_eq!(queues.woken(&mut locals[2], is_worth_it), Some(1));
+    assert_eq!(*woken.lock().unwrap(), [2]);
+    // What it does not come to it has others woken for.
+    queues.wake_for_work();
+    assert_eq!(*woken.lock().unwrap(), [2, 1]);
 }
 
 #[test]
@@ -159,7 +178,7 @@ fn stress_every_job_runs_once_and_nobody_oversleeps() {
                                 assert!(!waited.timed_out(), "driver {index} slept beside work");
                                 rung[index] = false;
                                 drop(rung);
-                                match queues.woken(&mut local) {
+                                match queues.woken(&mut local, |_, _| true) {
                                     Some(job) => job,
                                     None => continue,
                                 }

@@ -65,6 +65,9 @@ const MIGRATIONS: [&str; 4] = [
 ",
 ];
 
+/// What a connection keeps of the database in memory, which the kernel keeps anyway: a quarter of SQLite's own bound.
+const CACHE_KIB: i64 = 512;
+
 /// The latest layout.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
@@ -130,6 +133,7 @@ pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
 }
 
@@ -170,6 +174,7 @@ fn prepare(connection: &mut Connection, file: &Path) -> Result<(), PrepareError>
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     for (step, migration) in MIGRATIONS.iter().enumerate().skip(usize::try_from(version).unwrap_or(0)) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(migration)?;

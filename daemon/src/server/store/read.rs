@@ -99,7 +99,7 @@ pub(super) fn runs(
 
 /// The summary in a row of `id, summary`.
 fn summary_of(row: &Row<'_>) -> Option<RunSummary> {
-    let id = text(row, 0).unwrap_or_else(|| "?".to_owned());
+    let id = text(row, 0).unwrap_or_else(|_| "?".to_owned());
     decode::<RunSummary>(row, 1, || format!("run {id:?}"))
 }
 
@@ -232,7 +232,7 @@ pub(super) fn interrupt(summary: &mut RunSummary, (succeeded, failed): (u64, u64
 
 /// Reads JSON out of a column; what cannot be read is logged and left out.
 fn decode<T: DeserializeOwned>(row: &Row<'_>, column: usize, what: impl FnOnce() -> String) -> Option<T> {
-    parse(text(row, column).ok_or_else(|| NO_TEXT.to_owned()), what)
+    parse(text(row, column), what)
 }
 
 fn parse<T: DeserializeOwned>(body: Result<String, String>, what: impl FnOnce() -> String) -> Option<T> {
@@ -241,19 +241,18 @@ fn parse<T: DeserializeOwned>(body: Result<String, String>, what: impl FnOnce() 
         .ok()
 }
 
-const NO_TEXT: &str = "it is no text";
-
 /// A text that may be [`packed`] in a column of its own.
 fn long_text(row: &Row<'_>, plain: usize, packed: usize) -> Result<String, String> {
     match row.get_ref(packed) {
         Ok(ValueRef::Blob(bytes)) => packed::unpack(bytes),
-        _ => text(row, plain).ok_or_else(|| NO_TEXT.to_owned()),
+        _ => text(row, plain),
     }
 }
 
-fn text(row: &Row<'_>, column: usize) -> Option<String> {
-    match row.get_ref(column) {
-        Ok(ValueRef::Text(bytes)) => std::str::from_utf8(bytes).ok().map(str::to_owned),
+fn text(row: &Row<'_>, column: usize) -> Result<String, String> {
+    let text = match row.get_ref(column) {
+        Ok(ValueRef::Text(bytes)) => std::str::from_utf8(bytes).ok(),
         _ => None,
-    }
+    };
+    text.map(str::to_owned).ok_or_else(|| "it is no text".to_owned())
 }

@@ -128,12 +128,17 @@ fn try_open_file(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// What every connection does alike: how long it waits for another one, and what it keeps in memory.
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)
+}
+
 /// Opens another connection to a prepared database, for reading.
 pub(super) fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    settle(&connection)?;
     Ok(connection)
 }
 
@@ -162,7 +167,7 @@ impl From<rusqlite::Error> for PrepareError {
 }
 
 fn prepare(connection: &mut Connection, file: &Path) -> Result<(), PrepareError> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+    settle(connection)?;
     // Before anything is written: a database of a later version is left exactly as it is.
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if !(0..=VERSION).contains(&version) {
@@ -174,7 +179,6 @@ fn prepare(connection: &mut Connection, file: &Path) -> Result<(), PrepareError>
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     for (step, migration) in MIGRATIONS.iter().enumerate().skip(usize::try_from(version).unwrap_or(0)) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(migration)?;

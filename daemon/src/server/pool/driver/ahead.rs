@@ -51,7 +51,7 @@ impl Driver {
         let more_ns = self.last_ns.saturating_mul(more as u64);
         let known_ns = self.flights.expected_ns().saturating_add(self.waiting_ns());
         let count = self.flights.len() + self.waiting.len() + more;
-        self.is_late || pace::is_worth_sharing(count, known_ns.saturating_add(more_ns))
+        self.is_late() || pace::is_worth_sharing(count, known_ns.saturating_add(more_ns))
     }
 
     /// Whether nothing is on its way, nor waits for hooks.

@@ -26,7 +26,6 @@ impl Driver {
         let result = self.collect(local).and_then(|any| match any {
             true => {
                 self.has_gathered = false;
-                self.is_late = false;
                 self.waits_since = None;
                 Ok(())
             }
@@ -53,7 +52,7 @@ impl Driver {
         }
         // What came to a queue while this driver was awake may have been left for it.
         let leaves = self.leaves_in_queues();
-        match self.is_late {
+        match self.is_late() {
             true => self.shared.queues.wake_for_all(),
             false if leaves => {}
             false => self.shared.queues.wake_for_work(),
@@ -75,7 +74,7 @@ impl Driver {
                 Err(problem) => return Err(self.unusable(problem.to_string())),
             }
         }
-        let since = *self.waits_since.get_or_insert_with(Instant::now);
+        self.waits_since.get_or_insert_with(Instant::now);
         let watched: [BorrowedFd<'_>; 4] =
             [worker.rings.as_fd(), worker.channel.as_fd(), self.slot().bell().as_fd(), worker.process.watched()];
         let ready = match worker.process.output.watched() {
@@ -93,8 +92,6 @@ impl Driver {
             }
         };
         let is_ready = |place: usize| ready.get(place) == Some(&true);
-        // Also where something else comes again and again meanwhile.
-        self.is_late |= !ready.contains(&true) || since.elapsed() >= GATHER_INTERVAL;
         worker.rings.get_up(is_ready(0));
         if is_ready(4) {
             self.log_output();
@@ -117,6 +114,11 @@ impl Driver {
         self.climb()?;
         self.tell_progress();
         Ok(())
+    }
+
+    /// Whether the task under way takes longer than was expected of all; also where something else than its answer comes again and again.
+    pub fn is_late(&self) -> bool {
+        self.waits_since.is_some_and(|since| since.elapsed() >= GATHER_INTERVAL)
     }
 
     /// Whether jobs wait in the queues which are too little to wake somebody for: this driver comes to them.

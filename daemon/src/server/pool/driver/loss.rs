@@ -24,7 +24,6 @@ impl Driver {
         }
         self.has_answer = false;
         self.ended_since = None;
-        self.is_late = false;
         self.waits_since = None;
         let Some(front) = self.flights.front() else {
             self.discard_worker();

@@ -120,8 +120,6 @@ pub struct Driver {
     offers: bool,
     /// They were not before.
     has_new_offer: bool,
-    /// The task under way takes longer than was expected of all.
-    is_late: bool,
     /// Since when it has waited for an answer.
     waits_since: Option<Instant>,
     /// Goes to another processor than its worker's.
@@ -170,7 +168,6 @@ impl Driver {
             behind: 0,
             offers: false,
             has_new_offer: false,
-            is_late: false,
             waits_since: None,
             step_aside: Aside::each(spin::STEP_ASIDE_INTERVAL),
             is_busy: false,

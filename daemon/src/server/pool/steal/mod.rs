@@ -150,15 +150,12 @@ impl<J> Queues<J> {
     /// Declares that a driver is awake, and gives the job that it was woken for, if it is still there. Only what is left then is a
     /// reason to wake a further sleeper, if so many beside this one are worth it: to wake one for nothing takes as long as many a job.
     pub fn woken(&self, local: &mut Local<J>, is_worth_waking_for: impl FnOnce(&J, usize) -> bool) -> Option<J> {
-        let Some(job) = self.find(local) else {
-            self.leave(local);
-            return None;
-        };
+        let job = self.find(local);
         self.sleepers.remove(local.index);
-        if self.has_work() && is_worth_waking_for(&job, self.waiting()) {
+        if self.has_work() && job.as_ref().is_none_or(|job| is_worth_waking_for(job, self.waiting())) {
             self.sleepers.wake(1);
         }
-        Some(job)
+        job
     }
 
     /// Declares that a driver is awake and takes nothing now. It may have used up a wake-up meant for a job that it is not going to

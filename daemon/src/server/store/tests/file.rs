@@ -31,7 +31,7 @@ fn damaged_rows_are_left_out_and_block_nothing() {
     let connection = raw(folder.path());
     connection.execute("UPDATE runs SET summary = '{\"id\":' WHERE id = 'broken'", []).unwrap();
     connection.execute("UPDATE runs SET summary = CAST(x'ff' AS TEXT) WHERE id = 'blob'", []).unwrap();
-    connection.execute("UPDATE nodes SET packed = x'00' WHERE position = 256", []).unwrap();
+    connection.execute("UPDATE nodes SET body = '[{', packed = NULL WHERE position = 256", []).unwrap();
     connection.execute("UPDATE runs SET report = '{' WHERE id = 'short'", []).unwrap();
     drop(connection);
 

@@ -52,7 +52,7 @@ struct Served<'a> {
     /// Messages taken so far, as the server counts them.
     received: u64,
     /// What came of an event so far.
-    parts: Vec<u8>,
+    parts: Vec<u64>,
     /// The server is to say when to go on.
     has_stopped: bool,
     /// When the event that was answered last ended.
@@ -82,12 +82,12 @@ impl Served<'_> {
                     self.has_stopped = false;
                     self.answer.done(self.head(0), 0);
                 }
-                Task::Part(bytes) => {
-                    self.parts.extend_from_slice(bytes);
+                Task::Part(words) => {
+                    self.parts.extend_from_slice(words);
                     self.answer.done(self.head(0), 0);
                 }
-                Task::Event(head, bytes) => {
-                    self.parts.extend_from_slice(bytes);
+                Task::Event(head, words) => {
+                    self.parts.extend_from_slice(words);
                     let parts = std::mem::take(&mut self.parts);
                     let told = self.event(head.token, &parts, started);
                     self.parts = parts;
@@ -126,12 +126,12 @@ impl Served<'_> {
     }
 
     /// Answers an event that came through the ring.
-    fn event(&mut self, token: u64, bytes: &[u8], started: Instant) -> Result<(), ChannelError> {
+    fn event(&mut self, token: u64, words: &[u64], started: Instant) -> Result<(), ChannelError> {
         if self.has_stopped {
             self.answer.not_begun(self.head(token));
             return Ok(());
         }
-        let event = Event::read(bytes).map_err(malformed)?;
+        let event = Event::read(words).map_err(malformed)?;
         let Event { plugin, hook, has_more, argument, inputs } = event;
         let blocks = blocks(inputs).map_err(malformed)?;
         let outcome = self.listeners.answer(token, (plugin, hook), argument, Brought::Small(blocks));

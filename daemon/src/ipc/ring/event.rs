@@ -5,7 +5,8 @@
 //! ([`Task::Event`](super::record::Task::Event)). Each slot has an answer of its own, and that of a part says nothing.
 
 use super::record::{
-    ABSENT, BLOCK, EVENT_BYTES, Head, Inputs, Malformed, PART_BYTES, Reader, Record, SmallBlock, as_text, format_number,
+    ABSENT, EVENT, EVENT_WORDS, Head, Inputs, Lead, Malformed, PART_WORDS, Reader, Record, SmallBlock, Writer,
+    write_block,
 };
 
 /// An event that takes more slots travels as a message: it would keep others out of the ring.
@@ -27,61 +28,73 @@ pub struct Event<'a> {
     pub inputs: Inputs<'a>,
 }
 
-/// Writes an event to the end of nothing: whatever `into` held is gone. False if it is too large for a ring. The inputs in `event`
-/// are not looked at: `blocks` are.
-pub fn write<'b>(into: &mut Vec<u8>, event: &Event<'_>, blocks: impl Iterator<Item = Option<SmallBlock<'b>>>) -> bool {
-    into.clear();
-    into.push(u8::from(event.has_more));
-    for number in [event.plugin, event.hook] {
-        into.extend_from_slice(&number.to_le_bytes());
-    }
-    let Ok(length) = u32::try_from(event.argument.len()) else { return false };
-    into.extend_from_slice(&length.to_le_bytes());
-    into.extend_from_slice(event.argument.as_bytes());
-    for block in blocks {
-        let Some(SmallBlock { format, metadata, payload }) = block else {
-            into.push(ABSENT);
-            continue;
-        };
-        into.extend_from_slice(&[BLOCK, format_number(format)]);
-        for bytes in [metadata.as_bytes(), payload] {
-            let Ok(length) = u16::try_from(bytes.len()) else { return false };
-            into.extend_from_slice(&length.to_le_bytes());
-            into.extend_from_slice(bytes);
-        }
-    }
-    slots(into) <= SLOTS_MAX
+/// An event as it is written. An empty one is to be had by default, and may be used again.
+#[derive(Debug, Default)]
+pub struct Written {
+    words: Vec<u64>,
+    is_refused: bool,
 }
 
-/// Gives the records of an event that was written one after the other: its parts, then the one that bears its number.
-pub fn records(head: Head, mut bytes: &[u8], record: &mut Record, mut push: impl FnMut(&Record)) {
-    while bytes.len() > EVENT_BYTES {
-        bytes = record.event_part(bytes);
+impl Writer for Written {
+    fn word(&mut self, word: u64) {
+        self.words.push(word);
+    }
+
+    fn refuse(&mut self) {
+        self.is_refused = true;
+    }
+}
+
+impl Written {
+    /// Writes an event in place of what was here. False if it is too large for a ring. The inputs in `event` are not looked at: `blocks`
+    /// are.
+    pub fn write<'b>(&mut self, event: &Event<'_>, blocks: impl Iterator<Item = Option<SmallBlock<'b>>>) -> bool {
+        self.words.clear();
+        self.is_refused = false;
+        let payload = self.short(event.argument.len());
+        self.word(Lead { number: u16::from(event.has_more), payload, ..Lead::of(EVENT) }.word());
+        self.pair(event.plugin, event.hook);
+        self.bytes(event.argument.as_bytes());
+        for block in blocks {
+            match block {
+                Some(block) => write_block(self, 0, block),
+                None => self.word(Lead::of(ABSENT).word()),
+            }
+        }
+        !self.is_refused && self.slots() <= SLOTS_MAX
+    }
+
+    /// How many slots it takes.
+    pub fn slots(&self) -> usize {
+        let mut left = self.words.len();
+        let mut slots = 1;
+        while left > EVENT_WORDS {
+            left = left.saturating_sub(PART_WORDS);
+            slots += 1;
+        }
+        slots
+    }
+
+    /// Gives its records one after the other: its parts, then the one that bears its number.
+    pub fn records(&self, head: Head, record: &mut Record, mut push: impl FnMut(&Record)) {
+        let mut words = &self.words[..];
+        while words.len() > EVENT_WORDS {
+            words = record.event_part(words);
+            push(record);
+        }
+        record.event(head, words);
         push(record);
     }
-    record.event(head, bytes);
-    push(record);
-}
-
-/// How many slots an event takes that was written.
-pub fn slots(bytes: &[u8]) -> usize {
-    let mut left = bytes.len();
-    let mut slots = 1;
-    while left > EVENT_BYTES {
-        left = left.saturating_sub(PART_BYTES);
-        slots += 1;
-    }
-    slots
 }
 
 impl<'a> Event<'a> {
     /// Reads an event whose parts were put together.
-    pub fn read(bytes: &'a [u8]) -> Result<Event<'a>, Malformed> {
-        let mut reader = Reader(bytes);
-        let has_more = reader.byte()? != 0;
-        let [plugin, hook, length] = reader.numbers()?;
-        let argument = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-        Ok(Event { plugin, hook, has_more, argument: as_text(argument)?, inputs: Inputs(reader.0) })
+    pub fn read(words: &'a [u64]) -> Result<Event<'a>, Malformed> {
+        let mut reader = Reader(words);
+        let lead = reader.lead()?;
+        let [plugin, hook] = reader.pair()?;
+        let argument = reader.text(usize::from(lead.payload))?;
+        Ok(Event { plugin, hook, has_more: lead.number != 0, argument, inputs: Inputs(reader.0) })
     }
 }
 
@@ -95,10 +108,10 @@ mod tests {
     use super::*;
     use crate::block::layout::Format;
 
-    /// The bytes of an event, through as many records as it takes; and how many those are.
-    fn through_records(bytes: &[u8]) -> (Vec<u8>, usize) {
+    /// The words of an event, through as many records as it takes; and how many those are.
+    fn through_records(event: &Written) -> (Vec<u64>, usize) {
         let (mut found, mut count) = (Vec::new(), 0);
-        records(Head { token: 5, messages: 6 }, bytes, &mut Record::default(), |record| {
+        event.records(Head { token: 5, messages: 6 }, &mut Record::default(), |record| {
             count += 1;
             match record.as_task().unwrap() {
                 Task::Part(part) => found.extend_from_slice(part),
@@ -124,10 +137,10 @@ mod tests {
                 block.as_ref().map(|(format, metadata, payload)| SmallBlock { format: Format::ALL[*format], metadata, payload })
             });
             let sent = Event { plugin: 1, hook: 2, has_more, argument: &argument, inputs: Inputs::default() };
-            let mut bytes = vec![1, 2, 3];
-            prop_assume!(write(&mut bytes, &sent, small.clone()));
-            let (found, count) = through_records(&bytes);
-            prop_assert_eq!(count, slots(&bytes));
+            let mut written = Written { words: vec![1, 2, 3], is_refused: true };
+            prop_assume!(written.write(&sent, small.clone()));
+            let (found, count) = through_records(&written);
+            prop_assert_eq!(count, written.slots());
             let read = Event::read(&found).unwrap();
             prop_assert_eq!((read.plugin, read.hook, read.has_more, read.argument), (1, 2, has_more, argument.as_str()));
             let inputs: Vec<Input<'_>> = read.inputs.map(Result::unwrap).collect();
@@ -136,9 +149,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_an_event_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            if let Ok(event) = Event::read(&bytes) {
-                prop_assert!(event.inputs.take(1_000).count() <= bytes.len());
+        fn any_words_are_an_event_or_are_refused(words in proptest::collection::vec(0..0x2_0000_0010_u64, 0..60)) {
+            if let Ok(event) = Event::read(&words) {
+                prop_assert!(event.inputs.take(1_000).count() <= words.len());
             }
         }
     }

@@ -4,7 +4,7 @@
 //! What fits into a slot travels here ([`record`]); what does not, and whatever needs a descriptor, travels over the socket, and a
 //! small record says when it is its turn. [`indices`] is who may do what; `README.md` beside it, why that is right.
 //!
-//! The worker's indices and bytes are claims: indices are checked against what the driver knows by itself, bytes are
+//! The worker's indices and words are claims: indices are checked against what the driver knows by itself, words are
 //! copied out once and parsed from the copy. Slots are words of atomics, so that a worker that goes on writing
 //! to one spoils its own answer and nothing else.
 
@@ -25,11 +25,10 @@ use std::time::{Duration, Instant};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use self::indices::{Control, DriverEnd, Impossible, SLOTS, WorkerEnd};
-use self::record::{RECORD_BYTES, Record};
+use self::record::{RECORD_WORDS, Record};
 use super::shared::{Atomics, SharedMemory};
 use crate::sys::{futex, prefetch, processor, wait};
 
-const WORD_BYTES: usize = size_of::<u64>();
 /// So often is looked for a task between two looks at the clock, which costs as much.
 const LOOKS: usize = 16;
 
@@ -40,11 +39,11 @@ const ANSWER_LINES: usize = 1;
 /// So many answers are on their way to the driver while it reads one.
 const ANSWERS_AHEAD: u32 = 3;
 
-/// One record: its length, then its bytes.
+/// One record: how many words it has, then those.
 #[repr(C, align(64))]
 struct Slot {
     length: AtomicU64,
-    words: [AtomicU64; RECORD_BYTES / WORD_BYTES],
+    words: [AtomicU64; RECORD_WORDS],
 }
 
 /// All that two processes share.
@@ -60,20 +59,17 @@ unsafe impl Atomics for Shared {}
 
 impl Slot {
     fn write(&self, record: &Record) {
-        for (word, bytes) in self.words.iter().zip(record.bytes().chunks(WORD_BYTES)) {
-            let mut whole = [0; WORD_BYTES];
-            whole[..bytes.len()].copy_from_slice(bytes);
-            word.store(u64::from_le_bytes(whole), Ordering::Relaxed);
+        for (word, value) in self.words.iter().zip(record.words()) {
+            word.store(*value, Ordering::Relaxed);
         }
-        self.length.store(record.bytes().len() as u64, Ordering::Relaxed);
+        self.length.store(record.words().len() as u64, Ordering::Relaxed);
     }
 
     fn read(&self, record: &mut Record) {
         // Whatever it says: no more than there is.
-        let length = usize::try_from(self.length.load(Ordering::Relaxed)).unwrap_or(usize::MAX).min(RECORD_BYTES);
-        let room = record.for_length(length);
-        for (word, bytes) in self.words.iter().zip(room.chunks_mut(WORD_BYTES)) {
-            bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes()[..bytes.len()]);
+        let length = usize::try_from(self.length.load(Ordering::Relaxed)).unwrap_or(usize::MAX).min(RECORD_WORDS);
+        for (value, word) in record.for_length(length).iter_mut().zip(&self.words) {
+            *value = word.load(Ordering::Relaxed);
         }
     }
 }
@@ -132,10 +128,14 @@ impl DriverRings {
         self.end.unanswered()
     }
 
-    /// Pushes a task if there is room; its index. It goes out with [`DriverRings::publish`]. `oldest` is the index of the oldest
-    /// task that has not been answered.
+    /// The index that the next task will have, if there is room for it. `oldest` is that of the oldest task that has not been answered.
+    pub fn room(&self, oldest: Option<u32>) -> Option<u32> {
+        self.end.room(oldest)
+    }
+
+    /// Pushes a task if there is [room](DriverRings::room); its index. It goes out with [`DriverRings::publish`].
     pub fn push(&mut self, record: &Record, oldest: Option<u32>) -> Option<u32> {
-        let index = self.end.room(oldest)?;
+        let index = self.room(oldest)?;
         slot(&self.memory.tasks, index).write(record);
         prefetch::to_write(slot(&self.memory.tasks, index.wrapping_add(1)), TASK_LINES);
         self.end.push();

@@ -1,8 +1,8 @@
 //! Answers as slots hold them: what came of a task, and the outputs that are small or lie in segments.
 
-use super::block::OWN_PART;
+use super::block::{BLOCK, OWN_PART, format_number, write_block};
 use super::reader::{Malformed, Reader, take_one};
-use super::{BLOCK, Head, MESSAGE, Record, SmallBlock};
+use super::{Head, Lead, MESSAGE, Record, SmallBlock, Writer as _};
 use crate::block::layout::Format;
 use crate::block::pool::PartClaim;
 
@@ -34,11 +34,11 @@ pub enum Outcome<'a> {
 
 /// The outputs in an answer: a port and a block each.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outputs<'a>(&'a [u8]);
+pub struct Outputs<'a>(&'a [u64]);
 
 /// The outputs in an answer of which some are in segments.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SharedOutputs<'a>(&'a [u8]);
+pub struct SharedOutputs<'a>(&'a [u64]);
 
 /// An output of either kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,9 +73,10 @@ impl Record {
     }
 
     /// One more output; false if it does not fit, and all must go over the socket.
+    #[inline]
     pub fn output(&mut self, port: u32, block: SmallBlock<'_>) -> bool {
-        self.put(&port.to_le_bytes());
-        self.block(block);
+        let port = self.short(port);
+        write_block(self, port, block);
         !self.overflows
     }
 
@@ -86,28 +87,23 @@ impl Record {
 
     /// One more output; false if it does not fit, and all must go over the socket.
     pub fn shared_output(&mut self, port: u32, output: Output<'_>) -> bool {
-        self.put(&port.to_le_bytes());
         match output {
-            Output::Small(block) => {
-                self.put(&[BLOCK]);
-                self.block(block);
-            }
+            Output::Small(block) => self.output(port, block),
             Output::Part(MadePart { format, part, size }) => {
-                self.put(&[OWN_PART]);
-                self.format(format);
-                for number in [part.segment, part.slot, part.usage] {
-                    self.put(&number.to_le_bytes());
-                }
-                self.put(&part.offset.to_le_bytes());
-                self.put(&size.to_le_bytes());
+                let number = self.short(port);
+                self.word(Lead { format: format_number(format), number, ..Lead::of(OWN_PART) }.word());
+                self.pair(part.segment, part.slot);
+                self.word(u64::from(part.usage));
+                self.word(part.offset);
+                self.word(size);
+                !self.overflows
             }
         }
-        !self.overflows
     }
 
     /// Adds to an answer that a plugin goes on reading an input.
     pub fn keeps_inputs(&mut self) {
-        self.bytes[0] |= KEEPS_INPUTS;
+        self.words[0] |= Lead::of(KEEPS_INPUTS).word();
     }
 
     /// An answer that came over the socket.
@@ -122,18 +118,19 @@ impl Record {
 
     #[inline]
     fn begin_answer(&mut self, kind: u8, head: Head, took_ns: u64) {
-        self.begin(kind);
+        self.begin(Lead::of(kind));
         self.head(head);
-        self.put(&took_ns.to_le_bytes());
+        self.word(took_ns);
     }
 
     /// Reads an answer.
+    #[inline]
     pub fn as_answer(&self) -> Result<Answer<'_>, Malformed> {
-        let mut reader = Reader(self.bytes());
-        let kind = reader.byte()?;
+        let mut reader = Reader(self.words());
+        let kind = reader.lead()?.kind;
         let keeps_inputs = kind & KEEPS_INPUTS != 0;
         let head = reader.head()?;
-        let took_ns = reader.large()?;
+        let took_ns = reader.word()?;
         let outcome = match kind & !KEEPS_INPUTS {
             DONE => Outcome::Done(Outputs(reader.0)),
             SHARED => Outcome::Shared(SharedOutputs(reader.0)),
@@ -148,8 +145,15 @@ impl Record {
 impl<'a> Iterator for Outputs<'a> {
     type Item = Result<(u32, SmallBlock<'a>), Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        take_one(&mut self.0, |reader| Ok((reader.number()?, reader.block()?)))
+        take_one(&mut self.0, |reader| {
+            let lead = reader.lead()?;
+            match lead.kind {
+                BLOCK => Ok((u32::from(lead.number), reader.block(lead)?)),
+                _ => Err(Malformed("an output is no small block")),
+            }
+        })
     }
 }
 
@@ -158,19 +162,19 @@ impl<'a> Iterator for SharedOutputs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         take_one(&mut self.0, |reader| {
-            let port = reader.number()?;
-            let output = match reader.byte()? {
-                BLOCK => Output::Small(reader.block()?),
+            let lead = reader.lead()?;
+            let output = match lead.kind {
+                BLOCK => Output::Small(reader.block(lead)?),
                 OWN_PART => {
-                    let format = reader.format()?;
-                    let [segment, slot, usage] = reader.numbers()?;
-                    let offset = reader.large()?;
-                    let part = PartClaim { segment, slot, usage, offset };
-                    Output::Part(MadePart { format, part, size: reader.large()? })
+                    let format = lead.format()?;
+                    let [segment, slot] = reader.pair()?;
+                    let [usage, _] = reader.pair()?;
+                    let part = PartClaim { segment, slot, usage, offset: reader.word()? };
+                    Output::Part(MadePart { format, part, size: reader.word()? })
                 }
                 _ => return Err(Malformed("no output is of that kind")),
             };
-            Ok((port, output))
+            Ok((u32::from(lead.number), output))
         })
     }
 }

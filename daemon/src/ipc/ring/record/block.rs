@@ -1,6 +1,6 @@
 //! Blocks in a record: small ones with their bytes, larger ones by the segment they lie in.
 
-use super::{Malformed, Reader, Record};
+use super::{Lead, Malformed, Reader, Writer};
 use crate::block::layout::Format;
 use crate::ipc::message::SegmentPlace;
 
@@ -28,10 +28,12 @@ pub struct PartBlock {
     pub size: u64,
 }
 
+/// Before a small block.
+pub const BLOCK: u8 = 2;
 /// Before a block in a segment of the worker's own.
 pub const OWN_PART: u8 = 4;
 /// And in one that it was told of.
-pub const FOREIGN_PART: u8 = 5;
+const FOREIGN_PART: u8 = 5;
 
 /// A format as records number it.
 #[inline]
@@ -40,51 +42,63 @@ pub fn format_number(format: Format) -> u8 {
     u8::try_from(place).unwrap_or(0)
 }
 
-impl Record {
-    pub(super) fn block(&mut self, block: SmallBlock<'_>) {
-        self.format(block.format);
-        self.short(block.metadata.as_bytes());
-        self.short(block.payload);
-    }
+/// Writes a small block, of a port where it is an output.
+#[inline]
+pub fn write_block(writer: &mut impl Writer, port: u16, block: SmallBlock<'_>) {
+    let SmallBlock { format, metadata, payload } = block;
+    let lead = Lead {
+        kind: BLOCK,
+        format: format_number(format),
+        number: port,
+        metadata: writer.short(metadata.len()),
+        payload: writer.short(payload.len()),
+    };
+    writer.word(lead.word());
+    writer.bytes(metadata.as_bytes());
+    writer.bytes(payload);
+}
 
-    pub(super) fn part(&mut self, block: PartBlock) {
-        let (kind, place, segment) = match block.place {
-            SegmentPlace::Own { segment } => (OWN_PART, 0, segment),
-            SegmentPlace::Foreign { place, segment } => (FOREIGN_PART, place, segment),
-            // No record brings a descriptor.
-            SegmentPlace::Descriptor(_) => return self.overflows = true,
-        };
-        self.put(&[kind]);
-        self.format(block.format);
-        self.put(&place.to_le_bytes());
-        self.put(&segment.to_le_bytes());
-        self.put(&block.offset.to_le_bytes());
-        self.put(&block.size.to_le_bytes());
-    }
+/// Writes where a block lies.
+pub fn write_part(writer: &mut impl Writer, block: PartBlock) {
+    let (kind, place, segment) = match block.place {
+        SegmentPlace::Own { segment } => (OWN_PART, 0, segment),
+        SegmentPlace::Foreign { place, segment } => (FOREIGN_PART, place, segment),
+        // No record brings a descriptor.
+        SegmentPlace::Descriptor(_) => return writer.refuse(),
+    };
+    writer.word(Lead { format: format_number(block.format), ..Lead::of(kind) }.word());
+    writer.pair(place, segment);
+    writer.word(block.offset);
+    writer.word(block.size);
+}
 
+impl Lead {
+    /// The format that it names.
     #[inline]
-    pub(super) fn format(&mut self, format: Format) {
-        self.put(&[format_number(format)]);
+    pub fn format(self) -> Result<Format, Malformed> {
+        Format::ALL.get(usize::from(self.format)).copied().ok_or(Malformed("no format has that number"))
     }
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn block(&mut self) -> Result<SmallBlock<'a>, Malformed> {
-        Ok(SmallBlock { format: self.format()?, metadata: self.text()?, payload: self.short()? })
-    }
-
-    pub(super) fn part(&mut self, kind: u8) -> Result<PartBlock, Malformed> {
-        let format = self.format()?;
-        let [place, segment] = self.numbers()?;
-        let place = match kind {
-            OWN_PART => SegmentPlace::Own { segment },
-            _ => SegmentPlace::Foreign { place, segment },
-        };
-        Ok(PartBlock { format, place, offset: self.large()?, size: self.large()? })
-    }
-
+    /// The small block behind its lead.
     #[inline]
-    pub(super) fn format(&mut self) -> Result<Format, Malformed> {
-        Format::ALL.get(usize::from(self.byte()?)).copied().ok_or(Malformed("no format has that number"))
+    pub fn block(&mut self, lead: Lead) -> Result<SmallBlock<'a>, Malformed> {
+        let format = lead.format()?;
+        let metadata = self.text(usize::from(lead.metadata))?;
+        Ok(SmallBlock { format, metadata, payload: self.bytes(usize::from(lead.payload))? })
+    }
+
+    /// Where a block lies, behind its lead; nothing if that says something else.
+    pub fn part(&mut self, lead: Lead) -> Result<Option<PartBlock>, Malformed> {
+        let is_own = match lead.kind {
+            OWN_PART => true,
+            FOREIGN_PART => false,
+            _ => return Ok(None),
+        };
+        let format = lead.format()?;
+        let [place, segment] = self.pair()?;
+        let place = if is_own { SegmentPlace::Own { segment } } else { SegmentPlace::Foreign { place, segment } };
+        Ok(Some(PartBlock { format, place, offset: self.word()?, size: self.word()? }))
     }
 }

@@ -1,34 +1,40 @@
-//! What a slot of a ring holds: a task or an answer that is small, in few bytes and without a copy more than needed.
+//! What a slot of a ring holds: a task or an answer that is small, in few words and without a copy more than needed.
 //!
-//! Written and read by hand, for this is the one encoding that costs as much as the work it carries. Reading never
-//! panics and never trusts: what does not parse is [`Malformed`]. Each file here writes and reads what it is named by.
+//! Written and read by hand, for this is the one encoding that costs as much as the work it carries. A record is a list of whole
+//! words, each written once, as a whole, and read as such: a processor hands on what it has just stored only to a load of the same
+//! bytes, and else waits until the store has left for the cache, behind the stores into the ring. Reading never panics and
+//! never trusts: what does not parse is [`Malformed`]. Each file here writes and reads what it is named by.
 
 mod answer;
 mod block;
+mod lead;
 mod reader;
 mod task;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use answer::{Answer, MadePart, Outcome, Output, Outputs, SharedOutputs};
-pub(super) use block::format_number;
+pub(super) use block::write_block;
 pub use block::{PartBlock, SmallBlock};
+pub(super) use lead::Lead;
 pub use reader::Malformed;
-pub(super) use reader::{Reader, as_text};
-pub(super) use task::{ABSENT, BLOCK};
-pub use task::{Call, EVENT_BYTES, Input, Inputs, PART_BYTES, Task};
+pub(super) use reader::Reader;
+pub(super) use task::{ABSENT, EVENT};
+pub use task::{Call, EVENT_WORDS, Input, Inputs, PART_WORDS, Task};
+pub(super) use writer::Writer;
 
-/// Bytes of a record, no more.
-pub const RECORD_BYTES: usize = 504;
+/// Words of a record, no more.
+pub const RECORD_WORDS: usize = 63;
 
-/// The task or the answer came over the socket: the first byte of either's record.
+/// The task or the answer came over the socket: the kind of either's record.
 const MESSAGE: u8 = 2;
 
-/// The bytes of one record.
+/// The words of one record.
 #[derive(Clone, Debug)]
 pub struct Record {
-    bytes: [u8; RECORD_BYTES],
+    words: [u64; RECORD_WORDS],
     length: usize,
     /// Something did not fit.
     overflows: bool,
@@ -45,54 +51,49 @@ pub struct Head {
 
 impl Default for Record {
     fn default() -> Record {
-        Record { bytes: [0; RECORD_BYTES], length: 0, overflows: false }
+        Record { words: [0; RECORD_WORDS], length: 0, overflows: false }
     }
 }
 
 impl Record {
     /// What was written.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    pub fn words(&self) -> &[u64] {
+        &self.words[..self.length]
     }
 
-    /// Room for bytes from elsewhere.
-    pub fn for_length(&mut self, length: usize) -> &mut [u8] {
-        self.length = length.min(RECORD_BYTES);
+    /// Room for words from elsewhere.
+    pub fn for_length(&mut self, length: usize) -> &mut [u64] {
+        self.length = length.min(RECORD_WORDS);
         self.overflows = false;
-        &mut self.bytes[..self.length]
+        &mut self.words[..self.length]
     }
 
     #[inline]
-    fn begin(&mut self, kind: u8) {
+    fn begin(&mut self, lead: Lead) {
         (self.length, self.overflows) = (0, false);
-        self.put(&[kind]);
+        self.word(lead.word());
     }
 
     #[inline]
     fn head(&mut self, head: Head) {
-        self.put(&head.token.to_le_bytes());
-        self.put(&head.messages.to_le_bytes());
+        self.word(head.token);
+        self.word(head.messages);
     }
+}
 
+impl Writer for Record {
     #[inline]
-    fn short(&mut self, bytes: &[u8]) {
-        match u16::try_from(bytes.len()) {
-            Ok(length) => {
-                self.put(&length.to_le_bytes());
-                self.put(bytes);
-            }
-            Err(_) => self.overflows = true,
-        }
-    }
-
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) {
-        match self.bytes.get_mut(self.length..self.length + bytes.len()) {
+    fn word(&mut self, word: u64) {
+        match self.words.get_mut(self.length) {
             Some(room) if !self.overflows => {
-                room.copy_from_slice(bytes);
-                self.length += bytes.len();
+                *room = word;
+                self.length += 1;
             }
             _ => self.overflows = true,
         }
+    }
+
+    fn refuse(&mut self) {
+        self.overflows = true;
     }
 }

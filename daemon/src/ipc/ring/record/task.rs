@@ -1,15 +1,15 @@
 //! Tasks as slots hold them: calls, the parts of hook events, and words of one byte.
 
-use super::block::{FOREIGN_PART, OWN_PART};
+use super::block::{BLOCK, write_block, write_part};
 use super::reader::{Malformed, Reader, take_one};
-use super::{Head, MESSAGE, PartBlock, RECORD_BYTES, Record, SmallBlock};
+use super::{Head, Lead, MESSAGE, PartBlock, RECORD_WORDS, Record, SmallBlock, Writer as _};
 use crate::ipc::message::Lasting;
 
-/// So many bytes of a hook event fit into the record that tells its end.
-pub const EVENT_BYTES: usize = RECORD_BYTES - 1 - 2 * size_of::<u64>();
+/// So many words of a hook event fit into the record that tells its end: behind its lead and its head.
+pub const EVENT_WORDS: usize = RECORD_WORDS - 3;
 
 /// And so many into one that tells a part of it.
-pub const PART_BYTES: usize = RECORD_BYTES - 1;
+pub const PART_WORDS: usize = RECORD_WORDS - 1;
 
 /// A task as a slot holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,10 +18,10 @@ pub enum Task<'a> {
     Call(Call<'a>),
     /// The task is the last of the messages before this.
     Message(Head),
-    /// Bytes of the hook event that follows, which is too large for a slot: see [`event`](crate::ipc::ring::event).
-    Part(&'a [u8]),
-    /// The last bytes of a hook event, or all of them.
-    Event(Head, &'a [u8]),
+    /// Words of the hook event that follows, which is too large for a slot: see [`event`](crate::ipc::ring::event).
+    Part(&'a [u64]),
+    /// The last words of a hook event, or all of them.
+    Event(Head, &'a [u64]),
     /// A hook host that answers nothing until it is told to go on is to go on.
     GoOn,
     /// Leave, with exit code 0.
@@ -55,7 +55,7 @@ pub struct Call<'a> {
 
 /// The inputs of a call, one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Inputs<'a>(pub(in crate::ipc::ring) &'a [u8]);
+pub struct Inputs<'a>(pub(in crate::ipc::ring) &'a [u64]);
 
 /// What an input port is given.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,73 +80,73 @@ pub enum Input<'a> {
 const CALL: u8 = 1;
 const QUIT: u8 = 3;
 const PART: u8 = 7;
-const EVENT: u8 = 8;
+/// Before a hook event, or the end of one.
+pub const EVENT: u8 = 8;
 const GO_ON: u8 = 9;
 
 /// Before an input that is nothing.
 pub const ABSENT: u8 = 0;
 const JSON: u8 = 1;
-/// Before an input that is a small block.
-pub const BLOCK: u8 = 2;
 const MADE: u8 = 3;
 
 impl Record {
     /// A task that is to leave.
     pub fn quit(&mut self) {
-        self.begin(QUIT);
+        self.begin(Lead::of(QUIT));
     }
 
-    /// Some bytes of a hook event, as many as there is room for; the others.
-    pub fn event_part<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        self.begin(PART);
-        let (these, others) = bytes.split_at(bytes.len().min(PART_BYTES));
-        self.put(these);
+    /// Some words of a hook event, as many as there is room for; the others.
+    pub fn event_part<'w>(&mut self, words: &'w [u64]) -> &'w [u64] {
+        self.begin(Lead::of(PART));
+        let (these, others) = words.split_at(words.len().min(PART_WORDS));
+        these.iter().for_each(|word| self.word(*word));
         others
     }
 
-    /// The last bytes of a hook event; no more than [`EVENT_BYTES`].
-    pub fn event(&mut self, head: Head, bytes: &[u8]) {
-        self.begin(EVENT);
+    /// The last words of a hook event; no more than [`EVENT_WORDS`].
+    pub fn event(&mut self, head: Head, words: &[u64]) {
+        self.begin(Lead::of(EVENT));
         self.head(head);
-        self.put(bytes);
+        words.iter().for_each(|word| self.word(*word));
     }
 
     /// A hook host is to go on.
     pub fn go_on(&mut self) {
-        self.begin(GO_ON);
+        self.begin(Lead::of(GO_ON));
     }
 
     /// A task that came over the socket.
     pub fn message(&mut self, head: Head) {
-        self.begin(MESSAGE);
+        self.begin(Lead::of(MESSAGE));
         self.head(head);
     }
 
     /// A call; false if it does not fit, and must go over the socket. The inputs in `call` are not looked at: `inputs` are.
     pub fn call<'i>(&mut self, call: &Call<'_>, inputs: impl Iterator<Item = Input<'i>>) -> bool {
-        self.begin(CALL);
+        // Before the record begins, which forgets what was refused.
+        let (Ok(number), Ok(payload)) = (u16::try_from(call.inputs_count), u16::try_from(call.name.len())) else {
+            return false;
+        };
+        self.begin(Lead { number, payload, ..Lead::of(CALL) });
         self.head(call.head);
-        let lasting = call.lasting.bits();
-        for number in [call.plugin, call.node, call.run, call.attempt, call.outputs, lasting, call.inputs_count] {
-            self.put(&number.to_le_bytes());
-        }
-        self.short(call.name.as_bytes());
+        self.pair(call.plugin, call.node);
+        self.pair(call.run, call.attempt);
+        self.pair(call.outputs, call.lasting.bits());
+        self.bytes(call.name.as_bytes());
         for input in inputs {
             match input {
-                Input::Absent => self.put(&[ABSENT]),
+                Input::Absent => self.word(Lead::of(ABSENT).word()),
                 Input::Json(json) => {
-                    self.put(&[JSON]);
-                    self.short(json.as_bytes());
+                    let payload = self.short(json.len());
+                    self.word(Lead { payload, ..Lead::of(JSON) }.word());
+                    self.bytes(json.as_bytes());
                 }
-                Input::Block(block) => {
-                    self.put(&[BLOCK]);
-                    self.block(block);
-                }
-                Input::Part(block) => self.part(block),
+                Input::Block(block) => write_block(self, 0, block),
+                Input::Part(block) => write_part(self, block),
                 Input::Made { token, port } => {
-                    self.put(&[MADE]);
-                    self.put(&token.to_le_bytes());
-                    self.put(&port.to_le_bytes());
+                    let number = self.short(port);
+                    self.word(Lead { number, ..Lead::of(MADE) }.word());
+                    self.word(token);
                 }
             }
         }
@@ -155,14 +155,16 @@ impl Record {
 
     /// Reads a task.
     pub fn as_task(&self) -> Result<Task<'_>, Malformed> {
-        let mut reader = Reader(self.bytes());
-        match reader.byte()? {
+        let mut reader = Reader(self.words());
+        let lead = reader.lead()?;
+        match lead.kind {
             CALL => {
                 let head = reader.head()?;
-                let [plugin, node, run, attempt, outputs, lasting, inputs_count] = reader.numbers()?;
+                let [[plugin, node], [run, attempt], [outputs, lasting]] =
+                    [reader.pair()?, reader.pair()?, reader.pair()?];
                 let lasting = Lasting::of_bits(lasting);
-                let name = reader.text()?;
-                let inputs = Inputs(reader.0);
+                let name = reader.text(usize::from(lead.payload))?;
+                let (inputs_count, inputs) = (u32::from(lead.number), Inputs(reader.0));
                 Ok(Task::Call(Call { head, plugin, node, run, attempt, outputs, lasting, name, inputs_count, inputs }))
             }
             MESSAGE => Ok(Task::Message(reader.head()?)),
@@ -178,15 +180,16 @@ impl Record {
 impl<'a> Iterator for Inputs<'a> {
     type Item = Result<Input<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         take_one(&mut self.0, |reader| {
-            Ok(match reader.byte()? {
+            let lead = reader.lead()?;
+            Ok(match lead.kind {
                 ABSENT => Input::Absent,
-                JSON => Input::Json(reader.text()?),
-                BLOCK => Input::Block(reader.block()?),
-                kind @ (OWN_PART | FOREIGN_PART) => Input::Part(reader.part(kind)?),
-                MADE => Input::Made { token: reader.large()?, port: reader.number()? },
-                _ => return Err(Malformed("no input is of that kind")),
+                JSON => Input::Json(reader.text(usize::from(lead.payload))?),
+                BLOCK => Input::Block(reader.block(lead)?),
+                MADE => Input::Made { token: reader.word()?, port: lead.number.into() },
+                _ => Input::Part(reader.part(lead)?.ok_or(Malformed("no input is of that kind"))?),
             })
         })
     }

@@ -76,7 +76,7 @@ fn an_answer_is_read_as_it_was_written_and_what_does_not_fit_says_so() {
     assert_eq!((head, took_ns), (HEAD, 9));
     let ports: Vec<u32> = outputs.map(|output| output.unwrap().0).collect();
     assert_eq!(ports, [0, 1]);
-    assert!(!record.output(2, SmallBlock { payload: &[0; RECORD_BYTES], ..block }));
+    assert!(!record.output(2, SmallBlock { payload: &[0; RECORD_WORDS * 8], ..block }));
     assert!(!record.call(&call(&"n".repeat(600), 0), std::iter::empty()));
     assert!(!record.call(&call("n", 1), std::iter::once(Input::Json(&"x".repeat(1 << 17)))));
     record.not_begun(HEAD);
@@ -86,21 +86,43 @@ fn an_answer_is_read_as_it_was_written_and_what_does_not_fit_says_so() {
     assert_eq!(record.as_answer(), Err(Malformed("it ends too early")));
 }
 
+/// What leads are made of more often than chance would, and anything.
+fn any_word() -> impl Strategy<Value = u64> {
+    let lead = (0..10_u8, 0..7_u8, 0..4_u16, 0..20_u16, 0..40_u16)
+        .prop_map(|(kind, format, number, metadata, payload)| Lead { kind, format, number, metadata, payload }.word());
+    prop_oneof![lead, any::<u64>()]
+}
+
 proptest! {
-    /// Whatever the bytes are, reading them ends, and what is read lies within them.
+    /// Whatever the words are, reading them ends, and what is read lies within them.
     #[test]
-    fn any_bytes_are_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..RECORD_BYTES), kind in 0..7_u8) {
+    fn any_words_are_read_without_harm(words in prop::collection::vec(any_word(), 0..RECORD_WORDS)) {
         let mut record = Record::default();
-        record.for_length(bytes.len()).copy_from_slice(&bytes);
-        if let Some(first) = record.for_length(bytes.len()).first_mut() {
-            *first = kind;
-        }
-        if let Ok(Answer { outcome: Outcome::Done(outputs), .. }) = record.as_answer() {
-            let total: usize = outputs.flatten().map(|(_, block)| block.payload.len() + block.metadata.len()).sum();
-            prop_assert!(total <= bytes.len());
+        record.for_length(words.len()).copy_from_slice(&words);
+        let bytes = 8 * words.len();
+        match record.as_answer().map(|answer| answer.outcome) {
+            Ok(Outcome::Done(outputs)) => {
+                let total: usize = outputs.flatten().map(|(_, block)| block.payload.len() + block.metadata.len()).sum();
+                prop_assert!(total <= bytes);
+            }
+            Ok(Outcome::Shared(outputs)) => prop_assert!(outputs.count() <= words.len()),
+            _ => {}
         }
         if let Ok(Task::Call(call)) = record.as_task() {
-            prop_assert!(call.inputs.count() <= bytes.len());
+            prop_assert!(call.name.len() <= bytes);
+            prop_assert!(call.inputs.count() <= words.len());
+        }
+    }
+
+    /// A text of any length comes as it was, and nothing of what was in its place before.
+    #[test]
+    fn bytes_end_where_they_should(long in ".{0,60}", text in ".{0,60}") {
+        let mut record = Record::default();
+        for name in [&long, &text] {
+            prop_assert!(record.call(&call(name, 1), std::iter::once(Input::Json(name))));
+            let Ok(Task::Call(read)) = record.as_task() else { panic!() };
+            prop_assert_eq!(read.name, name);
+            prop_assert_eq!(read.inputs.flatten().collect::<Vec<_>>(), [Input::Json(name)]);
         }
     }
 }

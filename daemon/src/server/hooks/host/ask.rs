@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Host, Lost};
 use crate::ipc::client::Input;
 use crate::ipc::ring::DriverRings;
-use crate::ipc::ring::event::{self, Event};
+use crate::ipc::ring::event::{Event, Written};
 use crate::ipc::ring::indices::SLOTS;
 use crate::ipc::ring::record::{Head, Inputs, Record};
 
@@ -65,22 +65,22 @@ impl Host {
             Input::Json(_) => false,
             Input::Block(block) => block.small().is_some(),
         });
-        let mut bytes = std::mem::take(&mut self.bytes);
+        let mut written = std::mem::take(&mut self.written);
         let fits = is_small && {
             let event = Event { plugin, hook, has_more, argument, inputs: Inputs::default() };
             let blocks = inputs.iter().map(|input| match input {
                 Input::Block(block) => block.small(),
                 Input::Absent | Input::Json(_) => None,
             });
-            event::write(&mut bytes, &event, blocks)
+            written.write(&event, blocks)
         };
-        let asked = if fits { Ok(self.push_event(&bytes)) } else { self.ask_by_message(question) };
-        self.bytes = bytes;
+        let asked = if fits { Ok(self.push_event(&written)) } else { self.ask_by_message(question) };
+        self.written = written;
         asked
     }
 
-    fn push_event(&mut self, bytes: &[u8]) -> Option<u64> {
-        let mut left = event::slots(bytes);
+    fn push_event(&mut self, event: &Written) -> Option<u64> {
+        let mut left = event.slots();
         if self.asked.len() + left > SLOTS as usize {
             return None;
         }
@@ -88,7 +88,7 @@ impl Host {
         let head = Head { token, messages: self.sent };
         let Host { rings, asked, record, .. } = self;
         self.has_come_on |= asked.is_empty();
-        event::records(head, bytes, record, |record| {
+        event.records(head, record, |record| {
             left -= 1;
             push(rings, asked, record, Asked { index: 0, token, is_question: left == 0, is_message: false });
         });

@@ -22,6 +22,7 @@ use crate::ipc::channel::ChannelError;
 use crate::ipc::client::{HookChannel, HookEvent};
 use crate::ipc::message::Role;
 use crate::ipc::ring::DriverRings;
+use crate::ipc::ring::event::Written;
 use crate::ipc::ring::record::Record;
 use crate::server::generations::{Process, ProcessEnd, Zygote, ending_in_words};
 use crate::server::pool::DriverSettings;
@@ -60,7 +61,7 @@ pub struct Host {
     looks: Duration,
     /// Kept for their memory.
     record: Record,
-    bytes: Vec<u8>,
+    written: Written,
 }
 
 /// How it ended with a host: as it stands after "the hook host". It must be ended.
@@ -105,7 +106,7 @@ impl Host {
             has_come_on: false,
             looks: Duration::ZERO,
             record: Record::default(),
-            bytes: Vec::new(),
+            written: Written::default(),
         }
     }
 

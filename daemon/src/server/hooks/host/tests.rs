@@ -15,7 +15,7 @@ struct Played {
     channel: Channel,
     rings: WorkerRings,
     sent: u64,
-    bytes: Vec<u8>,
+    words: Vec<u64>,
 }
 
 /// What a host was asked.
@@ -34,7 +34,7 @@ fn pair() -> (Host, Played) {
         channel: Channel::from_socket(socket),
         rings: WorkerRings::open(theirs).unwrap(),
         sent: 0,
-        bytes: Vec::new(),
+        words: Vec::new(),
     };
     (host, played)
 }
@@ -48,14 +48,14 @@ impl Played {
                 return None;
             }
             match record.as_task().unwrap() {
-                Task::Part(bytes) => {
-                    self.bytes.extend_from_slice(bytes);
+                Task::Part(words) => {
+                    self.words.extend_from_slice(words);
                     self.done(0);
                 }
-                Task::Event(head, bytes) => {
-                    self.bytes.extend_from_slice(bytes);
-                    let argument = Event::read(&self.bytes).unwrap().argument.to_owned();
-                    self.bytes.clear();
+                Task::Event(head, words) => {
+                    self.words.extend_from_slice(words);
+                    let argument = Event::read(&self.words).unwrap().argument.to_owned();
+                    self.words.clear();
                     return Some(Heard::Event { token: head.token, argument });
                 }
                 Task::Message(head) => return Some(Heard::Message { token: head.token }),

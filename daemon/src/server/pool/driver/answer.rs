@@ -31,7 +31,7 @@ impl Driver {
                 Some(Told::Done(claims, saved)) => {
                     if let Some(desk) = &flight.desk {
                         let dataset = |saved: SavedChunks| Some((desk.dataset(saved.port)?, saved));
-                        flight.shown.saved = saved.into_iter().filter_map(dataset).collect();
+                        flight.shown.get_or_insert_default().saved = saved.into_iter().filter_map(dataset).collect();
                     }
                     self.adopt(flight, claims)
                 }
@@ -42,7 +42,7 @@ impl Driver {
                         failure.kind = FailureKind::Budget;
                     }
                     if let Some(desk) = &mut flight.desk {
-                        flight.shown.unsaved = saving.and_then(|port| desk.dataset(port));
+                        flight.shown.get_or_insert_default().unsaved = saving.and_then(|port| desk.dataset(port));
                         // The worker only passes on what a hook said.
                         if failure.kind == FailureKind::Error
                             && let Some(refused) = desk.refused.take()

@@ -35,16 +35,16 @@ pub struct Shown {
 
 impl Driver {
     /// What hooks are shown of a task, if any hook wants to hear of such.
-    pub fn shown(&self, job: &Job, work: &Work<'_>) -> Shown {
+    pub fn shown(&self, job: &Job, work: &Work<'_>) -> Option<Box<Shown>> {
         let hooks = &job.run.generation.hooks;
         if hooks.want_nothing() || !work.events().into_iter().any(|event| hooks.wants(event)) {
-            return Shown::default();
+            return None;
         }
         let (inputs, sent_us) = match &job.heard {
             Some(heard) => (heard.inputs.clone(), heard.asked_us),
             None => (hearing::shown_inputs(job, &[]), self.shared.services.clock.unix_us_now()),
         };
-        Shown { inputs, times_us: (sent_us, sent_us), ..Shown::default() }
+        Some(Box::new(Shown { inputs, times_us: (sent_us, sent_us), ..Shown::default() }))
     }
 
     /// Gives the inputs of a task, as hooks have left them.
@@ -67,14 +67,15 @@ impl Driver {
     pub fn conclude(
         &self,
         job: &Job,
-        shown: &mut Shown,
+        shown: &mut Option<Box<Shown>>,
         share: &mut Share,
         result: Result<Vec<Output>, Failure>,
     ) -> Result<Made, Failure> {
         let result = if job.run.generation.hooks.want_nothing() {
             result.map_err(|failure| job.run.redacted(failure))
         } else {
-            let mut ends = [End { job, shown: &mut *shown, took_ns: None, result: result.map_err(Box::new) }];
+            let mut ends =
+                [End { job, shown: shown.get_or_insert_default(), took_ns: None, result: result.map_err(Box::new) }];
             self.tell_ends(&mut ends, None);
             let [End { result, .. }] = ends;
             result.map_err(|failure| *failure)
@@ -83,8 +84,8 @@ impl Driver {
     }
 
     /// What a task made, for its run.
-    pub fn made(&self, job: &Job, shown: &mut Shown, share: &mut Share, outputs: Vec<Output>) -> Made {
-        for (dataset, SavedChunks { chunks, bytes, .. }) in shown.saved.drain(..) {
+    pub fn made(&self, job: &Job, shown: &mut Option<Box<Shown>>, share: &mut Share, outputs: Vec<Output>) -> Made {
+        for (dataset, SavedChunks { chunks, bytes, .. }) in shown.iter_mut().flat_map(|shown| shown.saved.drain(..)) {
             job.run.note_chunks(dataset, chunks, bytes);
         }
         let made = |Output { dataset, block, charge, .. }: Output| {

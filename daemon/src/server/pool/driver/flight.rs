@@ -40,8 +40,8 @@ pub struct Flight {
     pub kind: Kind,
     /// How long it will take, as others of its kind did.
     pub expected_ns: u64,
-    /// What hooks are shown of it.
-    pub shown: Shown,
+    /// What hooks are shown of it, if they are.
+    pub shown: Option<Box<Shown>>,
     /// What it was granted, once it has asked.
     pub allowance: Option<Box<Allowance>>,
     /// Its outputs that are saved chunk by chunk, if there are any.
@@ -79,7 +79,7 @@ impl Flight {
             tries: 0,
             kind,
             expected_ns,
-            shown: Shown::default(),
+            shown: None,
             allowance: None,
             desk,
             share: Share::None,

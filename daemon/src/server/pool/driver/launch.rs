@@ -8,7 +8,6 @@ use engine::failure::Failure;
 use engine::plan::TaskKind;
 
 use super::again::Again;
-use super::attempt::Shown;
 use super::flight::Flight;
 use super::send::NotSent;
 use super::{Driver, Job, Local};
@@ -142,7 +141,7 @@ impl Driver {
                 return true;
             }
         }
-        let mut shown = Shown::default();
+        let mut shown = None;
         let failure = if tries > TRIES_MAX {
             self.subject(&job).no_worker("it ended before it could take the task, again and again".to_owned())
         } else {

@@ -19,7 +19,7 @@ use crate::ipc::ring::record::{self, Head, Inputs, PartBlock};
 use crate::server::pool::pace::Kind;
 use crate::server::runs::Run;
 
-/// A task that was put into the ring.
+/// A task that is in the record, about to go into the ring.
 #[derive(Debug)]
 pub struct Sent {
     /// Blocks that it reads in memory that is used again.
@@ -43,8 +43,9 @@ pub enum NotSent {
 }
 
 impl Driver {
-    /// Puts a task into the ring, or into a message and a pointer to it into the ring.
-    pub fn send(&mut self, job: &Job, shown: &mut Shown) -> Result<Sent, NotSent> {
+    /// Writes a task into the record, or into a message and a pointer to it into the record. It goes into the ring with
+    /// [`Driver::fly`].
+    pub fn send(&mut self, job: &Job, shown: &mut Option<Box<Shown>>) -> Result<Sent, NotSent> {
         let Some(work) = Work::of_job(job) else {
             let message = format!("task {} is not in the plan; this is a mistake in dagd", job.task);
             return Err(NotSent::Failed(Failure::new(FailureKind::Protocol, message)));
@@ -83,11 +84,11 @@ impl Driver {
                 job.run.note_keeper(dataset.id, self.number, worker.process.pid);
             }
         }
-        let index = self.push_record().ok_or(NotSent::WorkerLost)?;
+        let index = self.next_slot().ok_or(NotSent::WorkerLost)?;
         Ok(Sent { held, token, index, kind, desk })
     }
 
-    /// Puts a call into the ring that the engine has not dispatched, if a record can tell it. What the node `made` makes, it will find in the
+    /// Writes a call into the record that the engine has not dispatched, if a record can tell it. What the node `made` makes, it will find in the
     /// answer to the task of that number.
     pub fn send_ahead(&mut self, job: &Job, work: &Work<'_>, made: Option<(NodeId, u64)>) -> Option<Sent> {
         let token = self.last_token + 1;
@@ -95,20 +96,29 @@ impl Driver {
         if !matches!(self.write_record(job, work, token, made, &mut held), Ok(true)) {
             return None;
         }
-        let index = self.push_record()?;
+        let index = self.next_slot()?;
         self.last_token = token;
         Some(Sent { held, token, index, kind: work.pace_kind(), desk: None })
     }
 
-    /// Notes a task that is in the ring; the worker is not shown it before [`Driver::publish`].
+    /// Notes a task and puts its record into the ring; the worker is not shown it before [`Driver::publish`].
     pub fn fly(&mut self, flight: Flight) {
         self.unpublished += 1;
+        let (oldest, index) = (self.oldest_slot(), flight.index);
         self.flights.push(flight);
+        // After all that is moved about on this side: words that are on their way to another processor hold up whatever is stored
+        // behind them, and whoever reads that.
+        let pushed = self.worker.as_mut().and_then(|worker| worker.rings.push(&self.record, oldest));
+        debug_assert_eq!(pushed, Some(index), "there was room when the record was written");
     }
 
-    fn push_record(&mut self) -> Option<u32> {
-        let oldest = self.flights.front().map(|front| front.index);
-        self.worker.as_mut()?.rings.push(&self.record, oldest)
+    /// The slot of the next task, if there is room for one.
+    fn next_slot(&self) -> Option<u32> {
+        self.worker.as_ref()?.rings.room(self.oldest_slot())
+    }
+
+    fn oldest_slot(&self) -> Option<u32> {
+        self.flights.front().map(|front| front.index)
     }
 
     /// Writes a call into the record whose inputs are small, or in segments; false if this is none. What the node `made` makes, it will find in

@@ -42,7 +42,7 @@ impl Finished {
     pub fn end(&mut self) -> End<'_> {
         let Flight { job, shown, .. } = &mut self.flight;
         let result = std::mem::replace(&mut self.result, Ok(Vec::new()));
-        End { job, shown, took_ns: Some(self.took_ns), result }
+        End { job, shown: shown.get_or_insert_default(), took_ns: Some(self.took_ns), result }
     }
 }
 
@@ -53,7 +53,7 @@ impl Driver {
         if hooks.want_nothing() {
             return false;
         }
-        flight.shown.unsaved.is_some()
+        flight.shown.as_ref().is_some_and(|shown| shown.unsaved.is_some())
             || Work::of_job(&flight.job).is_some_and(|work| work.events().into_iter().any(|event| hooks.wants(event)))
     }
 

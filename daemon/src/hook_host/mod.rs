@@ -18,7 +18,7 @@ use crate::ipc::message::{FromHookHost, InputValue, Role, ToHookHost};
 use crate::ipc::page::WorkerPage;
 use crate::ipc::ring::record::SmallBlock;
 use crate::ipc::to_server::ToServer;
-use crate::worker::abi::{self, Argument, CallState, Claims, Expected, Given, Granted, Inputs, Setting, Spare};
+use crate::worker::abi::{self, Argument, CallState, Claims, Expected, Given, Granted, Inputs, Setting, Slots, Spare};
 use crate::worker::journal;
 use crate::worker::start;
 use crate::zygote::Plugins;
@@ -128,16 +128,17 @@ impl Listeners<'_> {
         let state = match given {
             Brought::Message(values, descriptors) => {
                 let expected = expected(values.len());
-                CallState::new(setting, values, descriptors, expected)?
+                CallState::new(&setting, values, descriptors, expected)?
             }
             Brought::Small(blocks) => {
                 let expected = expected(blocks.len());
-                let given = blocks.into_iter().map(|block| block.map_or(Given::Absent, Given::Small));
-                CallState::with(setting, Inputs::given(&setting, given), expected)
+                let mut slots = Slots::with_capacity(blocks.len());
+                blocks.into_iter().for_each(|block| slots.push(block.map_or(Given::Absent, Given::Small)));
+                CallState::with(&setting, Inputs::given(&setting, slots), expected)
             }
         };
         let answer = found.module.call_hook()(hook, Call::new(&state)).into_result();
-        let answer = answer.and_then(|answer| Ok((answer.into(), state.finish()?.into_claims())));
+        let answer = answer.and_then(|answer| Ok((answer.into(), state.finish()?.into_claims(self.spare))));
         journal::set_token(0);
         answer
     }

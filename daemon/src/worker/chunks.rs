@@ -118,7 +118,7 @@ impl<'a> ChunkSavers<'a> {
         };
         let setting = Setting::new(Argument::Given(argument), self.token, self.page, self.link, self.spare);
         let setting = Setting { is_inner: true, ..setting };
-        let state = CallState::new(setting, inputs, files, Expected::any_of(saver.of.clone(), 0))?;
+        let state = CallState::new(&setting, inputs, files, Expected::any_of(saver.of.clone(), 0))?;
         let call_dataset = saver.plugin.module.call_dataset();
         call_dataset(saver.to.dataset_type, operation, Call::new(&state)).into_result().map(drop)
     }

@@ -186,7 +186,7 @@ impl LoadPartition for PartitionLoaders<'_> {
         let setting = Setting::new(Argument::Given(&argument), self.token, self.page, &grants, self.buffers);
         let setting = Setting { is_inner: true, ..setting };
         let expected = Expected::all_of(of.clone(), vec!["data".to_owned()]).with_chunks([0]);
-        let state = CallState::new(setting, Vec::new(), Vec::new(), expected)?;
+        let state = CallState::new(&setting, Vec::new(), Vec::new(), expected)?;
         let call = Call::new(&state);
         let loaded = plugin.module.call_dataset()(source.dataset_type, operation::LOAD, call).into_result();
         let block = loaded.and_then(|_| state.take_input(0));

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use plugin_api::abi::{Call, Failure, failure_kind, operation};
 
-use super::abi::{self, Argument, CallState, Expected, Given, Inputs, Made, NodeArgument, Setting, Spare};
+use super::abi::{self, Argument, CallState, Expected, Inputs, Made, NodeArgument, Setting, Slots, Spare};
 use super::checkpoint;
 use super::chunks::ChunkSavers;
 use super::journal;
@@ -95,9 +95,9 @@ impl<'a> Worker<'a> {
     }
 
     /// What was written to is kept out of use for a while.
-    pub(super) fn keep_out_of_use(&mut self, made: Made) {
-        let Made { guards, .. } = made;
-        self.quarantine.take(guards);
+    pub(super) fn keep_out_of_use(&mut self, mut made: Made) {
+        self.quarantine.take(made.guards());
+        self.spare.give(made);
     }
 
     pub(super) fn begin(&self, token: u64) {
@@ -114,7 +114,7 @@ impl<'a> Worker<'a> {
         chunks: Vec<SavedChunks>,
     ) -> Result<(), ChannelError> {
         self.announce(&made)?;
-        let mut made = made.into_claims();
+        let mut made = made.into_claims(&self.spare);
         let claims = std::mem::take(&mut made.claims);
         let outputs = claims.len();
         match self.link.send(&FromWorker::Done { token, outputs: claims, answer, chunks }, &borrow(&made.files)) {
@@ -129,7 +129,7 @@ impl<'a> Worker<'a> {
                 made.claim();
             }
         }
-        self.quarantine.take(made.guards);
+        self.quarantine.take(made.guards.into_iter());
         Ok(())
     }
 
@@ -139,12 +139,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Calls a node as a record of the ring asks for it. `inputs` are those of the record, found.
-    pub(super) fn call(
-        &self,
-        call: &record::Call<'_>,
-        run: &RunBriefing,
-        inputs: Vec<Given<'_>>,
-    ) -> Result<Made, Failure> {
+    pub(super) fn call(&self, call: &record::Call<'_>, run: &RunBriefing, inputs: Slots<'_>) -> Result<Made, Failure> {
         let plugin = abi::plugin(self.plugins, call.plugin)?;
         let node = abi::entry(plugin, "node", &plugin.description.nodes, call.node)?;
         let expected = Expected::of_node(&plugin.description.name, node);
@@ -159,7 +154,7 @@ impl<'a> Worker<'a> {
         };
         let setting = self.setting(Argument::OfNode(&argument), call.head.token);
         let setting = Setting { lasting: call.lasting, ..setting };
-        let state = CallState::with(setting, Inputs::given(&setting, inputs.into_iter()), expected);
+        let state = CallState::with(&setting, Inputs::given(&setting, inputs), expected);
         plugin.module.call_node()(call.node, Call::new(&state)).into_result()?;
         state.finish()
     }
@@ -197,14 +192,14 @@ impl<'a> Worker<'a> {
         let setting = self.setting(Argument::Given(argument), token);
         match operation {
             Operation::Confirm { dataset, partition, path } => {
-                let state = CallState::new(setting, Vec::new(), descriptors, Expected::any_of(dataset.clone(), 0))?;
+                let state = CallState::new(&setting, Vec::new(), descriptors, Expected::any_of(dataset.clone(), 0))?;
                 checkpoint::confirm(&dataset, &partition, &path)?;
                 Ok((String::new(), state.finish()?, Vec::new()))
             }
             Operation::ListPartitions { dataset, directory, suffix, checkpoint } => {
                 let of = format!("the list of partitions of `{dataset}`");
                 let expected = Expected::all_of(of, vec!["data".to_owned()]);
-                let state = CallState::new(setting, Vec::new(), descriptors, expected)?;
+                let state = CallState::new(&setting, Vec::new(), descriptors, expected)?;
                 let (listing, metadata) = partitions::listing(&dataset, &directory, &suffix, checkpoint.as_ref())?;
                 state.put(0, listing.as_bytes(), Format::Json, &metadata)?;
                 Ok((String::new(), state.finish()?, Vec::new()))
@@ -217,7 +212,7 @@ impl<'a> Worker<'a> {
                 let savers = ChunkSavers::new(self, token, chunks)?;
                 let loaders = PartitionLoaders::new(self, token, sources)?;
                 let setting = Setting { lasting, chunks: Some(&savers), partitions: Some(&loaders), ..setting };
-                let state = CallState::new(setting, inputs, descriptors, expected)?;
+                let state = CallState::new(&setting, inputs, descriptors, expected)?;
                 let called = plugin.module.call_node()(node, Call::new(&state)).into_result();
                 let made = called.and_then(|()| state.finish()).and_then(|made| Ok((made, savers.finish()?)));
                 match made {
@@ -234,7 +229,7 @@ impl<'a> Worker<'a> {
                 let expected =
                     Expected::all_of(format!("dataset type `{}::{}`", plugin.description.name, found.name), outputs);
                 let setting = Setting { lasting, ..setting };
-                let state = CallState::new(setting, input.into_iter().collect(), descriptors, expected)?;
+                let state = CallState::new(&setting, input.into_iter().collect(), descriptors, expected)?;
                 let call = Call::new(&state);
                 let answer = plugin.module.call_dataset()(dataset_type, number(operation), call).into_result()?;
                 Ok((answer.into(), state.finish()?, Vec::new()))

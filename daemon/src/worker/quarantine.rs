@@ -13,7 +13,7 @@ impl Quarantine {
     /// A process may have 65,530 mappings; these are few.
     const GUARDS_MAX: usize = 64;
 
-    pub(super) fn take(&mut self, guards: Vec<Guard>) {
+    pub(super) fn take(&mut self, guards: impl Iterator<Item = Guard>) {
         self.0.extend(guards);
         let surplus = self.0.len().saturating_sub(Quarantine::GUARDS_MAX);
         self.0.drain(..surplus);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use plugin_api::abi::Failure;
 
-use super::abi::{Given, PROTOCOL};
+use super::abi::{Given, PROTOCOL, Slots};
 use super::journal;
 use super::perform::Worker;
 use crate::block::layout::Format;
@@ -190,11 +190,11 @@ impl Served<'_> {
     }
 }
 
-type Found<'a> = Result<Vec<Given<'a>>, record::Malformed>;
+type Found<'a> = Result<Slots<'a>, record::Malformed>;
 
 /// The inputs of a call; nothing if one was to be made by the task before and was not.
 fn find_inputs<'a>(call: &record::Call<'a>, before: &'a Record) -> Option<Found<'a>> {
-    let mut found = Vec::with_capacity(call.inputs_count as usize);
+    let mut found = Slots::with_capacity(call.inputs_count as usize);
     for input in call.inputs.clone() {
         found.push(match input {
             Err(problem) => return Some(Err(problem)),

@@ -1,41 +1,6 @@
 //! Small output buffers: on the heap, used again from call to call.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use crate::block::layout::INLINE_BELOW;
-
-/// What is kept from one call to the next: small buffers, and whether a plugin goes on reading what it was given.
-#[derive(Default)]
-pub struct Spare {
-    heaps: Mutex<Vec<Heap>>,
-    kept: AtomicBool,
-}
-
-impl Spare {
-    /// More than these are given back.
-    const HEAPS_MAX: usize = 8;
-
-    pub(super) fn take(&self) -> Heap {
-        self.heaps.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_else(Heap::new)
-    }
-
-    pub(super) fn give(&self, heaps: impl Iterator<Item = Heap>) {
-        let mut spare = self.heaps.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = Spare::HEAPS_MAX.saturating_sub(spare.len());
-        spare.extend(heaps.take(room));
-    }
-
-    /// A plugin keeps a view of an input beyond its call.
-    pub(super) fn note_kept(&self) {
-        self.kept.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether one did since this was asked last.
-    pub fn takes_kept(&self) -> bool {
-        self.kept.load(Ordering::Relaxed) && self.kept.swap(false, Ordering::Relaxed)
-    }
-}
 
 /// A small buffer on the heap, aligned as shared memory is.
 pub(super) struct Heap {

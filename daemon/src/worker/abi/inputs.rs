@@ -32,17 +32,21 @@ pub enum Given<'a> {
     Part(PartBlock),
 }
 
-/// One of them.
+/// What the ports of a call are given, one after the other.
+#[derive(Default)]
+pub struct Slots<'a>(Vec<Slot<'a>>);
+
+/// One of them. Small: most are few bytes in a record.
 enum Slot<'a> {
     Absent,
     /// In a record of the ring: copied out when it is asked for, as few ask twice.
     Small(SmallBlock<'a>),
     /// Never asked for so far.
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
     /// There; a second request gets the same bytes.
-    Ready(InputBlock),
+    Ready(Box<InputBlock>),
     /// It could not be mapped, and will not be.
-    Broken(Failure),
+    Broken(Box<Failure>),
 }
 
 /// A block in shared memory.
@@ -72,23 +76,11 @@ impl<'a> Inputs<'a> {
         let mut descriptors: Vec<_> = descriptors.into_iter().map(Some).collect();
         let slots: Result<Vec<Slot<'_>>, Failure> =
             values.into_iter().map(|value| slot(value, &mut descriptors)).collect();
-        Ok(Inputs::of_slots(setting, slots?))
+        Ok(Inputs::given(setting, Slots(slots?)))
     }
 
     /// As a record of the ring gives them.
-    pub fn given(setting: &Setting<'a>, given: impl Iterator<Item = Given<'a>>) -> Inputs<'a> {
-        let slot = |given| match given {
-            Given::Absent => Slot::Absent,
-            Given::Small(block) => Slot::Small(block),
-            Given::Part(PartBlock { format, place, offset, size }) => {
-                let (format, place) = (Cow::Borrowed(format.as_str()), Place::Known { segment: place, offset });
-                Slot::Waiting(Waiting { format, metadata: None, place, size })
-            }
-        };
-        Inputs::of_slots(setting, given.map(slot).collect())
-    }
-
-    fn of_slots(setting: &Setting<'a>, slots: Vec<Slot<'a>>) -> Inputs<'a> {
+    pub fn given(setting: &Setting<'a>, Slots(slots): Slots<'a>) -> Inputs<'a> {
         Inputs { slots: Mutex::new(slots), pool: setting.pool, spare: setting.spare, views: Mutex::default() }
     }
 
@@ -97,17 +89,20 @@ impl<'a> Inputs<'a> {
         let Some(slot) = slots.get_mut(port as usize) else { return Ok(None) };
         if let Slot::Waiting(_) = slot {
             *slot = match std::mem::replace(slot, Slot::Absent) {
-                Slot::Waiting(waiting) => self.open(port, waiting).map_or_else(Slot::Broken, Slot::Ready),
+                Slot::Waiting(waiting) => match self.open(port, *waiting) {
+                    Ok(block) => ready(block),
+                    Err(failure) => Slot::Broken(Box::new(failure)),
+                },
                 other => other,
             };
         }
         match slot {
             Slot::Absent | Slot::Waiting(_) => Ok(None),
             Slot::Small(block) => {
-                Ok(Some(InputBlock::new(block.payload.to_vec().into(), block.format.as_str(), block.metadata)))
+                Ok(Some(InputBlock::new(copied(block.payload), block.format.as_str(), block.metadata)))
             }
-            Slot::Ready(block) => Ok(Some(block.clone())),
-            Slot::Broken(failure) => Err(failure.clone()),
+            Slot::Ready(block) => Ok(Some(InputBlock::clone(block))),
+            Slot::Broken(failure) => Err(Failure::clone(failure)),
         }
     }
 
@@ -157,6 +152,25 @@ impl<'a> Inputs<'a> {
     }
 }
 
+impl<'a> Slots<'a> {
+    /// Room for so many.
+    pub fn with_capacity(count: usize) -> Slots<'a> {
+        Slots(Vec::with_capacity(count))
+    }
+
+    /// Adds the next port.
+    pub fn push(&mut self, given: Given<'a>) {
+        self.0.push(match given {
+            Given::Absent => Slot::Absent,
+            Given::Small(block) => Slot::Small(block),
+            Given::Part(PartBlock { format, place, offset, size }) => {
+                let (format, place) = (Cow::Borrowed(format.as_str()), Place::Known { segment: place, offset });
+                Slot::Waiting(Box::new(Waiting { format, metadata: None, place, size }))
+            }
+        });
+    }
+}
+
 impl Drop for Inputs<'_> {
     /// The call is over. What a plugin goes on reading must not be used again: the server is told.
     fn drop(&mut self) {
@@ -168,11 +182,43 @@ impl Drop for Inputs<'_> {
     }
 }
 
+/// Bytes with an owner of their own.
+fn copied(bytes: &[u8]) -> SharedBytes {
+    match Few::of(bytes) {
+        Some(few) => SharedBytes::from_owner(Arc::new(few)),
+        None => bytes.to_vec().into(),
+    }
+}
+
+/// A number or a short text: lies with its count, where a list would be memory of its own. Aligned as what the heap gives.
+#[repr(C, align(16))]
+struct Few {
+    bytes: [u8; Few::MOST],
+    length: u8,
+}
+
+impl Few {
+    const MOST: usize = 31;
+
+    fn of(bytes: &[u8]) -> Option<Few> {
+        let length = u8::try_from(bytes.len()).ok()?;
+        let mut few = Few { bytes: [0; Few::MOST], length };
+        few.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(few)
+    }
+}
+
+impl AsRef<[u8]> for Few {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+}
+
 fn slot<'a>(value: InputValue, descriptors: &mut [Option<OwnedFd>]) -> Result<Slot<'a>, Failure> {
     let block = match value {
         InputValue::Absent => return Ok(Slot::Absent),
         InputValue::Json(json) => {
-            return Ok(Slot::Ready(InputBlock::new(json.into_bytes().into(), format::JSON, "")));
+            return Ok(ready(InputBlock::new(json.into_bytes().into(), format::JSON, "")));
         }
         InputValue::Block(block) => block,
     };
@@ -184,7 +230,7 @@ fn slot<'a>(value: InputValue, descriptors: &mut [Option<OwnedFd>]) -> Result<Sl
     };
     let (place, size) = match place {
         BlockPlace::Inline(payload) => {
-            return Ok(Slot::Ready(InputBlock::new(payload.into(), &format, &metadata)));
+            return Ok(ready(InputBlock::new(payload.into(), &format, &metadata)));
         }
         BlockPlace::Memfd { descriptor, size } => (Place::File(file(descriptor)?), size),
         BlockPlace::Segment { place: SegmentPlace::Descriptor(descriptor), offset, size } => {
@@ -192,5 +238,9 @@ fn slot<'a>(value: InputValue, descriptors: &mut [Option<OwnedFd>]) -> Result<Sl
         }
         BlockPlace::Segment { place: segment, offset, size } => (Place::Known { segment, offset }, size),
     };
-    Ok(Slot::Waiting(Waiting { format: format.into(), metadata: Some(metadata), place, size }))
+    Ok(Slot::Waiting(Box::new(Waiting { format: format.into(), metadata: Some(metadata), place, size })))
+}
+
+fn ready<'a>(block: InputBlock) -> Slot<'a> {
+    Slot::Ready(Box::new(block))
 }

@@ -4,7 +4,8 @@ use std::os::fd::OwnedFd;
 
 use plugin_api::abi::Failure;
 
-use super::PROTOCOL;
+use super::buffers::Buffers;
+use super::{PROTOCOL, Spare};
 use crate::block::layout::Format;
 use crate::block::pool::{NewSegment, Part, Pool};
 use crate::ipc::message::{BlockClaim, BlockPlace, BlockReference, ClaimedBytes, InputValue};
@@ -104,12 +105,8 @@ pub struct Claims {
     pub guards: Vec<Guard>,
 }
 
-/// All that a call has made, by port. Few of either kind, so they are looked for one by one.
-pub struct Made {
-    pub(super) committed: Vec<(u32, Committed)>,
-    /// To be dropped when the call is over for good.
-    pub guards: Vec<Guard>,
-}
+/// All that a call has made. Few of either kind, so they are looked for one by one.
+pub struct Made(pub(super) Box<Buffers>);
 
 impl Made {
     /// The segments that something of it lies in and the server does not know, to be told before it.
@@ -117,10 +114,10 @@ impl Made {
         self.parts().filter_map(|part| pool.take_new(part.segment())).collect()
     }
 
-    /// As claims for a message.
-    pub fn into_claims(self) -> Claims {
-        let mut made = Claims { guards: self.guards, ..Claims::default() };
-        for (port, Committed { format, bytes, metadata, .. }) in self.committed {
+    /// As claims for a message. The memory of the call goes back to where it came from.
+    pub fn into_claims(mut self, spare: &Spare) -> Claims {
+        let mut made = Claims { guards: self.guards().collect(), ..Claims::default() };
+        for (port, Committed { format, bytes, metadata, .. }) in self.0.committed.drain(..) {
             let (metadata, bytes) = match bytes {
                 CommittedBytes::Inline(payload) => (metadata, ClaimedBytes::Inline(payload)),
                 CommittedBytes::File { file, size } => {
@@ -136,6 +133,7 @@ impl Made {
             };
             made.claims.push(BlockClaim { port, format: format.to_string(), metadata, bytes });
         }
+        spare.give(self);
         made
     }
 
@@ -147,7 +145,7 @@ impl Made {
         } else {
             answer.done(head, took_ns);
         }
-        let is_written = self.committed.iter().all(|(port, Committed { format, bytes, metadata, .. })| match bytes {
+        let is_written = self.0.committed.iter().all(|(port, Committed { format, bytes, metadata, .. })| match bytes {
             CommittedBytes::Inline(payload) => {
                 let small = SmallBlock { format: *format, metadata, payload };
                 match is_shared {
@@ -162,7 +160,7 @@ impl Made {
             CommittedBytes::File { .. } => false,
         });
         if is_written && is_shared {
-            self.committed.iter_mut().for_each(|(_, committed)| {
+            self.0.committed.iter_mut().for_each(|(_, committed)| {
                 if let CommittedBytes::Part { part, .. } = &mut committed.bytes {
                     part.claim();
                 }
@@ -171,8 +169,13 @@ impl Made {
         is_written
     }
 
+    /// What must stay out of use for a while after the call.
+    pub fn guards(&mut self) -> impl Iterator<Item = Guard> {
+        self.0.guards.drain(..)
+    }
+
     fn parts(&self) -> impl Iterator<Item = &Part> {
-        self.committed.iter().filter_map(|(_, committed)| match &committed.bytes {
+        self.0.committed.iter().filter_map(|(_, committed)| match &committed.bytes {
             CommittedBytes::Part { part, .. } => Some(part),
             CommittedBytes::Inline(_) | CommittedBytes::File { .. } => None,
         })

@@ -4,11 +4,13 @@
 //! `unsafe` where memory is handed out.
 
 mod argument;
+mod buffers;
 mod expected;
 mod heap;
 mod inputs;
 mod made;
 mod outputs;
+mod spare;
 
 use std::os::fd::OwnedFd;
 
@@ -16,9 +18,9 @@ use plugin_api::abi::{CallHost, Failure, InputBlock, OutputBuffer, failure_kind}
 
 pub use self::argument::{Argument, NodeArgument};
 pub use self::expected::Expected;
-pub use self::heap::Spare;
-pub use self::inputs::{Given, Inputs};
+pub use self::inputs::{Given, Inputs, Slots};
 pub use self::made::{Chunk, Claims, Made};
+pub use self::spare::Spare;
 
 use self::outputs::Outputs;
 use crate::block::layout::Format;
@@ -58,7 +60,6 @@ pub trait LoadPartition: Sync {
 }
 
 /// Around a call: what it is told and where its signs go.
-#[derive(Clone, Copy)]
 pub struct Setting<'a> {
     /// The call's argument.
     pub argument: Argument<'a>,
@@ -108,7 +109,7 @@ impl<'a> Setting<'a> {
 
 /// One call, while it lasts. Its mappings go with it, but for what the plugin keeps.
 pub struct CallState<'a> {
-    setting: Setting<'a>,
+    setting: &'a Setting<'a>,
     inputs: Inputs<'a>,
     outputs: Outputs<'a>,
 }
@@ -116,23 +117,23 @@ pub struct CallState<'a> {
 impl<'a> CallState<'a> {
     /// A call about to begin, as a message asks for it.
     pub fn new(
-        setting: Setting<'a>,
+        setting: &'a Setting<'a>,
         inputs: Vec<InputValue>,
         descriptors: Vec<OwnedFd>,
         expected: Expected<'a>,
     ) -> Result<CallState<'a>, Failure> {
-        Ok(CallState::with(setting, Inputs::new(&setting, inputs, descriptors)?, expected))
+        Ok(CallState::with(setting, Inputs::new(setting, inputs, descriptors)?, expected))
     }
 
     /// A call about to begin.
-    pub fn with(setting: Setting<'a>, inputs: Inputs<'a>, expected: Expected<'a>) -> CallState<'a> {
+    pub fn with(setting: &'a Setting<'a>, inputs: Inputs<'a>, expected: Expected<'a>) -> CallState<'a> {
         CallState { inputs, outputs: Outputs::new(expected, setting), setting }
     }
 
     /// Takes what was committed to a port that is given in chunks, as the input of another call.
     pub fn take_input(&self, port: u32) -> Result<InputBlock, Failure> {
         let (value, files) = self.outputs.take(port)?.into_input();
-        let block = Inputs::new(&self.setting, vec![value], files)?.get(0)?;
+        let block = Inputs::new(self.setting, vec![value], files)?.get(0)?;
         block.ok_or_else(|| Failure::new(PROTOCOL, "a block that was just made is not there"))
     }
 

@@ -37,7 +37,7 @@ fn with_call<R>(
     let expected = Expected::all_of("node `p::n`".to_owned(), vec!["left".to_owned(), "right".to_owned()]);
     let spare = Spare::default();
     let setting = Setting::new(Argument::Given("{}"), 7, &page, &bank, &spare);
-    let result = body(CallState::new(setting, inputs, files, expected).unwrap());
+    let result = body(CallState::new(&setting, inputs, files, expected).unwrap());
     (result, bank.asked.into_inner().unwrap())
 }
 
@@ -74,7 +74,7 @@ fn small_outputs_travel_inline_and_large_ones_in_files_of_their_own() {
     let claims = call(|state| {
         fill(&state, 0, 4095);
         fill(&state, 1, 4096);
-        state.finish().unwrap().into_claims()
+        state.finish().unwrap().into_claims(&Spare::default())
     });
     assert!(matches!(&claims.claims[0].bytes, ClaimedBytes::Inline(payload) if payload.len() == 4095));
     assert!(matches!(claims.claims[1].bytes, ClaimedBytes::Memfd { file: 0, size: 4160 }));
@@ -89,7 +89,7 @@ fn little_data_in_a_large_buffer_and_under_much_metadata() {
         state.commit(buffer.id(), 10, "text", "{}").unwrap();
         let buffer = state.allocate(1, 10).unwrap();
         state.commit(buffer.id(), 10, "text", &"m".repeat(100_000)).unwrap();
-        state.finish().unwrap().into_claims()
+        state.finish().unwrap().into_claims(&Spare::default())
     });
     let blocks = adopt(claims);
     assert!(blocks[0].small().is_some() && blocks[0].metadata() == "{}");
@@ -111,7 +111,7 @@ fn growing_goes_from_heap_to_shared_memory_and_asks_for_what_is_missing() {
         let buffer = state.allocate(1, 4 << 20).unwrap();
         state.commit(buffer.id(), 4 << 20, "bytes", "").unwrap();
         fill(&state, 0, 0);
-        assert_eq!(state.finish().unwrap().into_claims().claims.len(), 2);
+        assert_eq!(state.finish().unwrap().into_claims(&Spare::default()).claims.len(), 2);
     });
     assert_eq!(asked, [2 << 20, 1 << 20, 1 << 20]);
 }
@@ -167,7 +167,7 @@ fn inputs_are_mapped_when_asked_for_and_are_the_very_pages() {
     let claims = call(|state| {
         fill(&state, 0, 100_000);
         fill(&state, 1, 5);
-        state.finish().unwrap().into_claims()
+        state.finish().unwrap().into_claims(&Spare::default())
     });
     let blocks = adopt(claims);
     let mut borrowed = Vec::new();
@@ -231,11 +231,32 @@ fn cancelling_and_progress_go_through_the_page() {
     page.begin(7);
     let spare = Spare::default();
     let setting = Setting::new(Argument::Given("{}"), 7, &page, &Granted, &spare);
-    let state = CallState::new(setting, Vec::new(), Vec::new(), Expected::any_of(String::new(), 0)).unwrap();
+    let state = CallState::new(&setting, Vec::new(), Vec::new(), Expected::any_of(String::new(), 0)).unwrap();
     state.progress(1, 4);
     assert_eq!(server.progress(), Some((1, 4)));
     assert!(!state.is_cancelled());
     server.cancel(7);
     assert!(state.is_cancelled());
-    assert_eq!(state.finish().unwrap().into_claims().claims.len(), 0);
+    assert_eq!(state.finish().unwrap().into_claims(&Spare::default()).claims.len(), 0);
+}
+
+#[test]
+fn a_call_sees_nothing_of_the_one_before_whose_memory_it_has() {
+    let (page, _file) = WorkerPage::create().unwrap();
+    page.begin(7);
+    let spare = Spare::default();
+    let setting = Setting::new(Argument::Given("{}"), 7, &page, &Granted, &spare);
+    let expected = || Expected::any_of(String::new(), 2);
+    let new = || CallState::new(&setting, Vec::new(), Vec::new(), expected()).unwrap();
+
+    let state = new();
+    state.put(0, b"secret", Format::Bytes, "").unwrap();
+    let stale = state.allocate(1, 16).unwrap().id();
+    spare.give(state.finish().unwrap());
+
+    let state = new();
+    let failure = state.commit(stale, 6, "bytes", "").unwrap_err();
+    assert!(failure.message.contains("no output buffer number"), "{failure:?}");
+    assert_ne!(state.allocate(0, 16).unwrap().id(), stale);
+    assert!(state.finish().unwrap().into_claims(&spare).claims.is_empty());
 }

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use plugin_api::arrow::array::{ArrayRef, Int64Array, StringArray};
+use plugin_api::arrow::array::builder::StringBuilder;
+use plugin_api::arrow::array::{ArrayRef, Int64Array};
 use plugin_api::prelude::*;
 
 /// Gives so many tables of so many bytes, in rows of a kilobyte: a number and a text.
@@ -14,8 +15,10 @@ pub fn tables(chunks: i64, bytes: i64) -> Chunks<impl Iterator<Item = Result<Tab
     let text = "x".repeat(1016);
     Chunks((0..chunks).map(move |chunk| {
         let numbers = Int64Array::from_iter_values((0..rows).map(|row| chunk * rows + row));
-        let texts = StringArray::from_iter_values((0..rows).map(|_| &*text));
-        Table::from_columns([("number", Arc::new(numbers) as ArrayRef), ("text", Arc::new(texts))])
+        // As much memory as the table needs: a list that doubles takes three times that while it grows.
+        let mut texts = StringBuilder::with_capacity(rows as usize, rows as usize * text.len());
+        (0..rows).for_each(|_| texts.append_value(&text));
+        Table::from_columns([("number", Arc::new(numbers) as ArrayRef), ("text", Arc::new(texts.finish()))])
     }))
 }
 

@@ -164,6 +164,13 @@ fn two_workers_work_at_the_same_time() {
     }
 }
 
+/// The events of a run, those of these kinds, in their order.
+fn kinds_of(scene: &Scene, id: &str, kinds: &[&str]) -> Vec<String> {
+    let events = events_of(scene, id, 0);
+    let all = events.iter().map(|event| event["kind"].as_str().unwrap().to_owned());
+    all.filter(|kind| kinds.contains(&kind.as_str())).collect()
+}
+
 #[test]
 fn one_worker_at_a_time_is_what_a_run_may_ask_for() {
     let scene = Scene::with(&["faults"]).build();
@@ -177,12 +184,29 @@ fn one_worker_at_a_time_is_what_a_run_may_ask_for() {
     wait::until_true("a node to run", || daemon.run(id).nodes.iter().any(|node| node.state == NodeState::Running));
     gate.open();
     assert_eq!(daemon.wait(id).summary.state, RunState::Succeeded);
-    let kinds: Vec<String> = events_of(&scene, id, 0)
-        .iter()
-        .map(|event| event["kind"].as_str().unwrap().to_owned())
-        .filter(|kind| kind == "node_started" || kind == "node_finished")
-        .collect();
+    let kinds = kinds_of(&scene, id, &["node_started", "node_finished"]);
     assert_eq!(kinds, ["node_started", "node_finished"].repeat(3), "two nodes were at work at the same time");
+}
+
+/// What one node has made is saved before the next node makes something: also where it is known how long they take.
+#[test]
+fn a_node_is_over_before_its_worker_begins_with_another() {
+    let scene = Scene::with(&["faults", "formats"]).set("workers.count", 1).build();
+    let daemon = scene.start();
+    let nodes = ["ada", "grace", "joan"].map(|name| {
+        format!(
+            "[[node]]\nname = \"{name}\"\ncall = \"faults::sleeps\"\n\
+             inputs = {{ milliseconds = \"params:milliseconds\" }}\noutputs = [\"{name}_slept\"]\n\
+             [catalog.{name}_slept]\ntype = \"json\"\npath = \"out/{name}.json\"\n"
+        )
+    });
+    let pipeline = format!("name = \"saved\"\nparameters = {{ milliseconds = 5 }}\n{}", nodes.concat());
+    for time in ["first", "second"] {
+        let id = daemon.begin(&pipeline);
+        assert_eq!(daemon.wait(&id).summary.state, RunState::Succeeded);
+        let kinds = kinds_of(&scene, &id, &["node_started", "dataset_saved", "node_finished"]);
+        assert_eq!(kinds, ["node_started", "dataset_saved", "node_finished"].repeat(3), "the {time} time");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use engine::action::Action;
 use crate::server::pool::{Job, Local};
 use crate::server::runs::Run;
 
-/// Carries out the actions of one step, in their order. `driver` is the deque of the driver that stepped the run, if one did:
+/// Carries out the actions of one step, in their order. `driver` has the deques of the driver that stepped the run, if one did:
 /// what became ready stays with it.
 pub fn perform(run: &Arc<Run>, actions: &mut Vec<Action>, driver: Option<&Local<Job>>) {
     let dispatched = actions.iter().filter(|action| matches!(action, Action::Dispatch { .. })).count();

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::action::AbortReason;
 use engine::id::{Attempt, TaskId};
+use engine::plan::TaskKind;
 
 use crate::server::budget::Party;
 use crate::server::generations::Zygote;
@@ -43,6 +44,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whether it finishes what was begun: its node is over, and what it made may go, only when this is done.
+    fn finishes(&self) -> bool {
+        matches!(self.run.plan.task(self.task), Some(TaskKind::Save(_) | TaskKind::Confirm(_)))
+    }
+
     /// Whether a driver may wait for hooks because of it, for however long they take.
     fn is_heard_of(&self) -> bool {
         !self.run.generation.hooks.want_nothing()
@@ -80,11 +86,12 @@ impl Pool {
     ) -> std::io::Result<Pool> {
         let slots = (0..count).map(Slot::new).collect::<std::io::Result<Arc<[Slot]>>>()?;
         let sleepers = Arc::clone(&slots);
-        let (queues, locals) = Queues::new(count, move |index: usize| {
+        let wake = move |index: usize| {
             if let Some(slot) = sleepers.get(index) {
                 slot.wake();
             }
-        });
+        };
+        let (queues, locals) = Queues::new(count, wake, Job::finishes);
         let shared = Arc::new(Shared {
             queues,
             slots,
@@ -106,7 +113,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Takes jobs: from a driver of this pool onto its own deque, from anybody else into the injector.
+    /// Takes jobs: from a driver of this pool onto its own deques, from anybody else into the injector.
     pub fn take(&self, jobs: &mut Vec<Job>, driver: Option<&Local<Job>>) {
         if jobs.is_empty() {
             return;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
+use engine::id::DatasetId;
 use engine::plan::TaskKind;
 
 use super::flight::Flight;
@@ -69,13 +70,23 @@ impl Driver {
         }
         let front = self.flights.front();
         let count = self.flights.len() + self.waiting.len();
-        let ahead_ns = if count == 1 { SECOND_NS } else { AHEAD_NS };
+        let expected_ns = self.flights.expected_ns().saturating_add(self.waiting_ns());
+        let may_be_second = || count == 1 && expected_ns < SECOND_NS && !self.is_front_saved_after();
         count < SLOTS as usize
-            && self.flights.expected_ns().saturating_add(self.waiting_ns()) < ahead_ns
+            && (expected_ns < AHEAD_NS || may_be_second())
             && self.ladder.is_none()
             && !self.slot().has_errands()
             && !front.and_then(|front| front.allowance.as_ref()).is_some_and(|allowance| allowance.is_waiting())
             && self.hooks_allow_more()
+    }
+
+    /// Whether a save follows the call under way. It shall not wait behind another long one.
+    fn is_front_saved_after(&self) -> bool {
+        let Some(Flight { job, .. }) = self.flights.front() else { return false };
+        let plan = &job.run.plan;
+        let Some(TaskKind::Call(node)) = plan.task(job.task) else { return false };
+        let is_saved = |made: &DatasetId| plan.dataset(*made).is_some_and(|dataset| dataset.storage.is_some());
+        plan.outputs(node).iter().flatten().any(is_saved)
     }
 
     /// Sends the call that begins as soon as the newest task ends, if there is one for certain; says whether it did. The worker

@@ -1,10 +1,12 @@
 //! Work stealing: where jobs wait and how a driver finds the next one.
 //!
-//! One deque a driver, one injector for all, and a list of sleepers. A driver looks in a fixed order: its own deque, the
+//! Two deques a driver, one injector for all, and a list of sleepers. A driver looks in a fixed order: its own deques, the
 //! injector, its neighbours; only then does it sleep. `README.md` beside this file argues why no wake-up is lost.
 //!
-//! A driver takes from its own deque first in, first out, like everybody else: a run has only a few jobs in the pool at a
-//! time (`runs`), so those of several runs take turns, and a job's inputs are still warm when its turn comes.
+//! A driver takes from its own deques first in, first out, like everybody else: a run has only a few jobs in the pool at a
+//! time (`runs`), so those of several runs take turns, and a job's inputs are still warm when its turn comes. Only what finishes
+//! something that was begun has a deque of its own and goes before the rest: a node is over when its outputs are saved, and
+//! they take memory until then.
 //!
 //! Jobs are stolen one at a time: a steal costs some ten nanoseconds. What a driver sent ahead to its worker it takes back when
 //! another driver asks for it, which that one does before it sleeps (`slot`).
@@ -16,7 +18,7 @@ use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
 use sleep::Sleepers;
 
-/// After so many jobs from its own deque a driver looks at the injector first, so that a run whose nodes keep freeing
+/// After so many jobs from its own deques a driver looks at the injector first, so that a run whose nodes keep freeing
 /// successors cannot keep other runs out.
 const OWN_JOBS_IN_A_ROW_MAX: u32 = 16;
 
@@ -24,15 +26,24 @@ const OWN_JOBS_IN_A_ROW_MAX: u32 = 16;
 #[derive(Debug)]
 pub struct Queues<J> {
     injector: Injector<J>,
-    stealers: Box<[Stealer<J>]>,
+    stealers: Box<[Stealers<J>]>,
     sleepers: Sleepers,
+    goes_first: fn(&J) -> bool,
+}
+
+/// What others may take from a driver.
+#[derive(Debug)]
+struct Stealers<J> {
+    first: Stealer<J>,
+    others: Stealer<J>,
 }
 
 /// One driver's side of the queues.
 #[derive(Debug)]
 pub struct Local<J> {
     index: usize,
-    deque: Worker<J>,
+    first: Worker<J>,
+    others: Worker<J>,
     own_in_a_row: u32,
 }
 
@@ -46,12 +57,18 @@ pub enum Rest<J> {
 }
 
 impl<J> Queues<J> {
-    /// Makes the queues for `drivers` drivers. `wake` is called with the index of a sleeper that shall look again.
-    pub fn new(drivers: usize, wake: impl Fn(usize) + Send + Sync + 'static) -> (Queues<J>, Vec<Local<J>>) {
-        let locals: Vec<Local<J>> =
-            (0..drivers).map(|index| Local { index, deque: Worker::new_fifo(), own_in_a_row: 0 }).collect();
-        let stealers = locals.iter().map(|local| local.deque.stealer()).collect();
-        (Queues { injector: Injector::new(), stealers, sleepers: Sleepers::new(Box::new(wake)) }, locals)
+    /// Makes the queues for `drivers` drivers. `wake` is called with the index of a sleeper that shall look again; `goes_first` says
+    /// which of a driver's own jobs go before the others.
+    pub fn new(
+        drivers: usize,
+        wake: impl Fn(usize) + Send + Sync + 'static,
+        goes_first: fn(&J) -> bool,
+    ) -> (Queues<J>, Vec<Local<J>>) {
+        let local = |index| Local { index, first: Worker::new_fifo(), others: Worker::new_fifo(), own_in_a_row: 0 };
+        let locals: Vec<Local<J>> = (0..drivers).map(local).collect();
+        let stealers = locals.iter().map(Local::stealers).collect();
+        let sleepers = Sleepers::new(Box::new(wake));
+        (Queues { injector: Injector::new(), stealers, sleepers, goes_first }, locals)
     }
 
     /// Adds jobs from outside the pool, first come first served; wakes as many sleepers as there are jobs.
@@ -70,29 +87,21 @@ impl<J> Queues<J> {
         self.sleepers.wake(1);
     }
 
-    /// Adds jobs that a driver just made ready: to its own deque, their inputs are warm there.
+    /// Adds jobs that a driver just made ready: to its own deques, their inputs are warm there.
     pub fn push_own(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) {
-        let mut count = 0_usize;
-        for job in jobs {
-            local.deque.push(job);
-            count += 1;
-        }
+        let count = self.push(local, jobs);
         // The driver itself takes one of them: waking another for it would only make two run for one job.
         self.sleepers.wake(count.saturating_sub(1));
     }
 
     /// The same for so little work that nobody is woken for it.
     pub fn push_quietly(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) {
-        jobs.into_iter().for_each(|job| local.deque.push(job));
+        self.push(local, jobs);
     }
 
-    /// Adds jobs that a driver had taken and cannot get to: to its own deque, for others to steal.
+    /// Adds jobs that a driver had taken and cannot get to: to its own deques, for others to steal.
     pub fn give_back(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) {
-        let mut count = 0_usize;
-        for job in jobs {
-            local.deque.push(job);
-            count += 1;
-        }
+        let count = self.push(local, jobs);
         self.sleepers.wake(count);
     }
 
@@ -124,15 +133,13 @@ impl<J> Queues<J> {
     /// Looks for a job in the fixed order: own, injector, neighbours.
     pub fn find(&self, local: &mut Local<J>) -> Option<J> {
         if local.own_in_a_row < OWN_JOBS_IN_A_ROW_MAX
-            && let Some(job) = local.deque.pop()
+            && let Some(job) = local.pop()
         {
             local.own_in_a_row += 1;
             return Some(job);
         }
         local.own_in_a_row = 0;
-        until_settled(|| self.injector.steal())
-            .or_else(|| local.deque.pop())
-            .or_else(|| self.steal_from_neighbours(local))
+        until_settled(|| self.injector.steal()).or_else(|| local.pop()).or_else(|| self.steal_from_neighbours(local))
     }
 
     /// Declares that a driver found nothing, then looks once more: see the README for why in this order.
@@ -169,18 +176,48 @@ impl<J> Queues<J> {
 
     /// Says whether any queue holds a job right now.
     pub fn has_work(&self) -> bool {
-        !self.injector.is_empty() || self.stealers.iter().any(|stealer| !stealer.is_empty())
+        !self.injector.is_empty() || self.stealers.iter().any(|driver| !driver.is_empty())
     }
 
     /// How many jobs wait, about.
     pub fn waiting(&self) -> usize {
-        self.injector.len() + self.stealers.iter().map(Stealer::len).sum::<usize>()
+        self.injector.len() + self.stealers.iter().map(Stealers::len).sum::<usize>()
     }
 
     fn steal_from_neighbours(&self, local: &Local<J>) -> Option<J> {
         let count = self.stealers.len();
         // Each driver starts with its next neighbour, so that thieves do not all call at the same door.
-        (1..count).find_map(|step| until_settled(|| self.stealers[(local.index + step) % count].steal()))
+        (1..count).find_map(|step| self.stealers[(local.index + step) % count].steal())
+    }
+
+    /// Says how many there were.
+    fn push(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) -> usize {
+        let push = |job| if (self.goes_first)(&job) { local.first.push(job) } else { local.others.push(job) };
+        jobs.into_iter().map(push).count()
+    }
+}
+
+impl<J> Local<J> {
+    fn pop(&self) -> Option<J> {
+        self.first.pop().or_else(|| self.others.pop())
+    }
+
+    fn stealers(&self) -> Stealers<J> {
+        Stealers { first: self.first.stealer(), others: self.others.stealer() }
+    }
+}
+
+impl<J> Stealers<J> {
+    fn steal(&self) -> Option<J> {
+        until_settled(|| self.first.steal()).or_else(|| until_settled(|| self.others.steal()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.others.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.others.len()
     }
 }
 

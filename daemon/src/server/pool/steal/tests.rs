@@ -6,9 +6,14 @@ use std::time::Duration;
 
 use super::{Local, Queues, Rest};
 
+/// As if no job finished anything.
+fn never<J>(_: &J) -> bool {
+    false
+}
+
 #[test]
 fn own_before_injector_before_neighbours() {
-    let (queues, mut locals) = Queues::new(2, |_| {});
+    let (queues, mut locals) = Queues::new(2, |_| {}, never);
     queues.push_own(&locals[1], ["neighbour"]);
     queues.inject(["shared"]);
     queues.push_own(&locals[0], ["first", "second"]);
@@ -17,8 +22,25 @@ fn own_before_injector_before_neighbours() {
 }
 
 #[test]
+fn what_finishes_something_goes_first_and_is_stolen_first() {
+    let (queues, mut locals) = Queues::new(2, |_| {}, |job: &&str| job.starts_with("save"));
+    queues.push_own(&locals[0], ["call a", "call b", "save a", "save b"]);
+    assert_eq!(queues.waiting(), 4);
+    let found: Vec<_> = std::iter::from_fn(|| queues.find(&mut locals[0])).collect();
+    assert_eq!(found, ["save a", "save b", "call a", "call b"]);
+    assert!(!queues.has_work());
+    queues.give_back(&locals[0], ["call a", "save a"]);
+    let found: Vec<_> = std::iter::from_fn(|| queues.find(&mut locals[1])).collect();
+    assert_eq!(found, ["save a", "call a"]);
+    // Seen by those who look whether there is work, too.
+    queues.push_quietly(&locals[0], ["save a"]);
+    assert!(queues.has_work());
+    assert!(matches!(queues.rest(&mut locals[1]), Rest::Job("save a")));
+}
+
+#[test]
 fn a_long_chain_lets_others_in() {
-    let (queues, mut locals) = Queues::new(1, |_| {});
+    let (queues, mut locals) = Queues::new(1, |_| {}, never);
     queues.push_own(&locals[0], vec!["own"; 100]);
     queues.inject(["other run"]);
     let turn = std::iter::from_fn(|| queues.find(&mut locals[0])).position(|job| job == "other run");
@@ -29,9 +51,13 @@ fn a_long_chain_lets_others_in() {
 fn only_as_many_are_woken_as_there_are_jobs() {
     let woken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&woken);
-    let (queues, mut locals) = Queues::new(4, move |_| {
-        count.fetch_add(1, Ordering::SeqCst);
-    });
+    let (queues, mut locals) = Queues::new(
+        4,
+        move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+        },
+        never,
+    );
     for local in &mut locals[1..] {
         assert!(matches!(queues.rest(local), Rest::Sleep));
     }
@@ -52,7 +78,7 @@ type Woken = Arc<Mutex<Vec<usize>>>;
 fn three_asleep() -> (Queues<i32>, Vec<Local<i32>>, Woken) {
     let woken = Woken::default();
     let list = Arc::clone(&woken);
-    let (queues, mut locals) = Queues::new(3, move |index| list.lock().unwrap().push(index));
+    let (queues, mut locals) = Queues::new(3, move |index| list.lock().unwrap().push(index), never);
     for local in &mut locals {
         assert!(matches!(queues.rest(local), Rest::Sleep));
     }
@@ -106,9 +132,13 @@ fn for_too_little_work_one_driver_is_woken_and_wakes_nobody() {
 fn a_job_that_its_owner_cannot_take_wakes_a_sleeper_and_nothing_does_not() {
     let woken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&woken);
-    let (queues, mut locals) = Queues::new(2, move |_| {
-        count.fetch_add(1, Ordering::SeqCst);
-    });
+    let (queues, mut locals) = Queues::new(
+        2,
+        move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+        },
+        never,
+    );
     assert!(matches!(queues.rest(&mut locals[1]), Rest::Sleep));
     queues.wake_for_work();
     queues.push_own(&locals[0], [1]);
@@ -119,7 +149,7 @@ fn a_job_that_its_owner_cannot_take_wakes_a_sleeper_and_nothing_does_not() {
 
 #[test]
 fn who_is_being_woken_finds_as_many_jobs_as_the_others_have_taken() {
-    let (queues, mut locals) = Queues::new(2, |_| {});
+    let (queues, mut locals) = Queues::new(2, |_| {}, never);
     assert!(queues.leaves_enough(usize::MAX), "nobody sleeps");
     assert!(matches!(queues.rest(&mut locals[1]), Rest::Sleep));
     queues.push_own(&locals[0], [1, 2, 3, 4, 5]);
@@ -150,10 +180,14 @@ fn stress_every_job_runs_once_and_nobody_oversleeps() {
     const JOBS: usize = 20_000;
     let bells = Arc::new(Bells { rung: Mutex::new(vec![false; DRIVERS]), changed: Condvar::new() });
     let ring = Arc::clone(&bells);
-    let (queues, locals) = Queues::<usize>::new(DRIVERS, move |index| {
-        ring.rung.lock().unwrap()[index] = true;
-        ring.changed.notify_all();
-    });
+    let (queues, locals) = Queues::<usize>::new(
+        DRIVERS,
+        move |index| {
+            ring.rung.lock().unwrap()[index] = true;
+            ring.changed.notify_all();
+        },
+        |job| job % 3 == 0,
+    );
     let queues = Arc::new(queues);
     let done: Arc<Vec<AtomicUsize>> = Arc::new((0..JOBS).map(|_| AtomicUsize::new(0)).collect());
     let left = Arc::new(AtomicUsize::new(JOBS));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use memmap2::Mmap;
 
 use super::layout::{HEADER_BYTES, Layout, LayoutProblem};
-use crate::sys::map::{self, Writable};
+use crate::sys::map::{self, OfOwner, Writable};
 use crate::sys::memfd;
 
 /// A mapped block; its bytes are the payload.
@@ -23,7 +23,7 @@ enum Place {
     /// All of a sealed file.
     Whole(Mmap),
     /// In a segment of another worker.
-    Foreign { segment: Arc<Mmap>, offset: usize, size: usize },
+    Foreign { segment: Arc<OfOwner>, offset: usize, size: usize },
     /// In a segment of this worker.
     Own { segment: Arc<Writable>, offset: usize, size: usize },
 }
@@ -70,11 +70,11 @@ impl View {
         let problem = |source| ViewProblem::Map { size, source };
         let whole = memfd::size(segment).map_err(problem)?;
         let length = usize::try_from(whole).map_err(|_| LayoutProblem::TooLarge { length: whole })?;
-        View::foreign(Arc::new(map::of_owner(segment, length).map_err(problem)?), offset, size)
+        View::foreign(Arc::new(OfOwner::new(segment, length).map_err(problem)?), offset, size)
     }
 
     /// A block in another worker's segment.
-    pub fn foreign(segment: Arc<Mmap>, offset: u64, size: u64) -> Result<View, ViewProblem> {
+    pub fn foreign(segment: Arc<OfOwner>, offset: u64, size: u64) -> Result<View, ViewProblem> {
         let (offset, size) = within(offset, size, segment.len())?;
         View::checked(Place::Foreign { segment, offset, size }, size as u64)
     }

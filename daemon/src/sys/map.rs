@@ -1,15 +1,17 @@
 //! Shared mappings: of immutable files for reading, of a file being written, and of a page of atomics.
 
 use std::io;
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::ptr::NonNull;
 
-use memmap2::{Mmap, MmapOptions, MmapRaw, RemapOptions};
+use memmap2::{Mmap, MmapOptions};
 use nix::errno::Errno;
-use nix::libc;
-use nix::sys::mman::{MmapAdvise, ProtFlags};
+use nix::libc::c_void;
+use nix::sys::mman::ProtFlags;
 
-use super::memfd;
+use super::region::Region;
+use super::{memfd, populate};
 
 /// Maps an immutable file for reading. The check that it is sealed is made here, by `memmap2`, on the very file that
 /// is mapped; without it the bytes could change, or vanish with a SIGBUS, under the reader.
@@ -17,66 +19,72 @@ pub fn immutable(file: impl AsFd, size: usize) -> io::Result<Mmap> {
     MmapOptions::new().len(size).map_if_safe(file.as_fd().as_raw_fd()).map_err(io::Error::other)
 }
 
-/// Maps a file for reading that only its owner can write to, through the mapping it has already. The seals are checked here;
-/// what the owner does to bytes that somebody reads is for the caller's protocol to rule out.
-pub fn of_owner(file: impl AsFd, size: usize) -> io::Result<Mmap> {
-    let seals = memfd::seals(&file)?;
-    let found = memfd::size(&file)?;
-    if !seals.contains(memfd::OWNER_WRITES) || found < size as u64 {
-        return Err(io::Error::other(format!(
-            "{found} bytes with seals {seals:?}, expected {size} with {:?}",
-            memfd::OWNER_WRITES
-        )));
+/// A mapping for reading of a file that only its owner can write to, through the mapping it has already.
+#[derive(Debug)]
+pub struct OfOwner(Region);
+
+impl OfOwner {
+    /// Maps the file. The seals are checked here; what the owner does to bytes that somebody reads is for the caller's protocol to
+    /// rule out.
+    pub fn new(file: impl AsFd, size: usize) -> io::Result<OfOwner> {
+        let seals = memfd::seals(&file)?;
+        let found = memfd::size(&file)?;
+        if !seals.contains(memfd::OWNER_WRITES) || found < size as u64 {
+            return Err(io::Error::other(format!(
+                "{found} bytes with seals {seals:?}, expected {size} with {:?}",
+                memfd::OWNER_WRITES
+            )));
+        }
+        Ok(OfOwner(Region::of_file(file, size, ProtFlags::PROT_READ)?))
     }
-    // SAFETY: the file cannot shrink (sealed, checked above), so no access faults. Nobody can write to it but its owner, whose
-    // pages are read-only from the moment it hands out a part of them until the server gives that part back to it; the server does
-    // so when nobody reads it any more (`block::segment`). Bytes outside of parts that were handed out are not looked at.
-    unsafe { MmapOptions::new().len(size).map(file.as_fd().as_raw_fd()) }
+}
+
+impl Deref for OfOwner {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the bytes are mapped for as long as `self` lives, and the file cannot shrink (sealed, checked when it was mapped), so
+        // no access faults. Nobody can write to it but its owner, whose pages are read-only from the moment it hands out a part of
+        // them until the server gives that part back to it; the server does so when nobody reads it any more (`block::segment`).
+        // Bytes outside of parts that were handed out are not looked at.
+        unsafe { std::slice::from_raw_parts(self.0.start().as_ptr().cast(), self.0.length()) }
+    }
 }
 
 /// A writable shared mapping of a file that is being built. Its memory is reached by pointer only, since whoever is
 /// told the address (a plugin) may write to it at any time.
 #[derive(Debug)]
-pub struct Writable(MmapRaw);
+pub struct Writable(Region);
 
 impl Writable {
     /// Maps the first `size` bytes of a file, which must have them: memory beyond the end of a file faults.
     pub fn new(file: impl AsFd, size: usize) -> io::Result<Writable> {
-        Ok(Writable(MmapOptions::new().len(size).map_raw(file.as_fd().as_raw_fd())?))
+        Ok(Writable(Region::of_file(file, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?))
     }
 
     /// Where it begins.
     pub fn start(&self) -> *mut u8 {
-        self.0.as_mut_ptr()
+        self.0.start().as_ptr().cast()
     }
 
     /// How many bytes it spans.
     pub fn size(&self) -> usize {
-        self.0.len()
+        self.0.length()
     }
 
-    /// Changes the size; the mapping may move. The same condition as for [`Writable::new`] applies.
+    /// Changes the size; the mapping moves. The same condition as for [`Writable::new`] applies.
     pub fn resize(&mut self, size: usize) -> io::Result<()> {
         // SAFETY: no reference into the mapping exists: this type hands out raw pointers only, whose holders are told
         // that they end here; the mapping itself is exclusively borrowed.
-        unsafe { self.0.remap(size, RemapOptions::new().may_move(true)) }
+        unsafe { self.0.resize(size) }
     }
 
     /// Puts memory behind `length` bytes from `offset` on, in one go: no later access to them faults, neither for want of memory nor one
-    /// page after the other.
+    /// page after the other. Huge pages where they are cheap.
     pub fn populate(&self, offset: usize, length: usize) -> io::Result<()> {
         let place = self.page(offset, length)?;
-        // Where the kernel gives huge pages to shared memory it is asked for them; where it does not, this says so and nothing else.
-        // SAFETY: the range lies within the live mapping; the advice changes what backs it, never what it holds.
-        let _ = unsafe { nix::sys::mman::madvise(place, length, MmapAdvise::MADV_HUGEPAGE) };
-        // SAFETY: as above; the call touches pages as a write would, without changing their contents.
-        let result = unsafe { libc::madvise(place.as_ptr(), length, libc::MADV_POPULATE_WRITE) };
-        match Errno::result(result) {
-            Ok(_) => Ok(()),
-            // The file could not get the pages.
-            Err(Errno::EFAULT) => Err(io::ErrorKind::StorageFull.into()),
-            Err(problem) => Err(problem.into()),
-        }
+        // SAFETY: the range lies within the live mapping, which is of a file, shared, and to be written.
+        unsafe { populate::populate(place, length) }
     }
 
     /// Takes away, or gives back, the right to write to `length` bytes from `offset` on. Whoever writes without it faults.
@@ -103,7 +111,7 @@ impl Writable {
         unsafe { std::slice::from_raw_parts(place, length) }
     }
 
-    fn page(&self, offset: usize, length: usize) -> io::Result<NonNull<libc::c_void>> {
+    fn page(&self, offset: usize, length: usize) -> io::Result<NonNull<c_void>> {
         let is_within = offset.checked_add(length).is_some_and(|end| end <= self.size());
         NonNull::new(self.start().wrapping_add(offset).cast()).filter(|_| is_within).ok_or_else(|| Errno::EINVAL.into())
     }
@@ -138,29 +146,15 @@ impl Writable {
     /// was given out faults instead of hitting whatever is mapped there next; the file has no writable mapping left
     /// and can be sealed. The addresses are free again when the guard is dropped.
     pub fn into_guard(self) -> io::Result<Guard> {
-        // SAFETY: the range is exactly one live mapping owned by `self`, replaced at once by a private one without
-        // access; no reference into it exists (see `resize`); `self` goes on owning, and later unmaps, the range.
-        let result = unsafe {
-            libc::mmap(
-                self.start().cast(),
-                self.size(),
-                libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
-                -1,
-                0,
-            )
-        };
-        if result == libc::MAP_FAILED {
-            return Err(Errno::last().into());
-        }
-        Ok(Guard { _range: self.0 })
+        // SAFETY: no reference into the mapping exists (see `resize`).
+        Ok(Guard { _range: unsafe { self.0.evict()? } })
     }
 }
 
 /// Addresses that nobody may touch any more.
 #[derive(Debug)]
 pub struct Guard {
-    _range: MmapRaw,
+    _range: Region,
 }
 
 #[cfg(test)]
@@ -194,5 +188,31 @@ mod tests {
         drop(guard);
         let view = immutable(&file, 1 << 20).unwrap();
         assert_eq!(&view[4093..4096], b"abc");
+    }
+
+    #[test]
+    fn memory_is_put_behind_any_part_of_a_mapping_and_changes_nothing() {
+        const PIECE: usize = 2 << 20;
+        let file = memfd::create("test", Purpose::Data).unwrap();
+        let sizes = [PIECE - 4096, 3 * PIECE, 7 * PIECE + 8192];
+        let mut map: Option<Writable> = None;
+        for (number, size) in sizes.into_iter().enumerate() {
+            memfd::truncate(&file, size as u64).unwrap();
+            let before = map.as_ref().map_or(0, Writable::size);
+            match &mut map {
+                Some(map) => map.resize(size).unwrap(),
+                none => *none = Some(Writable::new(&file, size).unwrap()),
+            }
+            let map = map.as_ref().unwrap();
+            assert!(size < PIECE || map.start().addr().is_multiple_of(PIECE));
+            map.populate(before, size - before).unwrap();
+            assert!(map.write(size - 1, &[number as u8 + 1]));
+            for (number, size) in sizes.iter().enumerate().take(number + 1) {
+                assert_eq!(map.read(size - 2, 2).unwrap(), [0, number as u8 + 1]);
+            }
+        }
+        let blocks = nix::sys::stat::fstat(&file).unwrap().st_blocks;
+        assert!(blocks as usize * 512 >= sizes[2], "only {blocks} blocks of 512 bytes lie behind {} bytes", sizes[2]);
+        assert!(map.unwrap().populate(PIECE, 7 * PIECE).is_err());
     }
 }

@@ -23,14 +23,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 pub use self::part::Part;
 
 use self::state::{SMALL, State, Use};
 use crate::ipc::returns::WorkerReturns;
-use crate::sys::map::{self, Writable};
+use crate::sys::map::{OfOwner, Writable};
 use crate::sys::memfd;
 
 /// The thread that unmaps needs no more.
@@ -135,7 +134,7 @@ impl Pool {
     }
 
     /// Another worker's segment that was mapped before.
-    pub fn foreign(&self, place: u32, segment: u32) -> Option<Arc<Mmap>> {
+    pub fn foreign(&self, place: u32, segment: u32) -> Option<Arc<OfOwner>> {
         let state = self.0.lock();
         let (found, map) = state.foreign.get(&place)?;
         (*found == segment).then(|| Arc::clone(map))
@@ -144,7 +143,7 @@ impl Pool {
     /// Maps another worker's segment, in place of what was mapped there.
     pub fn map(&self, place: u32, segment: u32, file: &OwnedFd, size: u64) -> io::Result<()> {
         let size = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        let map = Arc::new(map::of_owner(file, size)?);
+        let map = Arc::new(OfOwner::new(file, size)?);
         // Without it, a mapping that is not needed stays until the worker looks for memory.
         self.has_thread();
         let before = self.0.lock().foreign.insert(place, (segment, map));

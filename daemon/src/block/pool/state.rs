@@ -5,12 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use memmap2::Mmap;
-
 use super::part::Part;
 use super::{PartClaim, Pool};
 use crate::ipc::returns::{Return, SLOTS, WorkerReturns};
-use crate::sys::map::Writable;
+use crate::sys::map::{OfOwner, Writable};
 use crate::sys::memfd;
 
 /// Sizes of small parts, and how many of them make a segment.
@@ -27,7 +25,7 @@ pub(super) struct State {
     /// Slots of free parts, by the parts' size.
     pub(super) free: BTreeMap<u64, Vec<u32>>,
     /// What is mapped of other workers, by place.
-    pub(super) foreign: BTreeMap<u32, (u32, Arc<Mmap>)>,
+    pub(super) foreign: BTreeMap<u32, (u32, Arc<OfOwner>)>,
 }
 
 pub(super) struct Segment {

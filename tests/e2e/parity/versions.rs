@@ -136,12 +136,13 @@ fn parity_c3_runs_at_once_never_share_a_version_and_leave_no_empty_folder() {
     let scene = scene().build();
     scene.write("pipeline.toml", MAKE);
     let gate = Gate::new(&scene);
-    // Runs that wait at the gate hold their versions meanwhile.
+    // Runs that wait at the gate, or behind those that do, hold their versions meanwhile.
     let held = format!(
-        "{}{}{}",
-        gate.parameters(),
+        "parameters = {{ gate = {}, fails_at = 2 }}\n{}{}",
+        gate.value(),
         gate.node("waits"),
-        "[[node]]\nname = \"one\"\ncall = \"faults::fails\"\noutputs = [\"one\"]\n\
+        "[[node]]\nname = \"one\"\ncall = \"faults::counts\"\n\
+         inputs = { value = \"waits_out\", fails_at = \"params:fails_at\" }\noutputs = [\"one\"]\n\
          [catalog]\none = { type = \"json\", path = \"out/one.txt\", versioned = true }\n"
     );
     let daemon = scene.start();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use protocol::{FailureKind, NodeState, RunDetail, RunState};
 use serde_json::Value;
-use tests::{Scene, wait};
+use tests::{Daemon, Scene, wait};
 
+use crate::hooks::start_recording;
 use crate::pipelines::{Gate, single};
 use crate::service::events_of;
 
@@ -192,20 +193,40 @@ fn one_worker_at_a_time_is_what_a_run_may_ask_for() {
 #[test]
 fn a_node_is_over_before_its_worker_begins_with_another() {
     let scene = Scene::with(&["faults", "formats"]).set("workers.count", 1).build();
-    let daemon = scene.start();
+    nodes_end_one_by_one(&scene, &scene.start());
+}
+
+#[test]
+fn a_node_that_hooks_hear_of_is_over_before_its_worker_begins_with_another() {
+    let scene = Scene::with(&["faults", "formats", "hook_faults"])
+        .set("workers.count", 1)
+        .set("hooks.enabled", "[\"hook_faults::Recorder\"]")
+        .build();
+    nodes_end_one_by_one(&scene, &start_recording(&scene, &["hook_faults::Recorder"]));
+}
+
+/// Three nodes that become ready at once, each of which has its output saved.
+#[track_caller]
+fn nodes_end_one_by_one(scene: &Scene, daemon: &Daemon<'_>) {
     let nodes = ["ada", "grace", "joan"].map(|name| {
         format!(
             "[[node]]\nname = \"{name}\"\ncall = \"faults::sleeps\"\n\
-             inputs = {{ milliseconds = \"params:milliseconds\" }}\noutputs = [\"{name}_slept\"]\n\
+             inputs = {{ milliseconds = \"params:milliseconds\", after = \"begun\" }}\noutputs = [\"{name}_slept\"]\n\
              [catalog.{name}_slept]\ntype = \"json\"\npath = \"out/{name}.json\"\n"
         )
     });
-    let pipeline = format!("name = \"saved\"\nparameters = {{ milliseconds = 5 }}\n{}", nodes.concat());
+    let pipeline = format!(
+        "name = \"saved\"\nparameters = {{ milliseconds = 5 }}\n\
+         [[node]]\nname = \"begins\"\ncall = \"faults::noop\"\noutputs = [\"begun\"]\n{}",
+        nodes.concat()
+    );
     for time in ["first", "second"] {
         let id = daemon.begin(&pipeline);
         assert_eq!(daemon.wait(&id).summary.state, RunState::Succeeded);
-        let kinds = kinds_of(&scene, &id, &["node_started", "dataset_saved", "node_finished"]);
-        assert_eq!(kinds, ["node_started", "dataset_saved", "node_finished"].repeat(3), "the {time} time");
+        let kinds = kinds_of(scene, &id, &["node_started", "dataset_saved", "node_finished"]);
+        let begins = ["node_started", "node_finished"];
+        let others = ["node_started", "dataset_saved", "node_finished"].repeat(3);
+        assert_eq!(kinds, [&begins[..], &others].concat(), "the {time} time");
     }
 }
 

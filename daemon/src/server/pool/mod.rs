@@ -49,6 +49,20 @@ impl Job {
         matches!(self.run.plan.task(self.task), Some(TaskKind::Save(_) | TaskKind::Confirm(_)))
     }
 
+    /// Whether something comes after it that finishes what it begins, and shall not wait behind another long one.
+    fn is_finished_later(&self) -> bool {
+        let plan = &self.run.plan;
+        match plan.task(self.task) {
+            Some(TaskKind::Call(node)) => {
+                !plan.confirms(node).is_empty() || plan.makes(node).any(|made| plan.task_of(made).is_some())
+            }
+            Some(TaskKind::Save(dataset)) => plan.producer(dataset).is_some_and(|node| !plan.confirms(node).is_empty()),
+            // The node's next.
+            Some(TaskKind::Confirm(_)) => true,
+            Some(TaskKind::Load(_)) | None => false,
+        }
+    }
+
     /// Whether a driver may wait for hooks because of it, for however long they take.
     fn is_heard_of(&self) -> bool {
         !self.run.generation.hooks.want_nothing()

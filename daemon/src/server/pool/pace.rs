@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// another driver is idle is taken back at once.)
 pub const AHEAD_NS: u64 = 2_000_000;
 
-/// Behind a task shorter than this, one more is sent, so that the worker need not wait for its driver; but not behind a call whose outputs
-/// are to be saved: the save would wait for it, and with it whoever waits for the node.
+/// Behind a task shorter than this, one more is sent, so that the worker need not wait for its driver; but not where something follows
+/// that finishes the task's node (a save): it would wait for that one, and with it whoever waits for the node.
 pub const SECOND_NS: u64 = 20_000_000;
 
 /// Less work than this, in tasks shorter than [`TINY_NS`], is left to one worker: to have another one's driver wake up and take half of

@@ -11,7 +11,7 @@ use crate::sys::map::Guard;
 /// All of it. It goes from one call to the next, so that a short one need not ask the heap for every list.
 #[derive(Default)]
 pub(super) struct Buffers {
-    /// Goes on from call to call: a number says which buffer of which call is meant.
+    /// Goes on from call to call, as long as this does: who quotes the number of an earlier call's buffer shall not hit another.
     last_id: u64,
     open: Vec<(u64, Buffer)>,
     pub(super) committed: Vec<(u32, Committed)>,
@@ -92,7 +92,8 @@ impl Buffers {
 
     /// Whether its lists have room for more than most calls need.
     pub(super) fn is_large(&self) -> bool {
-        self.open.capacity().max(self.committed.capacity()).max(self.retired.capacity()) > Buffers::KEPT_MAX
+        let of_buffers = self.open.capacity().max(self.committed.capacity()).max(self.retired.capacity());
+        of_buffers.max(self.guards.capacity()).max(self.parts.capacity()) > Buffers::KEPT_MAX
     }
 
     /// Lets go of the oldest of what is kept out of use.
@@ -166,7 +167,7 @@ fn hand_out(buffer: &mut Buffer, id: u64) -> OutputBuffer {
         Memory::Shared(builder) => (builder.payload(), usize::try_from(builder.capacity()).unwrap_or(0)),
     };
     // SAFETY: the memory is initialised (zeroes at first) and `capacity` bytes long. This side touches it again only
-    // when asked to commit, discard or grow `id`, and moves or reuses it only then; when the call ends, everything is
-    // dropped. Growing replaces the buffer that was given out before, which the caller has given back.
+    // when asked to commit, discard or grow `id`, and moves it only then; it is used for something else, or dropped, when the call
+    // has ended. Growing replaces the buffer that was given out before, which the caller has given back.
     unsafe { OutputBuffer::new(pointer, capacity, id) }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::block::adopt::ClaimedBlock;
 use crate::block::layout::Format;
 use crate::block::{Accounts, Block};
-use crate::ipc::message::{BlockPlace, ClaimedBytes};
+use crate::ipc::message::{BlockClaim, BlockPlace, ClaimedBytes};
 
 /// Grants up to a limit and remembers what it was asked for.
 struct Bank {
@@ -245,18 +245,26 @@ fn a_call_sees_nothing_of_the_one_before_whose_memory_it_has() {
     let (page, _file) = WorkerPage::create().unwrap();
     page.begin(7);
     let spare = Spare::default();
-    let setting = Setting::new(Argument::Given("{}"), 7, &page, &Granted, &spare);
-    let expected = || Expected::any_of(String::new(), 2);
+    let bank = Bank { limit: u64::MAX, asked: Mutex::default() };
+    let setting = Setting::new(Argument::Given("{}"), 7, &page, &bank, &spare);
+    let expected = || Expected::any_of(String::new(), 3);
     let new = || CallState::new(&setting, Vec::new(), Vec::new(), expected()).unwrap();
 
     let state = new();
-    state.put(0, b"secret", Format::Bytes, "").unwrap();
+    state.put(0, &[b's'; 4000], Format::Bytes, "").unwrap();
     let stale = state.allocate(1, 16).unwrap().id();
+    state.discard(state.allocate(2, 2 << 20).unwrap().id());
     spare.give(state.finish().unwrap());
 
     let state = new();
     let failure = state.commit(stale, 6, "bytes", "").unwrap_err();
     assert!(failure.message.contains("no output buffer number"), "{failure:?}");
-    assert_ne!(state.allocate(0, 16).unwrap().id(), stale);
-    assert!(state.finish().unwrap().into_claims(&spare).claims.is_empty());
+    let fresh = state.allocate(0, 4000).unwrap();
+    assert_ne!(fresh.id(), stale);
+    state.commit(fresh.id(), 4000, "bytes", "").unwrap();
+    // What was granted to the call before was granted to that one.
+    state.discard(state.allocate(2, 2 << 20).unwrap().id());
+    let claims = state.finish().unwrap().into_claims(&spare).claims;
+    assert!(matches!(&claims[..], [BlockClaim { bytes: ClaimedBytes::Inline(bytes), .. }] if *bytes == [0; 4000]));
+    assert_eq!(bank.asked.into_inner().unwrap(), [2 << 20; 2]);
 }

@@ -62,9 +62,10 @@ pub fn meet(folder: &str, count: i64, ctx: &Context) -> Result<i64> {
     }
 }
 
-/// Sleeps for a while.
+/// Sleeps for a while, after whatever it is bound to.
 #[node(outputs = ["value"])]
-pub fn sleeps(milliseconds: Params<i64>) -> i64 {
+pub fn sleeps(milliseconds: Params<i64>, after: Option<i64>) -> i64 {
+    let _ = after;
     std::thread::sleep(Duration::from_millis(milliseconds.unsigned_abs()));
     *milliseconds
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use engine::id::DatasetId;
 use engine::plan::TaskKind;
 
 use super::flight::Flight;
+use super::hearing::Waiting;
 use super::request::Work;
 use super::{Driver, Job, Local};
 use crate::ipc::ring::indices::SLOTS;
@@ -17,7 +17,11 @@ impl Driver {
     /// The next job to be sent behind what there is.
     pub fn next_job(&mut self, local: &mut Local<Job>) -> Option<Job> {
         if self.has_nothing() {
-            return self.aside.take().or_else(|| self.shared.queues.find(local));
+            let queues = &self.shared.queues;
+            if self.aside.is_some() {
+                return queues.find_first(local).or_else(|| self.aside.take());
+            }
+            return queues.find(local);
         }
         // Beside one that sleeps, what is in the queues is left there if it is worth waking it for that. And one that has been woken
         // shall not have come for nothing.
@@ -29,10 +33,18 @@ impl Driver {
     }
 
     /// Whether nothing may lie before this task in the ring: what it prints would be taken for the other's, or nobody knows whether it
-    /// prints.
+    /// prints. Or it is long, and what follows one of those would wait for it.
     pub fn is_to_be_alone(&self, job: &Job) -> bool {
-        let is_known = |kind| self.shared.paces.is_known(kind);
-        !self.has_nothing() && !job.pace_kind().is_some_and(is_known)
+        let paces = &self.shared.paces;
+        let known = job.pace_kind().filter(|kind| paces.is_known(*kind));
+        let is_long = |kind| paces.expected_ns(kind) >= AHEAD_NS;
+        !self.has_nothing() && known.is_none_or(|kind| is_long(kind) && self.jobs().any(Job::is_finished_later))
+    }
+
+    /// What is on its way, or waits for hooks.
+    fn jobs(&self) -> impl Iterator<Item = &Job> {
+        let flights = self.flights.iter().map(|flight| &flight.job);
+        flights.chain(self.waiting.iter().map(Waiting::job))
     }
 
     /// Gives what waits behind the task under way to those who found nothing to do just before it came there. They look for it when they
@@ -71,22 +83,13 @@ impl Driver {
         let front = self.flights.front();
         let count = self.flights.len() + self.waiting.len();
         let expected_ns = self.flights.expected_ns().saturating_add(self.waiting_ns());
-        let may_be_second = || count == 1 && expected_ns < SECOND_NS && !self.is_front_saved_after();
+        let may_be_second = || count == 1 && expected_ns < SECOND_NS && !self.jobs().any(Job::is_finished_later);
         count < SLOTS as usize
             && (expected_ns < AHEAD_NS || may_be_second())
             && self.ladder.is_none()
             && !self.slot().has_errands()
             && !front.and_then(|front| front.allowance.as_ref()).is_some_and(|allowance| allowance.is_waiting())
             && self.hooks_allow_more()
-    }
-
-    /// Whether a save follows the call under way. It shall not wait behind another long one.
-    fn is_front_saved_after(&self) -> bool {
-        let Some(Flight { job, .. }) = self.flights.front() else { return false };
-        let plan = &job.run.plan;
-        let Some(TaskKind::Call(node)) = plan.task(job.task) else { return false };
-        let is_saved = |made: &DatasetId| plan.dataset(*made).is_some_and(|dataset| dataset.storage.is_some());
-        plan.outputs(node).iter().flatten().any(is_saved)
     }
 
     /// Sends the call that begins as soon as the newest task ends, if there is one for certain; says whether it did. The worker

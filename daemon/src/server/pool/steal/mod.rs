@@ -142,6 +142,11 @@ impl<J> Queues<J> {
         until_settled(|| self.injector.steal()).or_else(|| local.pop()).or_else(|| self.steal_from_neighbours(local))
     }
 
+    /// Only a driver's own jobs that go before all others.
+    pub fn find_first(&self, local: &Local<J>) -> Option<J> {
+        local.first.pop()
+    }
+
     /// Declares that a driver found nothing, then looks once more: see the README for why in this order.
     pub fn rest(&self, local: &mut Local<J>) -> Rest<J> {
         self.sleepers.add(local.index);
@@ -192,8 +197,13 @@ impl<J> Queues<J> {
 
     /// Says how many there were.
     fn push(&self, local: &Local<J>, jobs: impl IntoIterator<Item = J>) -> usize {
-        let push = |job| if (self.goes_first)(&job) { local.first.push(job) } else { local.others.push(job) };
-        jobs.into_iter().map(push).count()
+        let mut count = 0;
+        for job in jobs {
+            let queue = if (self.goes_first)(&job) { &local.first } else { &local.others };
+            queue.push(job);
+            count += 1;
+        }
+        count
     }
 }
 

@@ -30,6 +30,13 @@ pub struct Waiting {
     up_to_here_ns: u64,
 }
 
+impl Waiting {
+    /// What it is an attempt at.
+    pub fn job(&self) -> &Job {
+        &self.again.job
+    }
+}
+
 impl Driver {
     /// Whether hooks are to hear of a task before it goes out.
     pub fn is_for_hooks(job: &Job) -> bool {

@@ -22,8 +22,8 @@ use crate::server::pool::failure_json;
 use crate::server::runs::{Origin, Registry, Run};
 use crate::server::store::{Retention, Store};
 
-/// After so many closed runs old ones are forgotten.
-const PRUNE_INTERVAL: u32 = 20;
+/// After so many closed runs old ones are forgotten: few at a time, for the next run may wait for it.
+const PRUNE_INTERVAL: u32 = 5;
 
 /// The report of a run of so many nodes and datasets is made in some microseconds.
 const SHORT_REPORT_MAX: usize = 32;

@@ -145,21 +145,33 @@ pub(super) fn interrupt(connection: &Connection, now_us: i64, readable: &[String
     Ok(())
 }
 
+/// Deletes ended runs beyond the retention. It looks at the oldest only, for this is done again and again while runs come and go, and
+/// to walk over all that are kept would take longer than a short run.
 pub(super) fn prune(connection: &Connection, retention: Retention, now_us: i64) -> rusqlite::Result<usize> {
     let ended = "state NOT IN ('queued', 'running')";
     let mut pruned = 0;
     if retention.keep_days > 0 {
         let days_us = i64::try_from(retention.keep_days.saturating_mul(read::DAY_US)).unwrap_or(i64::MAX);
-        let sql = format!("DELETE FROM runs WHERE {ended} AND coalesce(finished_us, submitted_us) < ?1");
+        // What ended long ago was accepted long ago, and so lies before all that came since.
+        let sql = format!(
+            "DELETE FROM runs WHERE {ended} AND coalesce(finished_us, submitted_us) < ?1
+             AND number < ifnull((SELECT number FROM runs WHERE submitted_us >= ?1 ORDER BY number LIMIT 1), {max})",
+            max = i64::MAX
+        );
         pruned += connection.prepare_cached(&sql)?.execute([now_us.saturating_sub(days_us)])?;
     }
     if retention.keep_count > 0 {
         let keep = i64::try_from(retention.keep_count).unwrap_or(i64::MAX);
-        let sql = format!(
-            "DELETE FROM runs WHERE {ended} AND number NOT IN
-             (SELECT number FROM runs WHERE {ended} ORDER BY number DESC LIMIT ?1)"
-        );
-        pruned += connection.prepare_cached(&sql)?.execute([keep])?;
+        // Both counts are an index's.
+        let count =
+            "SELECT (SELECT count(*) FROM runs) - (SELECT count(*) FROM runs WHERE state IN ('queued', 'running'))";
+        let count: i64 = connection.prepare_cached(count)?.query_row([], |row| row.get(0))?;
+        if count > keep {
+            let sql = format!(
+                "DELETE FROM runs WHERE number IN (SELECT number FROM runs WHERE {ended} ORDER BY number LIMIT ?1)"
+            );
+            pruned += connection.prepare_cached(&sql)?.execute([count - keep])?;
+        }
     }
     Ok(pruned)
 }

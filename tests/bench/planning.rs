@@ -20,10 +20,7 @@ pub fn measure(table: &mut Table, is_quick: bool) {
             table.goal(Goal::AtMost(2.0));
             let bytes = found["bytes"].as_f64().unwrap() / n as f64;
             table.add(&format!("{name}: memory"), n, vec![bytes], "bytes", "a node, at the peak, beside the text");
-            // Of a few nodes the memory is what the program itself takes.
-            if n >= 10_000 {
-                table.goal(Goal::AtMost(600.0));
-            }
+            table.goal(Goal::AtMost(600.0));
         }
     }
 }

@@ -6,10 +6,7 @@ use std::os::fd::OwnedFd;
 use super::layout::{Format, HEADER_BYTES, Layout, LayoutProblem};
 use super::pool::{Part, Pool};
 use crate::sys::map::{Guard, Writable};
-use crate::sys::memfd;
-
-/// Granularity of growth: the kernel deals in pages anyway.
-const PAGE_BYTES: u64 = 4096;
+use crate::sys::{PAGE_BYTES, memfd};
 
 /// A block that is being written. Dropped before it is finished, it leaves nothing.
 #[derive(Debug)]
@@ -18,8 +15,8 @@ pub struct Builder {
     capacity: u64,
     /// Where a file of its own becomes a segment.
     pool: Option<Pool>,
-    /// What it has moved out of: kept out of use like everything that was handed out.
-    left: Vec<Part>,
+    /// What it has moved out of.
+    left: Left,
 }
 
 #[derive(Debug)]
@@ -33,8 +30,8 @@ enum Memory {
 pub struct Finished {
     /// Where it is.
     pub place: Place,
-    /// To be dropped when whoever wrote it is done.
-    pub left: Vec<Part>,
+    /// Where it was written.
+    pub left: Left,
 }
 
 /// Where a finished block is.
@@ -46,9 +43,6 @@ pub enum Place {
         file: OwnedFd,
         /// The file's size.
         size: u64,
-        /// Where the payload was written; faults when touched for as long as this is kept, so that a late writer harms
-        /// only itself.
-        guard: Guard,
     },
     /// In a part of a segment, read-only until the server gives it back.
     Part {
@@ -59,13 +53,14 @@ pub enum Place {
     },
 }
 
-/// What is left of a block that will never be.
+/// Memory that was handed out to be written, to be dropped when whoever wrote it is done: until then nothing else is there, and a late writer
+/// faults and harms only itself.
 #[derive(Debug, Default)]
-pub struct Abandoned {
-    /// Keeps its addresses out of use.
-    pub guard: Option<Guard>,
-    /// To be dropped when whoever wrote it is done.
-    pub left: Vec<Part>,
+pub struct Left {
+    /// Addresses of what was, or is, a file of its own.
+    pub guards: Vec<Guard>,
+    /// Parts of segments.
+    pub parts: Vec<Part>,
 }
 
 /// Why a block cannot be written.
@@ -158,7 +153,7 @@ impl Builder {
     pub fn in_pool(pool: Option<Pool>, capacity: u64) -> Result<Builder, BuildProblem> {
         let memory = Memory::new(pool.as_ref(), file_size(capacity)?)?;
         let capacity = memory.size() - HEADER_BYTES as u64;
-        Ok(Builder { memory, capacity, pool, left: Vec::new() })
+        Ok(Builder { memory, capacity, pool, left: Left::default() })
     }
 
     /// How large a payload may become without growing.
@@ -185,10 +180,15 @@ impl Builder {
         let size = file_size(capacity)?;
         match &mut self.memory {
             Memory::File { file, map } => {
-                let before = map.size();
+                let (before, length) = (map.size(), map_size(size)?);
                 memfd::truncate(&*file, size).map_err(BuildProblem::system("reserve", size))?;
-                map.resize(map_size(size)?).map_err(BuildProblem::system("map", size))?;
-                populate(file, map, before).map_err(BuildProblem::system("reserve", size))?;
+                if map.extend(length) {
+                    populate(file, map, before).map_err(BuildProblem::system("reserve", size))?;
+                } else {
+                    let larger = Writable::new(&*file, length).map_err(BuildProblem::system("map", size))?;
+                    populate(file, &larger, 0).map_err(BuildProblem::system("reserve", size))?;
+                    self.left.guards.extend(std::mem::replace(map, larger).into_guard().ok());
+                }
             }
             Memory::Part(part) => {
                 let larger = Memory::new(self.pool.as_ref(), size)?;
@@ -198,7 +198,7 @@ impl Builder {
                     return Err(BuildProblem::Length { length: part.length(), capacity: larger.size() });
                 }
                 if let Memory::Part(part) = std::mem::replace(&mut self.memory, larger) {
-                    self.left.push(part);
+                    self.left.parts.push(part);
                 }
             }
         }
@@ -218,17 +218,17 @@ impl Builder {
 
     /// Gives the memory back and keeps its addresses out of use until what is left of it is dropped. Where the
     /// system has too many mappings for that, the addresses are free at once.
-    pub fn abandon(self) -> Abandoned {
+    pub fn abandon(self) -> Left {
         let Builder { memory, mut left, .. } = self;
         match memory {
-            Memory::File { map, .. } => Abandoned { guard: map.into_guard().ok(), left },
+            Memory::File { map, .. } => left.guards.extend(map.into_guard().ok()),
             Memory::Part(part) => {
                 // It faults from now on, as it does once it is dropped.
                 let _ = part.allow_writing(false);
-                left.push(part);
-                Abandoned { guard: None, left }
+                left.parts.push(part);
             }
         }
+        left
     }
 
     /// The first `length` bytes of the payload become a block: header and metadata are written, and nobody can write any more. A
@@ -244,7 +244,7 @@ impl Builder {
         if !(self.memory.write(0, &layout.header()) && self.memory.write(offset, metadata.as_bytes())) {
             return Err(BuildProblem::Length { length, capacity: self.capacity });
         }
-        let Builder { memory, pool, left, .. } = self;
+        let Builder { memory, pool, mut left, .. } = self;
         let place = match memory {
             Memory::Part(part) => {
                 part.allow_writing(false).map_err(BuildProblem::system("protect", size))?;
@@ -252,7 +252,11 @@ impl Builder {
             }
             Memory::File { file, map } => match pool.filter(Pool::has_room) {
                 Some(pool) => into_segment(&pool, file, map, size)?,
-                None => into_sealed(file, map, size)?,
+                None => {
+                    let (place, guard) = into_sealed(file, map, size)?;
+                    left.guards.push(guard);
+                    place
+                }
             },
         };
         Ok(Finished { place, left })
@@ -261,7 +265,7 @@ impl Builder {
 
 /// A file of its own becomes the pool's. Its mapping stays as it is, so that whoever writes late faults, wherever.
 fn into_segment(pool: &Pool, file: OwnedFd, map: Writable, size: u64) -> Result<Place, BuildProblem> {
-    let whole = size.next_multiple_of(PAGE_BYTES);
+    let whole = size.next_multiple_of(PAGE_BYTES as u64);
     memfd::truncate(&file, whole).map_err(BuildProblem::system("cut a file to", whole))?;
     let part = pool.add(file, map, whole).map_err(BuildProblem::system("protect", whole))?;
     let no_room =
@@ -269,12 +273,12 @@ fn into_segment(pool: &Pool, file: OwnedFd, map: Writable, size: u64) -> Result<
     Ok(Place::Part { part: part.ok_or_else(no_room)?, size })
 }
 
-fn into_sealed(file: OwnedFd, map: Writable, size: u64) -> Result<Place, BuildProblem> {
+fn into_sealed(file: OwnedFd, map: Writable, size: u64) -> Result<(Place, Guard), BuildProblem> {
     // In this order: nobody can write while the file is cut, and the kernel refuses to seal while anyone could.
     let guard = map.into_guard().map_err(BuildProblem::system("unmap", size))?;
     memfd::truncate(&file, size).map_err(BuildProblem::system("cut a file to", size))?;
     memfd::seal(&file, memfd::IMMUTABLE).map_err(BuildProblem::system("seal", size))?;
-    Ok(Place::File { file, size, guard })
+    Ok((Place::File { file, size }, guard))
 }
 
 /// Puts memory behind a file and its mapping, from `from` on.
@@ -290,7 +294,7 @@ fn populate(file: &OwnedFd, map: &Writable, from: usize) -> io::Result<()> {
 fn file_size(capacity: u64) -> Result<u64, BuildProblem> {
     capacity
         .checked_add(HEADER_BYTES as u64)
-        .and_then(|size| size.checked_next_multiple_of(PAGE_BYTES))
+        .and_then(|size| size.checked_next_multiple_of(PAGE_BYTES as u64))
         .filter(|size| *size <= i64::MAX as u64)
         .ok_or(BuildProblem::Layout(LayoutProblem::TooLarge { length: capacity }))
 }

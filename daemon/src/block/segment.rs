@@ -17,12 +17,10 @@ use super::layout::{HEADER_BYTES, Layout, LayoutProblem};
 use super::pool::PartClaim;
 use crate::ipc::message::SegmentPlace;
 use crate::ipc::returns::{Return, SLOTS, ServerReturns};
-use crate::sys::memfd;
+use crate::sys::{PAGE_BYTES, memfd};
 
 /// So many segments of others a worker has mapped at once; what lies in further ones comes with a descriptor each time.
 const PLACES_MAX: usize = 1024;
-/// The kernel deals in pages.
-const PAGE_BYTES: u64 = 4096;
 
 /// Decides how much memory may be kept that holds no block.
 pub trait Spare: Send + Sync + std::fmt::Debug {
@@ -126,8 +124,10 @@ impl Segments {
         if behind < size {
             return Err(BlockProblem::Holes { found: behind, size });
         }
-        let is_cut =
-            part_bytes > 0 && part_bytes.is_multiple_of(PAGE_BYTES) && size > 0 && size.is_multiple_of(part_bytes);
+        let is_cut = part_bytes > 0
+            && part_bytes.is_multiple_of(PAGE_BYTES as u64)
+            && size > 0
+            && size.is_multiple_of(part_bytes);
         let mut table = self.lock();
         if !is_cut || size / part_bytes > u64::from(SLOTS) || table.segments.len() >= SLOTS as usize {
             return Err(BlockProblem::Part("a segment is cut into too many parts, or none"));

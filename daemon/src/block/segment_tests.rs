@@ -244,10 +244,29 @@ fn a_block_that_grows_moves_from_part_to_part() {
         assert!(builder.capacity() >= capacity);
     }
     let done = builder.finish(5000, Format::Bytes, &"m".repeat(9000)).unwrap();
-    assert_eq!(done.left.len(), 2);
+    assert_eq!(done.left.parts.len(), 2);
     let Place::Part { mut part, size } = done.place else { panic!() };
     let block = maker.tell(&mut part, size).unwrap();
     assert_eq!((block.read(5000).unwrap(), block.metadata().len()), (vec![7; 5000], 9000));
+}
+
+#[test]
+fn nobody_can_write_where_a_file_was_before_it_grew() {
+    let mut builder = Builder::new(5000).unwrap();
+    assert!(builder.write(0, &[7; 5000]));
+    let mut places = vec![builder.payload() as usize];
+    for capacity in [3 << 20, 9 << 20, 90 << 20] {
+        builder.grow(capacity).unwrap();
+        places.push(builder.payload() as usize);
+    }
+    assert_eq!(builder.read(5000), [7; 5000]);
+    // It stays where it is if there is room behind it.
+    places.dedup();
+    let last = places.pop().unwrap();
+    assert!(places.iter().all(|place| rights_at(*place) == "---p"), "{places:x?}");
+    assert_eq!(rights_at(last), "rw-s");
+    let done = builder.finish(5000, Format::Bytes, "").unwrap();
+    assert_eq!((rights_at(last).as_str(), done.left.guards.len()), ("---p", places.len() + 1));
 }
 
 #[test]

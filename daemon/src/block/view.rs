@@ -1,13 +1,11 @@
 //! A block as its reader sees it: checked once more, then mapped read-only for as long as anyone holds it.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use memmap2::Mmap;
-
 use super::layout::{HEADER_BYTES, Layout, LayoutProblem};
-use crate::sys::map::{self, OfOwner, Writable};
+use crate::sys::map::{Readable, Writable};
 use crate::sys::memfd;
 
 /// A mapped block; its bytes are the payload.
@@ -20,10 +18,8 @@ pub struct View {
 /// Where a block is in this process.
 #[derive(Debug)]
 enum Place {
-    /// All of a sealed file.
-    Whole(Mmap),
-    /// In a segment of another worker.
-    Foreign { segment: Arc<OfOwner>, offset: usize, size: usize },
+    /// In a segment of another worker, or all of a sealed file.
+    Foreign { memory: Arc<Readable>, offset: usize, size: usize },
     /// In a segment of this worker.
     Own { segment: Arc<Writable>, offset: usize, size: usize },
 }
@@ -61,8 +57,8 @@ impl View {
         }
         let length = usize::try_from(found).map_err(|_| LayoutProblem::TooLarge { length: found })?;
         // Seals are checked inside, on the way.
-        let map = map::immutable(file.as_fd(), length).map_err(|source| ViewProblem::Map { size: found, source })?;
-        View::checked(Place::Whole(map), found)
+        let memory = Readable::immutable(&file, length).map_err(|source| ViewProblem::Map { size: found, source })?;
+        View::foreign(Arc::new(memory), 0, found)
     }
 
     /// A block in a segment that is mapped for it alone.
@@ -70,13 +66,13 @@ impl View {
         let problem = |source| ViewProblem::Map { size, source };
         let whole = memfd::size(segment).map_err(problem)?;
         let length = usize::try_from(whole).map_err(|_| LayoutProblem::TooLarge { length: whole })?;
-        View::foreign(Arc::new(OfOwner::new(segment, length).map_err(problem)?), offset, size)
+        View::foreign(Arc::new(Readable::of_owner(segment, length).map_err(problem)?), offset, size)
     }
 
     /// A block in another worker's segment.
-    pub fn foreign(segment: Arc<OfOwner>, offset: u64, size: u64) -> Result<View, ViewProblem> {
-        let (offset, size) = within(offset, size, segment.len())?;
-        View::checked(Place::Foreign { segment, offset, size }, size as u64)
+    pub fn foreign(memory: Arc<Readable>, offset: u64, size: u64) -> Result<View, ViewProblem> {
+        let (offset, size) = within(offset, size, memory.size())?;
+        View::checked(Place::Foreign { memory, offset, size }, size as u64)
     }
 
     /// A block in a segment of this worker.
@@ -108,10 +104,11 @@ impl Place {
     /// The whole block: header, payload, metadata.
     fn bytes(&self) -> &[u8] {
         match self {
-            Place::Whole(map) => map,
-            Place::Foreign { segment, offset, size } => segment.get(*offset..*offset + *size).unwrap_or_default(),
-            // SAFETY: the server named this part for a task to read, so it was claimed, and is read-only until the server gives it
-            // back. It does not before the task has ended, and never if a view outlives the task, which the worker tells it.
+            // SAFETY: nobody can write to a sealed file. A segment is written by its owner alone, and the server named this part for a task to
+            // read, so it was claimed, and is read-only until the server gives it back. It does not before the task has ended, and
+            // never if a view outlives the task, which the worker tells it.
+            Place::Foreign { memory, offset, size } => unsafe { memory.slice(*offset, *size) },
+            // SAFETY: as above; the owner is this worker.
             Place::Own { segment, offset, size } => unsafe { segment.slice(*offset, *size) },
         }
     }

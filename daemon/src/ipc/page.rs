@@ -9,9 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::shared::{Atomics, SharedMemory};
+use crate::sys::PAGE_BYTES;
 
-/// Size of every page.
-const PAGE_BYTES: usize = 4096;
 /// Words in a page.
 const WORDS: usize = PAGE_BYTES / size_of::<AtomicU64>();
 

@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::sys::map::Writable;
-use crate::sys::memfd;
+use memmap2::MmapRaw;
+
+use crate::sys::{map, memfd};
 
 /// What may lie in shared memory.
 ///
@@ -18,7 +19,7 @@ pub unsafe trait Atomics: Send + Sync {}
 
 /// The mapping of such a value.
 pub struct SharedMemory<T> {
-    map: Writable,
+    map: MmapRaw,
     kind: PhantomData<T>,
 }
 
@@ -48,7 +49,7 @@ impl<T: Atomics> SharedMemory<T> {
     }
 
     fn map(file: impl AsFd) -> io::Result<SharedMemory<T>> {
-        Ok(SharedMemory { map: Writable::new(file, Self::BYTES)?, kind: PhantomData })
+        Ok(SharedMemory { map: map::shared(file, Self::BYTES)?, kind: PhantomData })
     }
 }
 
@@ -59,7 +60,7 @@ impl<T: Atomics> Deref for SharedMemory<T> {
         // SAFETY: the mapping spans `BYTES` bytes, lives as long as `self`, is page-aligned, and its file cannot shrink (FIXED_SIZE
         // seals, set or checked before it was mapped). By `Atomics` every bit pattern is valid and all access from this process is
         // atomic; that of the other process is atomic, or its own harm.
-        unsafe { &*self.map.start().cast::<T>() }
+        unsafe { &*self.map.as_ptr().cast::<T>() }
     }
 }
 

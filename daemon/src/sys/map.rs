@@ -1,53 +1,64 @@
-//! Shared mappings: of immutable files for reading, of a file being written, and of a page of atomics.
+//! Shared mappings: of files for reading, of a file being written, and of atomics.
 
 use std::io;
-use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::ptr::NonNull;
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
+use nix::fcntl::SealFlag;
 use nix::libc::c_void;
 use nix::sys::mman::ProtFlags;
 
 use super::region::Region;
 use super::{memfd, populate};
 
-/// Maps an immutable file for reading. The check that it is sealed is made here, by `memmap2`, on the very file that
-/// is mapped; without it the bytes could change, or vanish with a SIGBUS, under the reader.
-pub fn immutable(file: impl AsFd, size: usize) -> io::Result<Mmap> {
-    MmapOptions::new().len(size).map_if_safe(file.as_fd().as_raw_fd()).map_err(io::Error::other)
+/// Maps the first `size` bytes of a file, to be read and written by all who map it.
+pub fn shared(file: impl AsFd, size: usize) -> io::Result<MmapRaw> {
+    MmapOptions::new().len(size).map_raw(file.as_fd().as_raw_fd())
 }
 
-/// A mapping for reading of a file that only its owner can write to, through the mapping it has already.
+/// A mapping of a file for reading.
 #[derive(Debug)]
-pub struct OfOwner(Region);
+pub struct Readable(Region);
 
-impl OfOwner {
-    /// Maps the file. The seals are checked here; what the owner does to bytes that somebody reads is for the caller's protocol to
-    /// rule out.
-    pub fn new(file: impl AsFd, size: usize) -> io::Result<OfOwner> {
-        let seals = memfd::seals(&file)?;
-        let found = memfd::size(&file)?;
-        if !seals.contains(memfd::OWNER_WRITES) || found < size as u64 {
+impl Readable {
+    /// Maps a file that nobody can change any more. The seals are checked here, on the very file that is mapped; without them the bytes
+    /// could change, or vanish with a SIGBUS, under the reader.
+    pub fn immutable(file: impl AsFd, size: usize) -> io::Result<Readable> {
+        Readable::new(file, size, memfd::IMMUTABLE)
+    }
+
+    /// Maps a file that only its owner can write to, through the mapping it has already. The seals are checked here; what the owner does
+    /// to bytes that somebody reads is for the caller's protocol to rule out.
+    pub fn of_owner(file: impl AsFd, size: usize) -> io::Result<Readable> {
+        Readable::new(file, size, memfd::OWNER_WRITES)
+    }
+
+    fn new(file: impl AsFd, size: usize, expected: SealFlag) -> io::Result<Readable> {
+        let (found, seals) = (memfd::size(&file)?, memfd::seals(&file)?);
+        if !seals.contains(expected) || found != size as u64 {
             return Err(io::Error::other(format!(
-                "{found} bytes with seals {seals:?}, expected {size} with {:?}",
-                memfd::OWNER_WRITES
+                "{found} bytes with seals {seals:?}, expected {size} with {expected:?}"
             )));
         }
-        Ok(OfOwner(Region::of_file(file, size, ProtFlags::PROT_READ)?))
+        Ok(Readable(Region::of_file(file, size, ProtFlags::PROT_READ)?))
     }
-}
 
-impl Deref for OfOwner {
-    type Target = [u8];
+    /// How many bytes it spans.
+    pub fn size(&self) -> usize {
+        self.0.length()
+    }
 
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the bytes are mapped for as long as `self` lives, and the file cannot shrink (sealed, checked when it was mapped), so
-        // no access faults. Nobody can write to it but its owner, whose pages are read-only from the moment it hands out a part of
-        // them until the server gives that part back to it; the server does so when nobody reads it any more (`block::segment`).
-        // Bytes outside of parts that were handed out are not looked at.
-        unsafe { std::slice::from_raw_parts(self.0.start().as_ptr().cast(), self.0.length()) }
+    /// The bytes from `offset` on; none if there are not so many.
+    ///
+    /// # Safety
+    ///
+    /// Nobody writes to them for as long as the slice lives.
+    pub unsafe fn slice(&self, offset: usize, length: usize) -> &[u8] {
+        // SAFETY: it is mapped for reading, and the file cannot shrink (sealed, checked when it was mapped), so no access faults; the rest
+        // is the caller's promise.
+        unsafe { self.0.slice(offset, length) }
     }
 }
 
@@ -72,11 +83,10 @@ impl Writable {
         self.0.length()
     }
 
-    /// Changes the size; the mapping moves. The same condition as for [`Writable::new`] applies.
-    pub fn resize(&mut self, size: usize) -> io::Result<()> {
-        // SAFETY: no reference into the mapping exists: this type hands out raw pointers only, whose holders are told
-        // that they end here; the mapping itself is exclusively borrowed.
-        unsafe { self.0.resize(size) }
+    /// Maps more of the file, if there is room behind what is mapped, and says whether it has. Nothing moves. The same condition as for
+    /// [`Writable::new`] applies.
+    pub fn extend(&mut self, size: usize) -> bool {
+        self.0.extend(size)
     }
 
     /// Puts memory behind `length` bytes from `offset` on, in one go: no later access to them faults, neither for want of memory nor one
@@ -96,19 +106,14 @@ impl Writable {
         Ok(())
     }
 
-    /// The bytes from `offset` on.
+    /// The bytes from `offset` on; none if there are not so many.
     ///
     /// # Safety
     ///
     /// Nobody writes to them for as long as the slice lives.
     pub unsafe fn slice(&self, offset: usize, length: usize) -> &[u8] {
-        if offset.checked_add(length).is_none_or(|end| end > self.size()) {
-            return &[];
-        }
-        // `wrapping_add` within the mapping is as good as `add`, and safe.
-        let place = self.start().wrapping_add(offset);
-        // SAFETY: the range lies within the mapping, which lives as long as `self`; the caller promises that nobody writes to it.
-        unsafe { std::slice::from_raw_parts(place, length) }
+        // SAFETY: it is mapped for reading, and memory lies behind it, as `new` demands; the rest is the caller's promise.
+        unsafe { self.0.slice(offset, length) }
     }
 
     fn page(&self, offset: usize, length: usize) -> io::Result<NonNull<c_void>> {
@@ -144,9 +149,11 @@ impl Writable {
 
     /// Takes the file out of the mapping and leaves its addresses inaccessible. A late write through a pointer that
     /// was given out faults instead of hitting whatever is mapped there next; the file has no writable mapping left
-    /// and can be sealed. The addresses are free again when the guard is dropped.
+    /// and can be sealed. The addresses are free again when the guard is dropped, or at once where the system has too many mappings to
+    /// keep them.
     pub fn into_guard(self) -> io::Result<Guard> {
-        // SAFETY: no reference into the mapping exists (see `resize`).
+        // SAFETY: no reference into the mapping exists: this type hands out raw pointers, whose holders are told that they end here, and
+        // slices that borrow it.
         Ok(Guard { _range: unsafe { self.0.evict()? } })
     }
 }
@@ -162,57 +169,57 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::sys::memfd::{self, Purpose};
+    use crate::sys::region::HUGE_BYTES;
 
     #[test]
     fn only_an_immutable_file_is_mapped_for_reading() {
         let file = memfd::create("test", Purpose::Data).unwrap();
         memfd::reserve(&file, 4096).unwrap();
-        assert!(immutable(&file, 4096).is_err());
+        assert!(Readable::immutable(&file, 4096).is_err());
         memfd::seal(&file, memfd::IMMUTABLE).unwrap();
-        assert!(immutable(&file, 8192).is_err());
-        assert_eq!(immutable(&file, 4096).unwrap().len(), 4096);
+        assert!(Readable::immutable(&file, 8192).is_err() && Readable::immutable(&file, 4000).is_err());
+        assert_eq!(Readable::immutable(&file, 4096).unwrap().size(), 4096);
+        let owned = memfd::create("test", Purpose::Data).unwrap();
+        memfd::reserve(&owned, 4096).unwrap();
+        assert!(Readable::of_owner(&owned, 4096).is_err());
+        memfd::seal(&owned, memfd::OWNER_WRITES).unwrap();
+        assert!(Readable::of_owner(&owned, 4096).is_ok() && Readable::immutable(&owned, 4096).is_err());
     }
 
     #[test]
     fn a_file_with_a_writable_mapping_cannot_be_sealed_and_a_guard_lets_it() {
         let file = memfd::create("test", Purpose::Data).unwrap();
         memfd::reserve(&file, 4096).unwrap();
-        let mut map = Writable::new(&file, 4096).unwrap();
+        let map = Writable::new(&file, 4096).unwrap();
         assert!(map.write(4093, b"abc"));
         assert!(!map.write(4094, b"abc"));
-        memfd::reserve(&file, 1 << 20).unwrap();
-        map.resize(1 << 20).unwrap();
         assert!(memfd::seal(&file, memfd::IMMUTABLE).is_err());
         let guard = map.into_guard().unwrap();
         memfd::seal(&file, memfd::IMMUTABLE).unwrap();
         drop(guard);
-        let view = immutable(&file, 1 << 20).unwrap();
-        assert_eq!(&view[4093..4096], b"abc");
+        let view = Readable::immutable(&file, 4096).unwrap();
+        // SAFETY: nobody can write to the file.
+        let slice = |length: usize| unsafe { view.slice(4093, length) };
+        assert_eq!((slice(3), slice(4)), (&b"abc"[..], &b""[..]));
     }
 
     #[test]
     fn memory_is_put_behind_any_part_of_a_mapping_and_changes_nothing() {
-        const PIECE: usize = 2 << 20;
         let file = memfd::create("test", Purpose::Data).unwrap();
-        let sizes = [PIECE - 4096, 3 * PIECE, 7 * PIECE + 8192];
-        let mut map: Option<Writable> = None;
+        let sizes = [HUGE_BYTES - 4096, 3 * HUGE_BYTES, 7 * HUGE_BYTES + 8192];
+        let mut before = 0;
         for (number, size) in sizes.into_iter().enumerate() {
             memfd::truncate(&file, size as u64).unwrap();
-            let before = map.as_ref().map_or(0, Writable::size);
-            match &mut map {
-                Some(map) => map.resize(size).unwrap(),
-                none => *none = Some(Writable::new(&file, size).unwrap()),
-            }
-            let map = map.as_ref().unwrap();
-            assert!(size < PIECE || map.start().addr().is_multiple_of(PIECE));
+            let map = Writable::new(&file, size).unwrap();
             map.populate(before, size - before).unwrap();
             assert!(map.write(size - 1, &[number as u8 + 1]));
             for (number, size) in sizes.iter().enumerate().take(number + 1) {
                 assert_eq!(map.read(size - 2, 2).unwrap(), [0, number as u8 + 1]);
             }
+            assert!(map.populate(HUGE_BYTES, size).is_err());
+            before = size;
         }
         let blocks = nix::sys::stat::fstat(&file).unwrap().st_blocks;
-        assert!(blocks as usize * 512 >= sizes[2], "only {blocks} blocks of 512 bytes lie behind {} bytes", sizes[2]);
-        assert!(map.unwrap().populate(PIECE, 7 * PIECE).is_err());
+        assert!(blocks as usize * 512 >= before, "only {blocks} blocks of 512 bytes lie behind {before} bytes");
     }
 }

@@ -20,3 +20,6 @@ mod region;
 pub mod spawn;
 pub mod wait;
 pub mod xattr;
+
+/// The kernel deals in pages of this many bytes; a multiple of it where pages are larger.
+pub const PAGE_BYTES: usize = 4096;

@@ -29,7 +29,7 @@ pub use self::part::Part;
 
 use self::state::{SMALL, State, Use};
 use crate::ipc::returns::WorkerReturns;
-use crate::sys::map::{OfOwner, Writable};
+use crate::sys::map::{Readable, Writable};
 use crate::sys::memfd;
 
 /// The thread that unmaps needs no more.
@@ -134,7 +134,7 @@ impl Pool {
     }
 
     /// Another worker's segment that was mapped before.
-    pub fn foreign(&self, place: u32, segment: u32) -> Option<Arc<OfOwner>> {
+    pub fn foreign(&self, place: u32, segment: u32) -> Option<Arc<Readable>> {
         let state = self.0.lock();
         let (found, map) = state.foreign.get(&place)?;
         (*found == segment).then(|| Arc::clone(map))
@@ -143,7 +143,7 @@ impl Pool {
     /// Maps another worker's segment, in place of what was mapped there.
     pub fn map(&self, place: u32, segment: u32, file: &OwnedFd, size: u64) -> io::Result<()> {
         let size = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        let map = Arc::new(OfOwner::new(file, size)?);
+        let map = Arc::new(Readable::of_owner(file, size)?);
         // Without it, a mapping that is not needed stays until the worker looks for memory.
         self.has_thread();
         let before = self.0.lock().foreign.insert(place, (segment, map));

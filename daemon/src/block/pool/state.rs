@@ -8,11 +8,12 @@ use std::sync::Arc;
 use super::part::Part;
 use super::{PartClaim, Pool};
 use crate::ipc::returns::{Return, SLOTS, WorkerReturns};
-use crate::sys::map::{OfOwner, Writable};
+use crate::sys::map::{Readable, Writable};
 use crate::sys::memfd;
 
-/// Sizes of small parts, and how many of them make a segment.
-pub(super) const SMALL: [(u64, u64); 2] = [(16 << 10, 64), (128 << 10, 16)];
+/// Sizes of small parts, and how many of them make a segment: 1 MiB, less than a huge page. One that lies behind several parts is taken apart
+/// as soon as one of them becomes writable alone, and each small page faults anew.
+pub(super) const SMALL: [(u64, u64); 2] = [(16 << 10, 64), (128 << 10, 8)];
 /// A large part is used for what is smaller only if no more than one in so many of its bytes are left over.
 const SLACK: u64 = 5;
 
@@ -25,7 +26,7 @@ pub(super) struct State {
     /// Slots of free parts, by the parts' size.
     pub(super) free: BTreeMap<u64, Vec<u32>>,
     /// What is mapped of other workers, by place.
-    pub(super) foreign: BTreeMap<u32, (u32, Arc<OfOwner>)>,
+    pub(super) foreign: BTreeMap<u32, (u32, Arc<Readable>)>,
 }
 
 pub(super) struct Segment {

@@ -4,7 +4,7 @@ use plugin_api::abi::OutputBuffer;
 
 use super::heap::Heap;
 use super::made::{Committed, CommittedBytes};
-use crate::block::build::{Abandoned, Builder, Finished, Place};
+use crate::block::build::{Builder, Finished, Left, Place};
 use crate::block::pool::Part;
 use crate::sys::map::Guard;
 
@@ -113,12 +113,9 @@ impl Buffers {
 
     /// What a finished block is to its port; what it has left behind is kept out of use.
     pub(super) fn finished(&mut self, finished: Finished) -> CommittedBytes {
-        self.parts.extend(finished.left);
+        self.keep(finished.left);
         match finished.place {
-            Place::File { file, size, guard } => {
-                self.guards.push(guard);
-                CommittedBytes::File { file, size }
-            }
+            Place::File { file, size } => CommittedBytes::File { file, size },
             Place::Part { part, size } => CommittedBytes::Part { part, size },
         }
     }
@@ -133,12 +130,13 @@ impl Buffers {
         self.granted = self.granted.saturating_add(buffer.granted);
         match buffer.memory {
             Memory::Heap(heap) => self.retired.push(heap),
-            Memory::Shared(builder) => {
-                let Abandoned { guard, left } = builder.abandon();
-                self.guards.extend(guard);
-                self.parts.extend(left);
-            }
+            Memory::Shared(builder) => self.keep(builder.abandon()),
         }
+    }
+
+    fn keep(&mut self, left: Left) {
+        self.guards.extend(left.guards);
+        self.parts.extend(left.parts);
     }
 }
 

@@ -163,15 +163,11 @@ pub(super) fn prune(connection: &Connection, retention: Retention, now_us: i64) 
     if retention.keep_count > 0 {
         let keep = i64::try_from(retention.keep_count).unwrap_or(i64::MAX);
         // Both counts are an index's.
-        let count =
-            "SELECT (SELECT count(*) FROM runs) - (SELECT count(*) FROM runs WHERE state IN ('queued', 'running'))";
-        let count: i64 = connection.prepare_cached(count)?.query_row([], |row| row.get(0))?;
-        if count > keep {
-            let sql = format!(
-                "DELETE FROM runs WHERE number IN (SELECT number FROM runs WHERE {ended} ORDER BY number LIMIT ?1)"
-            );
-            pruned += connection.prepare_cached(&sql)?.execute([count - keep])?;
-        }
+        let sql = format!(
+            "DELETE FROM runs WHERE number IN (SELECT number FROM runs WHERE {ended} ORDER BY number LIMIT max(0,
+             (SELECT count(*) FROM runs) - (SELECT count(*) FROM runs WHERE state IN ('queued', 'running')) - ?1))"
+        );
+        pruned += connection.prepare_cached(&sql)?.execute([keep])?;
     }
     Ok(pruned)
 }

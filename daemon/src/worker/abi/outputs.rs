@@ -1,9 +1,9 @@
 //! A call's outputs: memory on request, blocks on commit, and the reckoning at the end.
 //!
 //! A buffer below 4 KiB is on the heap and travels inline; a larger one is the shared memory of the block it will be: of the worker's pool
-//! if it stays within its run, a file of its own otherwise. From 1 MiB on the server is asked first. Memory that was handed out stays out of use until the call is over, so a
-//! plugin that writes after its commit faults (shared memory) or writes to nobody (heap), and harms no other data. Small heap buffers serve the next
-//! call, filled with zeroes.
+//! if it stays within its run, a file of its own otherwise. From 1 MiB on the server is asked first. Memory that was handed out stays out of
+//! use until the call is over, so a plugin that writes after its commit faults (shared memory) or writes to nobody (heap), and harms no other
+//! data. Small heap buffers serve the next call, filled with zeroes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
